@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which `ocrrl` commands exist and where each one lives."""
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommandEntry:
+    """One command: its words, its module below `ocrrl_ros.cli`, its class and a one-line help."""
+
+    words: tuple[str, ...]
+    module: str
+    attribute: str
+    help_line: str
+
+
+def _entry(words: str, module: str, attribute: str, help_line: str) -> CommandEntry:
+    return CommandEntry(words=tuple(words.split()), module=f'ocrrl_ros.cli.{module}',
+                        attribute=attribute, help_line=help_line)
+
+
+COMMANDS: tuple[CommandEntry, ...] = (
+    _entry('demo', 'demo', 'Demo', 'run the whole ROS 2 graph in simulation and write a report'),
+    _entry('demonstrations record', 'demonstrations', 'RecordDemonstrations',
+           'record demonstrations of the scripted operator'),
+    _entry('demonstrations replay', 'demonstrations', 'ReplayDemonstrations',
+           'replay recorded actions in another domain'),
+    _entry('train base', 'train_base', 'TrainBase', 'train a base policy from demonstrations'),
+    _entry('train residual', 'train_residual', 'TrainResidual',
+           'train a residual policy in simulation'),
+    _entry('evaluate', 'evaluate', 'Evaluate', 'measure a success rate offline'),
+    _entry('bench loop', 'bench_loop', 'BenchLoop',
+           'measure the command loop of the running stack from a second process'),
+    _entry('bench residual', 'bench_residual', 'BenchResidual',
+           'measure the residual network and the policy tick'),
+    _entry('bench env', 'bench_env', 'BenchEnv', 'measure training environment steps per second'),
+    _entry('bench tracker', 'bench_tracker', 'BenchTracker', 'measure the object pose tracker'),
+    _entry('bench parity', 'bench_parity', 'BenchParity',
+           'compare training physics with evaluation physics'),
+    _entry('doctor', 'doctor', 'Doctor', 'say what this machine lacks and how to install it'),
+    _entry('report', 'report_command', 'Report', 'write an HTML report of result files'),
+)
