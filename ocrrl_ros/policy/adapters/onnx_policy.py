@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The embedded base policy: a small image and language conditioned chunk network in ONNX."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+from ocrrl_ros.core.bundle import Bundle, hash_layout
+from ocrrl_ros.core.errors import BundleError, InputError, MissingDependencyError
+from ocrrl_ros.core.se3 import pose, quat_from_rotation_6d, rotation_6d
+from ocrrl_ros.policy.base_policy import BaseInputs, BasePolicy, ChunkBatch
+from ocrrl_ros.policy.instruction import embed_instruction
+from ocrrl_ros.policy.residual import create_session
+
+IMAGE_HEIGHT = 96
+IMAGE_WIDTH = 128
+PROPRIOCEPTION_SIZE = 11
+
+
+def base_layout() -> dict[str, Any]:
+    """Return the input and output format that a base bundle's layout hash stands for."""
+    return {
+        'version': 1,
+        'image': ['rgb', 3, IMAGE_HEIGHT, IMAGE_WIDTH, 'area', 'float32 0..1'],
+        'proprio': ['base_tcp_position 3', 'base_tcp_rotation_6d 6', 'gripper_opening', 'one'],
+        'instruction': 'hashed words, 64',
+        'chunk': ['base_tcp_position 3', 'rotation_6d 6', 'gripper_opening'],
+        'horizon': BasePolicy.horizon,
+        'step_s': BasePolicy.step_s,
+    }
+
+
+def resize_images(rgb: np.ndarray) -> np.ndarray:
+    """
+    Shrink camera images (N, H, W, 3) uint8 to the network's (N, 96, 128, 3) uint8 by area mean.
+
+    :raises InputError: the images are not 4:3 colour images of at least that size.
+    """
+    try:
+        import cv2
+    except ImportError as error:
+        raise MissingDependencyError(
+            'OpenCV (scales camera images)', 'pip install opencv-python-headless') from error
+    n, height, width, channels = rgb.shape
+    if channels != 3 or height * 4 != width * 3 or height < IMAGE_HEIGHT:
+        raise InputError(
+            f'camera image is {width}x{height} with {channels} channels; allowed: 4:3 colour '
+            f'of at least {IMAGE_WIDTH}x{IMAGE_HEIGHT}')
+    if (height, width) == (IMAGE_HEIGHT, IMAGE_WIDTH):
+        return rgb
+    size = (IMAGE_WIDTH, IMAGE_HEIGHT)
+    return np.stack([cv2.resize(image, size, interpolation=cv2.INTER_AREA) for image in rgb])
+
+
+def proprioception(base_T_tcp: np.ndarray, gripper: np.ndarray) -> np.ndarray:
+    """Return the network's proprioception (N, 11) float32."""
+    return np.concatenate(
+        [
+            base_T_tcp[:, :3],
+            rotation_6d(base_T_tcp[:, 3:]),
+            np.asarray(gripper)[:, None],
+            np.ones((len(base_T_tcp), 1)),
+        ],
+        axis=1).astype(np.float32)
+
+
+class OnnxBasePolicy(BasePolicy):
+    """Runs a base bundle with onnxruntime."""
+
+    needs_images = True
+
+    def __init__(self, session, sha256: str = ''):
+        """Take an open session whose inputs are ``image``, ``proprio`` and ``instruction``."""
+        self.sha256 = sha256
+        self._session = session
+        self._embed = functools.lru_cache(maxsize=256)(embed_instruction)
+
+    @classmethod
+    def from_bundle(cls, bundle: Bundle, threads: int = 1) -> OnnxBasePolicy:
+        """
+        Open a base bundle.
+
+        :raises BundleError: the model's inputs are not those of ``base_layout``.
+        """
+        if bundle.manifest.layout_hash != hash_layout(base_layout()):
+            raise BundleError(
+                f'{bundle.path} has input layout {bundle.manifest.layout_hash[:12]}; this '
+                f'program feeds {hash_layout(base_layout())[:12]}')
+        session = create_session(str(bundle.file('policy.onnx')), threads)
+        names = sorted(item.name for item in session.get_inputs())
+        if names != ['image', 'instruction', 'proprio']:
+            raise BundleError(
+                f'{bundle.path}: policy.onnx has inputs {names}; '
+                "needed: ['image', 'instruction', 'proprio']")
+        return cls(session, bundle.sha256)
+
+    def infer(self, inputs: BaseInputs) -> ChunkBatch:
+        """
+        Return one chunk per robot.
+
+        :raises InputError: images are missing, or the network answers with NaN.
+        """
+        if inputs.rgb is None:
+            raise InputError('the base policy needs camera images; BaseInputs.rgb is None')
+        image = resize_images(inputs.rgb).transpose(0, 3, 1, 2).astype(np.float32) / 255.0
+        feed = {
+            'image': np.ascontiguousarray(image),
+            'proprio': proprioception(inputs.base_T_tcp, inputs.gripper),
+            'instruction': np.stack([self._embed(text) for text in inputs.instructions]),
+        }
+        chunk = self._session.run(['chunk'], feed)[0].astype(float)
+        if not np.isfinite(chunk).all():
+            raise InputError('the base policy returned a chunk with NaN or infinite numbers')
+        poses = pose(chunk[..., :3], quat_from_rotation_6d(chunk[..., 3:9]))
+        return ChunkBatch(poses, np.clip(chunk[..., 9], 0.0, 1.0))

@@ -1,0 +1,317 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Deployment logic of the residual policy: inputs with stamps in, shaped joint commands out.
+
+One robot, no ROS, no clock: the node, the offline evaluation and the tests call the same object
+with their own ``now_s``. Whatever goes wrong with an input, the arm decelerates within its limits
+and holds, and the state names the cause.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from typing import Protocol
+
+import numpy as np
+from ocrrl_ros.core.errors import ConfigError, InputError, UnknownNameError
+from ocrrl_ros.core.se3 import check_pose
+from ocrrl_ros.policy.action_chunk import ActionChunk, ChunkBuffer, ChunkConfig, ChunkSample
+from ocrrl_ros.policy.composition import compose, ResidualBounds
+from ocrrl_ros.policy.object_poses import ObjectPoseBuffer, ObjectPoseConfig
+from ocrrl_ros.policy.observation import (
+    build_observation,
+    ObservationInputs,
+    ObservationLayout,
+)
+from ocrrl_ros.policy.target_follower import target_twist, TargetFollower
+from ocrrl_ros.robot.kinematics import FrankaKinematics
+
+LOST = -1.0
+
+
+class ControllerState(enum.Enum):
+    """What the controller is doing."""
+
+    IDLE = 'idle'
+    RUNNING = 'running'
+    HOLDING = 'holding'
+    LATCHED = 'latched'
+
+
+class Residual(Protocol):
+    """What the controller needs of a residual network."""
+
+    bounds: ResidualBounds
+
+    def act(self, observation: np.ndarray) -> np.ndarray:
+        """Return actions (N, 7) in [-1, 1]."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ControllerConfig:
+    """Settings of the deployment logic."""
+
+    policy_period_s: float = dataclasses.field(
+        default=0.02, metadata={'description': 'time between policy ticks, s'})
+    command_rate_hz: float = dataclasses.field(
+        default=200.0, metadata={'description': 'rate of streamed commands, Hz'})
+    max_state_age_s: float = dataclasses.field(
+        default=0.1, metadata={'description': 'oldest joint state that the arm moves on, s'})
+    require_deadman: bool = dataclasses.field(
+        default=False, metadata={'description': 'move only while operator/deadman is held'})
+    max_deadman_age_s: float = dataclasses.field(
+        default=0.2, metadata={'description': 'deadman silence that latches a hold, s'})
+    residual_gain: float = dataclasses.field(
+        default=1.0, metadata={'description': 'operator gain on the residual, 0 .. 1'})
+    chunk: ChunkConfig = ChunkConfig()
+    object_poses: ObjectPoseConfig = ObjectPoseConfig()
+
+    def __post_init__(self) -> None:
+        """Refuse settings that cannot work."""
+        ranges = {
+            'policy_period_s': (0.002, 0.05), 'command_rate_hz': (20.0, 1000.0),
+            'max_state_age_s': (0.005, 1.0), 'max_deadman_age_s': (0.05, 1.0),
+            'residual_gain': (0.0, 1.0)}
+        for name, (low, high) in ranges.items():
+            if not low <= getattr(self, name) <= high:
+                raise ConfigError(f'{name} is {getattr(self, name)}; allowed: {low} .. {high}')
+
+
+@dataclasses.dataclass(frozen=True)
+class PolicyAction:
+    """
+    One policy tick, as recorded.
+
+    :param base_pose: (7,) target of the base policy, robot base frame.
+    :param action: (7,) residual in [-1, 1], before gain.
+    :param gain: product of loss gain and operator gain; 0 when the residual is off.
+    :param command_pose: (7,) composed target.
+    """
+
+    stamp_s: float
+    base_pose: np.ndarray
+    base_gripper: float
+    action: np.ndarray
+    gain: float
+    command_pose: np.ndarray
+    command_gripper: float
+    ik_converged: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Command:
+    """One command tick: joint positions and velocities (7,) and gripper opening 0 .. 1."""
+
+    q: np.ndarray
+    dq: np.ndarray
+    gripper: float
+
+
+class ResidualController:
+    """
+    Composes base and residual every policy tick and streams the shaped command.
+
+    :param layout: observation layout that the residual was trained for.
+    :param residual: network, or None to run the base policy alone.
+    """
+
+    def __init__(
+            self, layout: ObservationLayout, kinematics: FrankaKinematics,
+            follower: TargetFollower, residual: Residual | None = None,
+            config: ControllerConfig | None = None):
+        """Start idle: no command exists before the first episode."""
+        self.config = config or ControllerConfig()
+        self.layout = layout
+        self.state = ControllerState.IDLE
+        self.reason = 'no episode yet'
+        self.enabled = residual is not None
+        self.residual_gain = self.config.residual_gain
+        self.chunks = ChunkBuffer(self.config.chunk)
+        self._kinematics = kinematics
+        self._follower = follower
+        self._residual = residual
+        self._objects = ObjectPoseBuffer(1, len(layout.object_ids), self.config.object_poses)
+        self._q = np.zeros(7)
+        self._dq = np.zeros(7)
+        self._opening = 1.0
+        self._command_opening = 1.0
+        self._state_stamp_s = -np.inf
+        self._deadman_s = -np.inf
+        self._seeded = False
+        self._moving = False
+
+    # Inputs -----------------------------------------------------------------------------------
+
+    def on_joint_state(self, q: np.ndarray, dq: np.ndarray, stamp_s: float) -> None:
+        """
+        Take measured joint positions (7,) in rad and velocities (7,) in rad/s.
+
+        :raises InputError: wrong shape or a number that is not finite; the last state stays.
+        """
+        q, dq = np.asarray(q, dtype=float), np.asarray(dq, dtype=float)
+        if q.shape != (7,) or dq.shape != (7,) or not np.isfinite([q, dq]).all():
+            raise InputError(
+                f'joint state has position {q.tolist()} and velocity {dq.tolist()}; '
+                'allowed: 7 finite numbers each')
+        self._q, self._dq, self._state_stamp_s = q, dq, stamp_s
+
+    def on_gripper(self, opening: float) -> None:
+        """Take the measured opening, 0 closed .. 1 open; a number that is not finite is dropped."""
+        if np.isfinite(opening):
+            self._opening = float(np.clip(opening, 0.0, 1.0))
+
+    def on_object_pose(
+            self, object_id: str, base_T_object: np.ndarray, covariance: np.ndarray,
+            stamp_s: float) -> None:
+        """
+        Take a pose, or the news that the object is lost now (covariance[0] = -1).
+
+        :raises UnknownNameError: the layout has no such object.
+        :raises InputError: the pose is not finite or its quaternion is no rotation.
+        """
+        if object_id not in self.layout.object_ids:
+            raise UnknownNameError('object', object_id, self.layout.object_ids)
+        index = self.layout.object_ids.index(object_id)
+        if np.ravel(covariance)[0] == LOST:
+            self._objects.mark_lost(0, index)
+            return
+        pose = check_pose(base_T_object, f'object {object_id}')
+        self._objects.update(0, index, pose, stamp_s)
+
+    def on_chunk(self, chunk: ActionChunk, now_s: float) -> str | None:
+        """Take a chunk of the base policy; return why it was dropped, or None."""
+        return self.chunks.push(chunk, now_s)
+
+    def on_deadman(self, pressed: bool, now_s: float) -> None:
+        """Take the operator's dead-man switch; letting go latches a hold."""
+        if pressed:
+            self._deadman_s = now_s
+        elif self.config.require_deadman and self.state in (
+                ControllerState.RUNNING, ControllerState.HOLDING):
+            self.hold('dead-man switch released')
+
+    # Operator ---------------------------------------------------------------------------------
+
+    def start_episode(self, now_s: float) -> None:
+        """
+        Start moving on chunks that are planned from now on.
+
+        :raises InputError: no fresh joint state to start from.
+        """
+        age = now_s - self._state_stamp_s
+        if age > self.config.max_state_age_s:
+            raise InputError(
+                f'cannot start: the newest joint state is {age:.3f} s old, '
+                f'allowed: {self.config.max_state_age_s} s')
+        self.chunks.clear(not_before_s=now_s)
+        self._objects.reset(slice(None), now_s)
+        self._follower.seed(self._q)
+        self._command_opening = self._opening
+        self._seeded, self._moving = True, False
+        self._enter(ControllerState.RUNNING, 'waiting for the base policy')
+
+    def stop_episode(self) -> None:
+        """Decelerate, hold, and ignore chunks until the next start."""
+        self._halt()
+        self._enter(ControllerState.IDLE, 'episode ended')
+
+    def on_instruction(self, now_s: float) -> None:
+        """Drop the plan that was made for the last instruction."""
+        self.chunks.clear(not_before_s=now_s)
+
+    def set_enabled(self, enabled: bool) -> None:
+        """Switch the residual; off means the exact base action."""
+        self.enabled = bool(enabled) and self._residual is not None
+
+    def hold(self, reason: str) -> None:
+        """Decelerate and hold until ``resume``."""
+        self._halt()
+        self._enter(ControllerState.LATCHED, reason)
+
+    def resume(self, now_s: float) -> None:
+        """Leave a latched hold; the base policy must plan anew first."""
+        if self.state is ControllerState.LATCHED:
+            self.chunks.clear(not_before_s=now_s)
+            self._enter(ControllerState.RUNNING, 'waiting for the base policy')
+
+    # Ticks ------------------------------------------------------------------------------------
+
+    def policy_tick(self, now_s: float) -> PolicyAction | None:
+        """Compose base and residual on fresh state, or hold and return None."""
+        if self.state not in (ControllerState.RUNNING, ControllerState.HOLDING):
+            return None
+        problem = self._problem(now_s)
+        if problem is not None:
+            if self.state is not ControllerState.LATCHED:
+                self._halt()
+                self._enter(ControllerState.HOLDING, problem)
+            return None
+        self._enter(ControllerState.RUNNING, 'executing')
+        period = self.config.policy_period_s
+        sample = self.chunks.sample(now_s, period)
+        after = self.chunks.sample(now_s, period + self.chunks.chunk.step_s)
+        action, gain = self._residual_action(sample, now_s)
+        bounds = self._residual.bounds if self._residual is not None else ResidualBounds()
+        poses, openings = compose(
+            sample.poses[:1], sample.grippers[:1], action[None], bounds, np.array([gain]))
+        twist = target_twist(sample.poses[0], after.poses[0], self.chunks.chunk.step_s)
+        converged = self._follower.aim(poses[0], twist, period)
+        self._command_opening = float(openings[0])
+        self._moving = True
+        return PolicyAction(
+            now_s, sample.poses[0], float(sample.grippers[0]), action, gain, poses[0],
+            self._command_opening, converged)
+
+    def command_tick(self, dt_s: float) -> Command | None:
+        """
+        Advance the shaped command by ``dt_s``; None before the first episode.
+
+        After a stop or a fault this goes on: it streams the deceleration, then the hold.
+        """
+        if not self._seeded:
+            return None
+        q, dq = self._follower.sample(dt_s)
+        return Command(q, dq, self._command_opening)
+
+    def _problem(self, now_s: float) -> str | None:
+        """Return why the arm may not move now; a lost dead-man switch also latches."""
+        age = now_s - self._state_stamp_s
+        if age > self.config.max_state_age_s:
+            return f'joint state is {age:.3f} s old, allowed: {self.config.max_state_age_s} s'
+        silence = now_s - self._deadman_s
+        if self.config.require_deadman and silence > self.config.max_deadman_age_s:
+            self.hold(f'dead-man switch silent for {silence:.2f} s')
+            return self.reason
+        return self.chunks.stale_reason(now_s)
+
+    def _residual_action(self, sample: ChunkSample, now_s: float) -> tuple[np.ndarray, float]:
+        """Return the action (7,) and its gain; both zero while the residual is off."""
+        view = self._objects.query(now_s)
+        gain = float(self._objects.gain()[0])
+        if not self.enabled or self._residual is None:
+            return np.zeros(7), 0.0
+        jacobian = self._kinematics.jacobian(self._q)
+        observation = build_observation(self.layout, ObservationInputs(
+            base_T_tcp=self._kinematics.forward(self._q)[None],
+            tcp_velocity=(jacobian[:3] @ self._dq)[None],
+            opening=np.array([self._opening]),
+            objects=view,
+            targets=sample.poses[None],
+            target_openings=sample.grippers[None],
+            phase=np.array([sample.phase]),
+            gain=np.array([gain])))
+        action = self._residual.act(observation)[0].astype(float)
+        if not np.isfinite(action).all():
+            raise InputError(f'residual network returned {action.tolist()}')
+        return action, gain * self.residual_gain
+
+    def _halt(self) -> None:
+        """Decelerate once; a second call must not restart the deceleration."""
+        if self._moving:
+            self._follower.stop()
+            self._moving = False
+
+    def _enter(self, state: ControllerState, reason: str) -> None:
+        """Remember the state and its cause."""
+        self.state, self.reason = state, reason

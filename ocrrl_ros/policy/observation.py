@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+The residual's observation: one layout, versioned and hashed, shared by trainer and node.
+
+Everything is relative to the TCP, so that the residual learns the correction and not the place
+(facts/residual_rl.md section 9.1): object poses, the base target now and a little later, chunk
+phase, proprioception, validity and age. Object rotations are reduced over the object's symmetry
+to the representative nearest to the TCP. Entries of an invalid object are zero.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+from ocrrl_ros.core.bundle import hash_layout
+from ocrrl_ros.core.se3 import (
+    pose_inverse,
+    pose_multiply,
+    quat_to_rotvec,
+    rotation_6d,
+)
+from ocrrl_ros.core.symmetry import canonical_rotation, symmetry_group
+from ocrrl_ros.policy.object_poses import ObjectView
+
+LAYOUT_VERSION = 1
+_PROPRIOCEPTION = (
+    ('base_tcp_position', 3), ('base_tcp_rotation_6d', 6), ('base_tcp_velocity', 3),
+    ('gripper_opening', 1))
+_OBJECT = (
+    ('tcp_object_position', 3), ('tcp_object_rotation_6d', 6), ('base_object_height', 1),
+    ('valid', 1), ('age', 1))
+_BASE_ACTION = (
+    ('tcp_target_position', 3), ('tcp_target_rotvec', 3),
+    ('tcp_next_target_position', 3), ('tcp_next_target_rotvec', 3),
+    ('target_opening', 1), ('next_target_opening', 1), ('chunk_phase', 1), ('residual_gain', 1))
+
+
+@dataclasses.dataclass(frozen=True)
+class ObservationInputs:
+    """
+    Arrays of N robots that an observation is made of, all in the robot base frame.
+
+    :param base_T_tcp: (N, 7) measured.
+    :param tcp_velocity: (N, 3) measured linear velocity in m/s.
+    :param opening: (N,) measured gripper opening 0 .. 1.
+    :param objects: poses, validity and ages from ``ObjectPoseBuffer.query``.
+    :param targets: (N, 2, 7) base action now and ``lookahead_s`` later.
+    :param target_openings: (N, 2).
+    :param phase: (N,) share of the chunk that has passed.
+    :param gain: (N,) gain of the residual.
+    """
+
+    base_T_tcp: np.ndarray
+    tcp_velocity: np.ndarray
+    opening: np.ndarray
+    objects: ObjectView
+    targets: np.ndarray
+    target_openings: np.ndarray
+    phase: np.ndarray
+    gain: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class ObservationLayout:
+    """
+    Names, order and sizes of the observation's entries.
+
+    :param object_ids: objects in the order of ``ObjectView``.
+    :param symmetries: symmetry group of each object, names of ``core.symmetry``.
+    :param max_pose_age_s: age that is scaled to 1.
+    :param lookahead_s: how far ahead the second base target lies.
+    """
+
+    object_ids: tuple[str, ...]
+    symmetries: tuple[str, ...]
+    max_pose_age_s: float = 0.2
+    lookahead_s: float = 0.3
+
+    def fields(self) -> list[tuple[str, int]]:
+        """Return (name, size) of every entry in order."""
+        found = list(_PROPRIOCEPTION)
+        for object_id in self.object_ids:
+            found += [(f'{object_id}.{name}', size) for name, size in _OBJECT]
+        return found + list(_BASE_ACTION)
+
+    @property
+    def size(self) -> int:
+        """Return the number of entries D."""
+        return sum(size for _, size in self.fields())
+
+    def slices(self) -> dict[str, slice]:
+        """Return where each named entry lies."""
+        found, start = {}, 0
+        for name, size in self.fields():
+            found[name] = slice(start, start + size)
+            start += size
+        return found
+
+    def describe(self) -> dict[str, Any]:
+        """Return the description that a bundle stores and that the hash is taken of."""
+        return {
+            'version': LAYOUT_VERSION,
+            'objects': list(self.object_ids),
+            'symmetries': list(self.symmetries),
+            'max_pose_age_s': self.max_pose_age_s,
+            'lookahead_s': self.lookahead_s,
+            'fields': [[name, size] for name, size in self.fields()],
+        }
+
+    @property
+    def sha256(self) -> str:
+        """Return the hash that trainer and node compare."""
+        return hash_layout(self.describe())
+
+
+def build_observation(layout: ObservationLayout, inputs: ObservationInputs) -> np.ndarray:
+    """Return observations (N, D) float32 of N robots."""
+    tcp_T_base = pose_inverse(inputs.base_T_tcp)[:, None]
+    n_objects = len(layout.object_ids)
+    known = np.concatenate([inputs.objects.poses, inputs.targets], axis=1)
+    relative = pose_multiply(tcp_T_base, known)
+    targets = relative[:, n_objects:]
+    observation = np.concatenate(
+        [
+            inputs.base_T_tcp[:, :3],
+            rotation_6d(inputs.base_T_tcp[:, 3:]),
+            inputs.tcp_velocity,
+            inputs.opening[:, None],
+            _object_entries(layout, inputs.objects, relative[:, :n_objects]),
+            np.concatenate(
+                [targets[..., :3], quat_to_rotvec(targets[..., 3:])],
+                axis=-1).reshape(len(targets), -1),
+            inputs.target_openings,
+            inputs.phase[:, None],
+            inputs.gain[:, None],
+        ],
+        axis=1)
+    return observation.astype(np.float32)
+
+
+def _object_entries(
+        layout: ObservationLayout, view: ObjectView, tcp_T_object: np.ndarray) -> np.ndarray:
+    """Return (N, K * 12) entries; all of an invalid object's are zero but its age of 1."""
+    n, count = view.valid.shape
+    rotation = tcp_T_object[..., 3:].copy()
+    for k, symmetry in enumerate(layout.symmetries):
+        rotation[:, k] = canonical_rotation(rotation[:, k], symmetry_group(symmetry))
+    entries = np.concatenate(
+        [
+            tcp_T_object[..., :3],
+            rotation_6d(rotation),
+            view.poses[..., 2:3],
+            np.ones((n, count, 1)),
+        ],
+        axis=-1)
+    entries = np.where(view.valid[..., None], entries, 0.0)
+    age = view.age_s[..., None] / layout.max_pose_age_s
+    return np.concatenate([entries, age], axis=-1).reshape(n, -1)
