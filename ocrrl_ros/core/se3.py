@@ -211,6 +211,21 @@ def pose_interpolate(p: np.ndarray, q: np.ndarray, s: np.ndarray | float) -> np.
     return pose(position, quat_slerp(p[..., 3:], q[..., 3:], s))
 
 
+def pose_twist(first: np.ndarray, second: np.ndarray, interval_s: float) -> np.ndarray:
+    """
+    Return the mean twists (..., 6) from one pose to the next, in the poses' parent frame.
+
+    Linear velocity in m/s, then angular velocity in rad/s.
+
+    :param first: (..., 7).
+    :param second: (..., 7), ``interval_s`` later.
+    """
+    linear = (second[..., :3] - first[..., :3]) / interval_s
+    relative = quat_multiply(quat_conjugate(first[..., 3:]), second[..., 3:])
+    angular = quat_rotate(first[..., 3:], quat_to_rotvec(relative)) / interval_s
+    return np.concatenate([linear, angular], axis=-1)
+
+
 def pose_to_matrix(a_T_b: np.ndarray) -> np.ndarray:
     """Return homogeneous matrices (..., 4, 4)."""
     a_T_b = np.asarray(a_T_b, dtype=float)

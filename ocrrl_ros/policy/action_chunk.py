@@ -13,7 +13,7 @@ import dataclasses
 
 import numpy as np
 from ocrrl_ros.core.errors import ConfigError, InputError
-from ocrrl_ros.core.se3 import check_pose, pose_interpolate
+from ocrrl_ros.core.se3 import check_pose, pose_interpolate, pose_twist
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,11 +107,42 @@ class ChunkSample:
     :param poses: (2, 7) target now and ``lookahead_s`` later, base frame.
     :param grippers: (2,) opening at the same times.
     :param phase: share of the chunk that has passed, 0 .. 1.
+    :param twist: (6,) velocity of the target now, base frame, m/s and rad/s.
     """
 
     poses: np.ndarray
     grippers: np.ndarray
     phase: float
+    twist: np.ndarray
+
+
+def sample_chunk(
+        chunk: ActionChunk, now_s: float, ahead_s: float, lookahead_s: float) -> ChunkSample:
+    """Return the base action at ``now_s + ahead_s`` and ``lookahead_s`` later."""
+    poses, grippers, twists = plan_ahead(
+        chunk.poses[None], chunk.grippers[None],
+        np.array([(now_s + ahead_s - chunk.stamp_s) / chunk.step_s]),
+        lookahead_s / chunk.step_s, chunk.step_s)
+    phase = np.clip((now_s - chunk.stamp_s) / (len(chunk.poses) * chunk.step_s), 0.0, 1.0)
+    return ChunkSample(poses[0], grippers[0], float(phase), twists[0])
+
+
+def plan_ahead(
+        poses: np.ndarray, grippers: np.ndarray, elapsed_steps: np.ndarray,
+        lookahead_steps: float, step_s: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """
+    Sample N chunks as the residual and the command path need them.
+
+    :param poses: (N, H, 7).
+    :param grippers: (N, H).
+    :param elapsed_steps: (N,) time that the command aims at, in steps since the stamp.
+    :return: targets (N, 2, 7) at that time and ``lookahead_steps`` later, their openings (N, 2),
+        and the targets' twist (N, 6) in the base frame, the feed-forward of the command path.
+    """
+    times = elapsed_steps[:, None] + np.array([0.0, lookahead_steps, 1.0])
+    sampled, openings = interpolate_chunks(poses, grippers, times)
+    twists = pose_twist(sampled[:, 0], sampled[:, 2], step_s)
+    return sampled[:, :2], openings[:, :2], twists
 
 
 class ChunkBuffer:
@@ -175,10 +206,4 @@ class ChunkBuffer:
         """
         if self.stale_reason(now_s) is not None:
             return None
-        chunk = self._chunk
-        times = np.array([ahead_s, ahead_s + self.config.lookahead_s])
-        steps = (now_s + times - chunk.stamp_s) / chunk.step_s
-        poses, grippers = interpolate_chunks(
-            chunk.poses[None], chunk.grippers[None], steps[None])
-        phase = np.clip((now_s - chunk.stamp_s) / (len(chunk.poses) * chunk.step_s), 0.0, 1.0)
-        return ChunkSample(poses[0], grippers[0], float(phase))
+        return sample_chunk(self._chunk, now_s, ahead_s, self.config.lookahead_s)

@@ -24,7 +24,7 @@ from ocrrl_ros.policy.observation import (
     ObservationInputs,
     ObservationLayout,
 )
-from ocrrl_ros.policy.target_follower import target_twist, TargetFollower
+from ocrrl_ros.policy.target_follower import TargetFollower
 from ocrrl_ros.robot.kinematics import FrankaKinematics
 
 LOST = -1.0
@@ -250,13 +250,11 @@ class ResidualController:
         self._enter(ControllerState.RUNNING, 'executing')
         period = self.config.policy_period_s
         sample = self.chunks.sample(now_s, period)
-        after = self.chunks.sample(now_s, period + self.chunks.chunk.step_s)
         action, gain = self._residual_action(sample, now_s)
         bounds = self._residual.bounds if self._residual is not None else ResidualBounds()
         poses, openings = compose(
             sample.poses[:1], sample.grippers[:1], action[None], bounds, np.array([gain]))
-        twist = target_twist(sample.poses[0], after.poses[0], self.chunks.chunk.step_s)
-        converged = self._follower.aim(poses[0], twist, period)
+        converged = self._follower.aim(poses[0], sample.twist, period)
         self._command_opening = float(openings[0])
         self._moving = True
         return PolicyAction(

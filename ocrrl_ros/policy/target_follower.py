@@ -9,24 +9,10 @@ control interface is what matters most for transfer (facts/residual_rl.md sectio
 from __future__ import annotations
 
 import numpy as np
-from ocrrl_ros.core.se3 import quat_conjugate, quat_multiply, quat_rotate, quat_to_rotvec
 from ocrrl_ros.robot.command_shaping import CommandShaper
 from ocrrl_ros.robot.kinematics import FrankaKinematics
 
 _DAMPING = 1e-4
-
-
-def target_twist(first: np.ndarray, second: np.ndarray, interval_s: float) -> np.ndarray:
-    """
-    Return the twists (..., 6) in the base frame, linear m/s then angular rad/s.
-
-    :param first: (..., 7) poses.
-    :param second: (..., 7) poses ``interval_s`` later.
-    """
-    linear = (second[..., :3] - first[..., :3]) / interval_s
-    relative = quat_multiply(quat_conjugate(first[..., 3:]), second[..., 3:])
-    angular = quat_rotate(first[..., 3:], quat_to_rotvec(relative)) / interval_s
-    return np.concatenate([linear, angular], axis=-1)
 
 
 class TargetFollower:
