@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Simulated worlds: physics, scenes, tasks, sensors and the vectorised environment."""

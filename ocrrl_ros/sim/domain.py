@@ -1,0 +1,312 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+A domain describes one world completely: looks, camera, sensors, objects, arm and delays.
+
+What a world *is* and what software is *told* about it differ: ``CameraConfig`` holds the
+true pose and intrinsics and the calibration error between the two.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, replace
+import hashlib
+import json
+import math
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from ocrrl_ros.core import se3
+from ocrrl_ros.core.configuration import load_yaml, to_mapping
+from ocrrl_ros.core.errors import ConfigError, UnknownNameError
+from ocrrl_ros.core.resources import config_path
+from ocrrl_ros.perception.frame import Intrinsics
+from ocrrl_ros.sim.depth_noise import DepthNoiseConfig
+
+Triple = tuple[float, float, float]
+Range = tuple[float, float]
+
+
+def _require(name: str, value: float, low: float, high: float, unit: str = '') -> None:
+    """Raise a ConfigError when the value is not a number in [low, high]."""
+    if not low <= value <= high:
+        raise ConfigError(f'{name} is {value} {unit}; allowed: {low} .. {high} {unit}'.rstrip())
+
+
+@dataclass(frozen=True, kw_only=True)
+class SurfaceLook:
+    """Colour and pattern of a surface; colours are linear RGB in 0..1."""
+
+    rgb: Triple = (0.7, 0.7, 0.7)
+    rgb2: Triple = field(
+        default=(0.6, 0.6, 0.6), metadata={'description': 'second colour of the pattern'})
+    pattern: Literal['flat', 'checker', 'wood', 'speckle'] = 'flat'
+    repeat_per_m: float = field(
+        default=2.0, metadata={'description': 'pattern repetitions per metre'})
+    specular: float = 0.1
+    shininess: float = 0.2
+
+    def __post_init__(self) -> None:
+        """Refuse colours outside 0..1."""
+        for value in (*self.rgb, *self.rgb2):
+            _require('colour component', value, 0.0, 1.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LightConfig:
+    """One spot or directional light, in the base frame."""
+
+    position_m: Triple = (0.6, 0.6, 1.8)
+    target_m: Triple = (0.5, 0.0, 0.0)
+    diffuse: Triple = (0.7, 0.7, 0.7)
+    specular: Triple = (0.2, 0.2, 0.2)
+    casts_shadow: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class LooksConfig:
+    """Everything that only the camera notices."""
+
+    table: SurfaceLook = field(default_factory=SurfaceLook)
+    floor: SurfaceLook = field(default_factory=SurfaceLook)
+    horizon_rgb: Triple = (0.7, 0.75, 0.8)
+    zenith_rgb: Triple = (0.4, 0.45, 0.55)
+    headlight_ambient: float = 0.35
+    headlight_diffuse: float = 0.15
+    lights: tuple[LightConfig, ...] = field(default_factory=lambda: (LightConfig(),))
+    objects: dict[str, Triple] = field(
+        default_factory=dict, metadata={'description': 'colour by object id'})
+    robot_tint: Triple = field(
+        default=(1.0, 1.0, 1.0), metadata={'description': 'factor on the robot colours'})
+
+
+@dataclass(frozen=True, kw_only=True)
+class CameraConfig:
+    """
+    The fixed camera: true pose and intrinsics, and the error in what software is told.
+
+    Frames: *optical* as OpenCV has it, z forward, x right, y down. Integer pixel (u, v) is
+    a pixel's centre, so a centred principal point is ((W - 1) / 2, (H - 1) / 2).
+    """
+
+    eye_m: Triple = field(
+        default=(1.02, 0.30, 0.45), metadata={'description': 'optical centre in base, m'})
+    target_m: Triple = field(
+        default=(0.48, 0.0, 0.06), metadata={'description': 'point on the optical axis, m'})
+    roll_deg: float = field(
+        default=0.0, metadata={'description': 'turn about the optical axis in deg'})
+    width: int = 640
+    height: int = 480
+    fx_px: float = 615.0
+    fy_px: float = 615.0
+    cx_px: float = 319.5
+    cy_px: float = 239.5
+    told_translation_error_m: Triple = field(
+        default=(0.0, 0.0, 0.0),
+        metadata={'description': 'told minus true position, in the optical frame, m'})
+    told_rotation_error_deg: Triple = field(
+        default=(0.0, 0.0, 0.0),
+        metadata={'description': 'rotation vector true to told, in the optical frame, deg'})
+    told_focal_error: float = field(
+        default=0.0, metadata={'description': 'told focal length / true - 1'})
+    told_centre_error_px: Range = field(
+        default=(0.0, 0.0), metadata={'description': 'told minus true principal point, px'})
+    delay_s: float = field(
+        default=0.03, metadata={'description': 'exposure to image in software, s'})
+    rate_hz: float = field(default=30.0, metadata={'description': 'frames per second'})
+    depth_noise: DepthNoiseConfig = field(default_factory=DepthNoiseConfig)
+
+    def __post_init__(self) -> None:
+        """Refuse what no camera has."""
+        _require('camera.fx_px', self.fx_px, 50.0, 5000.0, 'px')
+        _require('camera.fy_px', self.fy_px, 50.0, 5000.0, 'px')
+        _require('camera.width', self.width, 16, 4096, 'px')
+        _require('camera.height', self.height, 16, 4096, 'px')
+        _require('camera.delay_s', self.delay_s, 0.0, 0.5, 's')
+        _require('camera.rate_hz', self.rate_hz, 1.0, 200.0, 'Hz')
+        if math.dist(self.eye_m, self.target_m) < 1e-3:
+            raise ConfigError(f'camera.eye_m and camera.target_m are both {self.eye_m}')
+
+    def true_pose(self) -> np.ndarray:
+        """Return base_T_optical (7,) as the world has it."""
+        forward = np.subtract(self.target_m, self.eye_m)
+        forward = forward / np.linalg.norm(forward)
+        up = np.array([0.0, 0.0, 1.0])
+        if abs(forward[2]) > 0.999:
+            up = np.array([1.0, 0.0, 0.0])
+        right = np.cross(forward, up)
+        right /= np.linalg.norm(right)
+        matrix = np.stack([right, np.cross(forward, right), forward], axis=1)
+        roll = se3.quat_from_rotvec(np.array([0.0, 0.0, math.radians(self.roll_deg)]))
+        return se3.pose(
+            np.asarray(self.eye_m), se3.quat_multiply(se3.matrix_to_quat(matrix), roll))
+
+    def told_pose(self) -> np.ndarray:
+        """Return base_T_optical (7,) as the calibration file would say."""
+        error = se3.pose(
+            np.asarray(self.told_translation_error_m),
+            se3.quat_from_rotvec(np.radians(self.told_rotation_error_deg)))
+        return se3.pose_multiply(self.true_pose(), error)
+
+    def true_intrinsics(self) -> Intrinsics:
+        """Return the intrinsics that the world has."""
+        return Intrinsics(
+            fx=self.fx_px, fy=self.fy_px, cx=self.cx_px, cy=self.cy_px,
+            width=self.width, height=self.height)
+
+    def told_intrinsics(self) -> Intrinsics:
+        """Return the intrinsics that CameraInfo says."""
+        scale = 1.0 + self.told_focal_error
+        return Intrinsics(
+            fx=self.fx_px * scale, fy=self.fy_px * scale,
+            cx=self.cx_px + self.told_centre_error_px[0],
+            cy=self.cy_px + self.told_centre_error_px[1],
+            width=self.width, height=self.height)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectConfig:
+    """How this world's objects deviate from the task's nominal ones."""
+
+    size_scale: float = field(default=1.0, metadata={'description': 'factor on every length'})
+    mass_scale: float = field(default=1.0, metadata={'description': 'factor on the mass'})
+    friction: float = field(
+        default=0.8, metadata={'description': 'sliding friction of object against all else'})
+
+    def __post_init__(self) -> None:
+        """Refuse objects that no hand could hold."""
+        _require('objects.size_scale', self.size_scale, 0.8, 1.2)
+        _require('objects.mass_scale', self.mass_scale, 0.2, 5.0)
+        _require('objects.friction', self.friction, 0.1, 2.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArmConfig:
+    """How this world's arm deviates from the nominal law."""
+
+    stiffness_scale: float = field(default=1.0, metadata={'description': 'factor on K'})
+    damping_scale: float = field(default=1.0, metadata={'description': 'factor on D'})
+    joint_friction_scale: float = field(
+        default=1.0, metadata={'description': 'factor on dry joint friction'})
+    action_delay_s: float = field(
+        default=0.004, metadata={'description': 'command sent to command acting, s'})
+    observation_delay_s: float = field(
+        default=0.002, metadata={'description': 'joint state measured to known, s'})
+
+    def __post_init__(self) -> None:
+        """Refuse scales and delays beyond what the controller could bear."""
+        _require('arm.stiffness_scale', self.stiffness_scale, 0.3, 3.0)
+        _require('arm.damping_scale', self.damping_scale, 0.3, 3.0)
+        _require('arm.joint_friction_scale', self.joint_friction_scale, 0.0, 3.0)
+        _require('arm.action_delay_s', self.action_delay_s, 0.0, 0.2, 's')
+        _require('arm.observation_delay_s', self.observation_delay_s, 0.0, 0.2, 's')
+
+
+@dataclass(frozen=True, kw_only=True)
+class HandConfig:
+    """The Franka Hand of this world."""
+
+    speed_m_s: float = field(default=0.1, metadata={'description': 'width speed in m/s'})
+    latency_s: float = field(
+        default=0.08, metadata={'description': 'command to first motion, s'})
+    force_n: float = field(default=50.0, metadata={'description': 'grasp force limit in N'})
+
+    def __post_init__(self) -> None:
+        """Refuse what the Franka Hand cannot do."""
+        _require('hand.speed_m_s', self.speed_m_s, 0.01, 0.2, 'm/s')
+        _require('hand.latency_s', self.latency_s, 0.0, 0.5, 's')
+        _require('hand.force_n', self.force_n, 5.0, 140.0, 'N')
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandomizationConfig:
+    """
+    Ranges that training draws from, uniformly, once per episode; (low, high).
+
+    Scales multiply the domain's own value, delays and friction replace it.
+    """
+
+    size_scale: Range = (0.97, 1.03)
+    mass_scale: Range = (0.7, 1.3)
+    friction: Range = (0.6, 1.1)
+    stiffness_scale: Range = (0.85, 1.15)
+    damping_scale: Range = (0.85, 1.15)
+    joint_friction_scale: Range = (0.5, 1.3)
+    action_delay_s: Range = (0.0, 0.015)
+    observation_delay_s: Range = (0.0, 0.010)
+    hand_speed_m_s: Range = (0.08, 0.12)
+    hand_latency_s: Range = (0.05, 0.15)
+    chunk_latency_s: Range = (0.08, 0.20)
+
+    def __post_init__(self) -> None:
+        """Refuse ranges whose ends are swapped."""
+        for item in fields(self):
+            low, high = getattr(self, item.name)
+            if not low <= high:
+                raise ConfigError(f'randomization.{item.name} is ({low}, {high}); low <= high')
+
+
+@dataclass(frozen=True, kw_only=True)
+class Domain:
+    """One world, completely; ``config/domains/<name>.yaml`` fills it."""
+
+    name: str = 'sim'
+    looks: LooksConfig = field(default_factory=LooksConfig)
+    camera: CameraConfig = field(default_factory=CameraConfig)
+    objects: ObjectConfig = field(default_factory=ObjectConfig)
+    arm: ArmConfig = field(default_factory=ArmConfig)
+    hand: HandConfig = field(default_factory=HandConfig)
+    randomization: RandomizationConfig | None = field(
+        default=None, metadata={'description': 'training ranges; only the training world has any'})
+
+    def sha256(self) -> str:
+        """Return the hash of every setting, for result files."""
+        text = json.dumps(to_mapping(self), sort_keys=True)
+        return hashlib.sha256(text.encode('utf-8')).hexdigest()
+
+    def sample_dynamics(self, rng: np.random.Generator) -> Domain:
+        """
+        Return a world whose dynamics are drawn from the training ranges.
+
+        :raises ConfigError: the domain has no training ranges.
+        """
+        ranges = self.randomization
+        if ranges is None:
+            raise ConfigError(f'domain {self.name!r} has no randomization ranges to train from')
+
+        def draw(name: str) -> float:
+            return float(rng.uniform(*getattr(ranges, name)))
+
+        objects = replace(
+            self.objects, size_scale=self.objects.size_scale * draw('size_scale'),
+            mass_scale=self.objects.mass_scale * draw('mass_scale'), friction=draw('friction'))
+        arm = replace(
+            self.arm, stiffness_scale=self.arm.stiffness_scale * draw('stiffness_scale'),
+            damping_scale=self.arm.damping_scale * draw('damping_scale'),
+            joint_friction_scale=self.arm.joint_friction_scale * draw('joint_friction_scale'),
+            action_delay_s=draw('action_delay_s'),
+            observation_delay_s=draw('observation_delay_s'))
+        hand = replace(
+            self.hand, speed_m_s=draw('hand_speed_m_s'), latency_s=draw('hand_latency_s'))
+        return replace(self, objects=objects, arm=arm, hand=hand)
+
+
+def known_domains() -> tuple[str, ...]:
+    """Return the names of the domains that ship."""
+    return tuple(sorted(path.stem for path in config_path('domains').glob('*.yaml')))
+
+
+def load_domain(name_or_path: str | Path) -> Domain:
+    """
+    Return a domain by name (``sim``, ``proxy``) or from a YAML file.
+
+    :raises UnknownNameError: neither a known name nor an existing file.
+    :raises ConfigError: the file does not describe a domain.
+    """
+    text = str(name_or_path)
+    if text in known_domains():
+        return load_yaml(Domain, config_path('domains', f'{text}.yaml'))
+    path = Path(name_or_path)
+    if path.suffix in ('.yaml', '.yml') and path.exists():
+        return load_yaml(Domain, path)
+    raise UnknownNameError('domain', text, [*known_domains(), 'FILE.yaml'], '--domain')

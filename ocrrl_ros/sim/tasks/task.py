@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a task is: objects, start states, staged reward, success and failure."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+import hashlib
+
+import numpy as np
+from ocrrl_ros.sim.domain import Domain
+from ocrrl_ros.sim.truth import InitialState, TaskState
+
+SUCCESS_VERSION = 1
+READY_Q = np.array([0.0, -np.pi / 4, 0.0, -3 * np.pi / 4, 0.0, np.pi / 2, np.pi / 4])
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectSpec:
+    """Nominal shape and mass of one free object; a domain scales both."""
+
+    object_id: str
+    half_extents_m: tuple[float, float, float]
+    mass_kg: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workspace:
+    """Box in the base frame; an object whose centre leaves it has failed the episode."""
+
+    low_m: tuple[float, float, float] = (0.22, -0.35, -0.03)
+    high_m: tuple[float, float, float] = (0.78, 0.35, 0.60)
+
+
+class Task(ABC):
+    """
+    One task; stateless, so one instance serves any number of worlds.
+
+    A task file keeps this order: constants, class attributes, start state, reward, success.
+    """
+
+    name: str
+    """Name in commands, results and bundles."""
+    instruction: str
+    """The sentence that a language-conditioned base policy is given."""
+    objects: tuple[ObjectSpec, ...]
+    """Task objects; index k of every (N, K, ...) array."""
+    horizon_s: float
+    """The episode fails when it lasts this long."""
+    hold_ticks: int
+    """20 Hz ticks for which the success predicate must hold."""
+    reward_weights: dict[str, float]
+    """Weight of each reward term; they sum to 1."""
+    workspace: Workspace = Workspace()
+
+    @property
+    def object_ids(self) -> tuple[str, ...]:
+        """Return the ids of the task objects in array order."""
+        return tuple(item.object_id for item in self.objects)
+
+    @abstractmethod
+    def sample_initial(self, rng: np.random.Generator, domain: Domain) -> InitialState:
+        """Draw a start state; always the same number of draws from ``rng``."""
+
+    @abstractmethod
+    def reward(self, state: TaskState) -> dict[str, np.ndarray]:
+        """Return the unweighted named terms (N,), each in [0, 1]."""
+
+    @abstractmethod
+    def success_now(self, state: TaskState) -> np.ndarray:
+        """Return (N,) bool, whether the success predicate holds in this tick."""
+
+    def failed(self, state: TaskState) -> np.ndarray:
+        """Return (N,) bool, whether an object has left the workspace."""
+        position = state.object_poses[..., :3]
+        inside = (position >= self.workspace.low_m) & (position <= self.workspace.high_m)
+        return ~inside.all(axis=(1, 2))
+
+    def total_reward(self, terms: dict[str, np.ndarray]) -> np.ndarray:
+        """Return the weighted sum of the terms (N,), in [0, 1]."""
+        return sum(self.reward_weights[name] * value for name, value in terms.items())
+
+
+def sample_arm(rng: np.random.Generator, spread_rad: float = 0.02) -> np.ndarray:
+    """Return joint positions (7,) near the ready posture, uniform within ``spread_rad``."""
+    return READY_Q + rng.uniform(-spread_rad, spread_rad, 7)
+
+
+def lowest_points(poses: np.ndarray, half_extents: np.ndarray) -> np.ndarray:
+    """
+    Return the height (...) of the lowest corner of boxes, m.
+
+    :param poses: base_T_box (..., 7).
+    :param half_extents: (..., 3) in m, box frame.
+    """
+    x, y, z, w = np.moveaxis(poses[..., 3:], -1, 0)
+    down = np.stack(
+        [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)], axis=-1)
+    return poses[..., 2] - (np.abs(down) * half_extents).sum(axis=-1)
+
+
+def initial_sha256(initial: InitialState) -> str:
+    """Return the hash of a start state; equal hashes mean a paired episode."""
+    digest = hashlib.sha256()
+    for array in (initial.q, [initial.opening], initial.object_poses):
+        digest.update(np.ascontiguousarray(array, dtype='<f8').tobytes())
+    return digest.hexdigest()
+
+
+class SuccessCounter:
+    """Count consecutive ticks of the success predicate in N worlds."""
+
+    def __init__(self, n: int, hold_ticks: int):
+        """Start all counts at zero."""
+        self._counts = np.zeros(n, dtype=int)
+        self._hold_ticks = hold_ticks
+
+    def update(self, success_now: np.ndarray) -> np.ndarray:
+        """Take one 20 Hz tick (N,) bool and return (N,) bool, held long enough."""
+        self._counts = np.where(success_now, self._counts + 1, 0)
+        return self._counts >= self._hold_ticks
+
+    def reset(self, indices: np.ndarray | None = None) -> None:
+        """Forget the ticks of the given worlds, of all when None."""
+        self._counts[slice(None) if indices is None else indices] = 0

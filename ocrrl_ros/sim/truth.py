@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Simulator truth: what tasks score and scripted policies see. Never given to a deployed policy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskState:
+    """True state of N worlds with K task objects, from the simulator's sensors."""
+
+    object_poses: np.ndarray
+    """base_T_object (N, K, 7)."""
+    object_linear: np.ndarray
+    """Velocity of the object origins (N, K, 3), m/s, base frame."""
+    object_angular: np.ndarray
+    """Angular velocity (N, K, 3), rad/s, base frame."""
+    object_half_extents: np.ndarray
+    """Half edge lengths of the objects' bounding boxes (N, K, 3), m, object frame."""
+    finger_contact: np.ndarray
+    """Whether the left and the right finger touch each object (N, K, 2), bool."""
+    base_T_tcp: np.ndarray
+    """TCP pose (N, 7)."""
+    width: np.ndarray
+    """Gap between the fingers (N,), m."""
+    width_speed: np.ndarray
+    """Rate of the gap (N,), m/s, negative while closing."""
+
+    def __len__(self) -> int:
+        """Return N."""
+        return len(self.base_T_tcp)
+
+
+# Scripted policies decide from the same arrays that tasks score.
+TruthState = TaskState
+
+
+@dataclass(frozen=True, kw_only=True)
+class InitialState:
+    """Start of one episode."""
+
+    q: np.ndarray
+    """Arm joint positions (7,), rad."""
+    opening: float
+    """Gripper opening, 0 closed .. 1 open."""
+    object_poses: np.ndarray
+    """base_T_object (K, 7)."""
