@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ask the system for a steady loop: real-time scheduling, no collector pauses, deadlines."""
+
+from __future__ import annotations
+
+import ctypes
+import dataclasses
+import gc
+import os
+import time
+
+_PR_SET_TIMERSLACK = 29
+LIMITS_LINE = '@realtime - rtprio 50'
+
+
+@dataclasses.dataclass(frozen=True)
+class Scheduling:
+    """The scheduler that a thread got, and why not another."""
+
+    policy: str
+    priority: int
+    message: str
+
+    @property
+    def is_fifo(self) -> bool:
+        """Return whether the thread runs under SCHED_FIFO."""
+        return self.policy == 'SCHED_FIFO'
+
+
+def enter_realtime(priority: int) -> Scheduling:
+    """
+    Put the calling thread under SCHED_FIFO where the system permits it.
+
+    Children start under the normal scheduler again. Without permission the thread stays
+    where it is, with the timer slack lowered to 1 us; the message says what would permit it.
+
+    :param priority: 1 to 99; 0 leaves the normal scheduler on purpose.
+    """
+    _lower_timer_slack()
+    if priority <= 0:
+        return Scheduling('SCHED_OTHER', 0, 'normal scheduler: priority 0 was asked for')
+    try:
+        os.sched_setscheduler(
+            0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(priority))
+    except (OSError, AttributeError) as error:
+        return Scheduling(
+            'SCHED_OTHER', 0,
+            f'SCHED_FIFO {priority} is not permitted ({error}); add the line '
+            f'"{LIMITS_LINE}" to /etc/security/limits.d/ocrrl.conf, join that group, log in')
+    return Scheduling('SCHED_FIFO', priority, f'SCHED_FIFO priority {priority}')
+
+
+def freeze_garbage() -> None:
+    """Collect once and leave what survives out of every later collection."""
+    gc.collect()
+    gc.freeze()
+
+
+def _lower_timer_slack() -> None:
+    """Ask for wake-ups within 1 us of the time asked for (Linux; elsewhere nothing)."""
+    try:
+        ctypes.CDLL(None).prctl(_PR_SET_TIMERSLACK, 1000, 0, 0, 0)
+    except (OSError, AttributeError):
+        return
+
+
+class DeadlineLoop:
+    """
+    Periodic loop on absolute deadlines of the monotonic clock.
+
+    A late period is caught up by running the next ones at once. A backlog above
+    ``max_backlog_s`` is given up and counted in ``lost_s``: the caller reports it.
+    """
+
+    def __init__(self, period_s: float, max_backlog_s: float = 0.1):
+        """Start counting at the next ``wait``."""
+        self.period_s = period_s
+        self.lost_s = 0.0
+        self._max_backlog_s = max_backlog_s
+        self._deadline_s: float | None = None
+
+    def restart(self) -> None:
+        """Forget the deadlines, after a pause that is nobody's lateness."""
+        self._deadline_s = None
+
+    def wait(self) -> float:
+        """Sleep until the next deadline and return the time in seconds of the monotonic clock."""
+        now_s = time.monotonic()
+        if self._deadline_s is None:
+            self._deadline_s = now_s
+        self._deadline_s += self.period_s
+        behind_s = now_s - self._deadline_s
+        if behind_s > self._max_backlog_s:
+            self.lost_s += behind_s
+            self._deadline_s = now_s
+        if behind_s < 0.0:
+            time.sleep(-behind_s)
+            now_s = time.monotonic()
+        return now_s

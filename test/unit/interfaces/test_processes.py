@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+import os
+
+import numpy as np
+from ocrrl_ros.interfaces.lockstep import DoneBoard
+from ocrrl_ros.interfaces.monitor import LoopMonitor
+from ocrrl_ros.interfaces.polling import PolledExecutor, PolledSubscription
+from ocrrl_ros.interfaces.qos import LATEST, RELIABLE
+from ocrrl_ros.interfaces.realtime import DeadlineLoop, enter_realtime
+from ocrrl_ros.interfaces.shared_memory import StateReader, StateWriter
+from ocrrl_ros.interfaces.spin import use_fastdds_profile
+import pytest
+import rclpy
+from std_msgs.msg import String
+from std_srvs.srv import Trigger
+
+
+@pytest.fixture
+def shared():
+    writer = StateWriter(3)
+    reader = StateReader(writer.memory_fd, writer.wake_read_fd, 3)
+    yield writer, reader
+    os.close(writer.wake_read_fd)
+
+
+def test_reader_gets_the_newest_snapshot_and_counts_the_skipped(shared):
+    writer, reader = shared
+    assert reader.wait(0.0) is None
+    for value in (1.0, 2.0, 3.0):
+        writer.write(np.full(3, value))
+    np.testing.assert_array_equal(reader.wait(0.0), [3.0, 3.0, 3.0])
+    assert reader.skipped == 2
+    assert reader.wait(0.0) is None
+
+
+def test_writer_sees_which_snapshot_is_dealt_with(shared):
+    writer, reader = shared
+    number = writer.write(np.zeros(3))
+    assert writer.finished < number
+    reader.wait(0.0)
+    reader.finish()
+    assert writer.finished == number
+
+
+def test_reader_notices_that_the_writer_has_gone(shared):
+    writer, reader = shared
+    writer.close()
+    with pytest.raises(EOFError):
+        reader.wait(0.0)
+
+
+def test_shared_memory_has_no_name_to_leave_behind(shared):
+    assert not [name for name in os.listdir('/dev/shm') if 'ocrrl' in name]
+
+
+def test_done_board_waits_for_every_participant_and_no_one_else():
+    board = DoneBoard(['a', 'b'])
+    assert board.missing(0.0) == ('a', 'b')
+    assert board.report('a', 0.005)
+    assert not board.report('stranger', 0.005)
+    assert board.missing(0.005) == ('b',)
+    board.report('b', 0.0049999999)
+    assert board.missing(0.005) == ()
+    assert board.missing(0.010) == ('a', 'b')
+
+
+def test_monitor_warns_of_overruns_and_stale_inputs():
+    monitor = LoopMonitor('arm', 0.001)
+    for now_s in (0.0, 0.001, 0.002):
+        monitor.tick(now_s)
+    monitor.on_input('camera', 0.0, max_age_s=0.1)
+    assert monitor.status(0.05).level == b'\x00'
+    monitor.tick(0.02)
+    status = monitor.status(0.5)
+    values = {item.key: item.value for item in status.values}
+    assert status.level == b'\x01'
+    assert 'camera is 0.50 s old' in status.message
+    assert values['overruns'] == '1'
+    assert float(values['period_max_ms']) == pytest.approx(18.0)
+    assert float(values['age_camera_ms']) == pytest.approx(500.0)
+
+
+def test_deadline_loop_catches_up_short_delays_and_reports_long_ones(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr('time.monotonic', lambda: now[0])
+    monkeypatch.setattr('time.sleep', lambda s: now.__setitem__(0, now[0] + s))
+    loop = DeadlineLoop(0.001, max_backlog_s=0.05)
+    assert loop.wait() == pytest.approx(100.001)
+    now[0] += 0.010
+    for _ in range(10):
+        assert loop.wait() == pytest.approx(100.011)
+    assert loop.wait() == pytest.approx(100.012)
+    assert loop.lost_s == 0.0
+    now[0] += 1.0
+    loop.wait()
+    assert loop.lost_s == pytest.approx(0.999)
+
+
+def test_priority_zero_keeps_the_normal_scheduler():
+    assert not enter_realtime(0).is_fifo
+
+
+def test_profile_and_rmw_of_the_operator_are_respected(monkeypatch):
+    for name in ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE'):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv('RMW_IMPLEMENTATION', 'rmw_cyclonedds_cpp')
+    assert use_fastdds_profile() == ''
+    monkeypatch.delenv('RMW_IMPLEMENTATION')
+    assert use_fastdds_profile().endswith('fastdds.xml')
+    monkeypatch.setenv('FASTRTPS_DEFAULT_PROFILES_FILE', '/their/profile.xml')
+    assert use_fastdds_profile() == '/their/profile.xml'
+
+
+def test_executor_leaves_polled_messages_to_the_loop_and_serves_the_rest(ros_context):
+    node = rclpy.create_node('polling_test', context=ros_context)
+    polled = PolledSubscription(node, String, 'polled', LATEST)
+    heard = []
+    node.create_subscription(String, 'polled', lambda m: heard.append(m.data), RELIABLE)
+    node.create_service(Trigger, 'serve', lambda _, response: response)
+    publisher = node.create_publisher(String, 'polled', RELIABLE)
+    executor = PolledExecutor(node)
+    publisher.publish(String(data='first'))
+    for _ in range(200):
+        executor.serve()
+        if heard:
+            break
+    assert heard == ['first']
+    assert polled.take().data == 'first'
+    assert polled.take() is None
+    assert polled.publisher_count() == 1
+    for text in ('a', 'b'):
+        publisher.publish(String(data=text))
+    newest = None
+    for _ in range(1000):
+        newest = polled.take_newest() or newest
+        if newest and newest.data == 'b':
+            break
+    assert newest.data == 'b'
+    executor.close()
+    node.destroy_node()
