@@ -44,6 +44,10 @@ class Checker(HTMLParser):
         if tag not in VOID_TAGS:
             self.stack.append(tag)
 
+    def handle_startendtag(self, tag, attributes):
+        """Take a tag that closes itself."""
+        self.tags.append(tag)
+
     def handle_endtag(self, tag):
         """Pop the matching tag."""
         assert self.stack.pop() == tag
