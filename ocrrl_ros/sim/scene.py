@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Build the MuJoCo model of a task in a domain around the FR3."""
+
+from __future__ import annotations
+
+import mujoco
+import numpy as np
+from ocrrl_ros.core import se3
+from ocrrl_ros.core.resources import model_path
+from ocrrl_ros.sim.domain import Domain, LightConfig, SurfaceLook
+from ocrrl_ros.sim.physics import PhysicsConfig
+from ocrrl_ros.sim.tasks.task import ObjectSpec, Task
+from ocrrl_ros.sim.textures import SIZE_PX, texture_rgb
+
+CAMERA_NAME = 'camera_color'
+FINGER_BODIES = ('fr3_leftfinger', 'fr3_rightfinger')
+FINGER_JOINTS = ('fr3_finger_joint1', 'fr3_finger_joint2')
+ARM_JOINTS = tuple(f'fr3_joint{i}' for i in range(1, 8))
+ARM_ACTUATORS = tuple(f'arm{i}' for i in range(1, 8))
+GRIPPER_ACTUATOR = 'gripper'
+TCP_SITE = 'fr3_hand_tcp'
+TABLE_CENTRE_M = (0.45, 0.0)
+TABLE_HALF_M = (0.60, 0.80)
+FLOOR_HEIGHT_M = -0.75
+# MuJoCo cameras look along -z with y up; optical frames look along +z with y down.
+_OPTICAL_T_MUJOCO_QUAT = np.array([1.0, 0.0, 0.0, 0.0])
+
+
+def build_model(
+        task: Task, domain: Domain, physics: PhysicsConfig, *,
+        timestep_s: float | None = None) -> mujoco.MjModel:
+    """
+    Return the compiled model of a task's scene.
+
+    World frame = robot base frame, table top at z = 0. Every task object is a free body named
+    by its id; sensors are those that :class:`ocrrl_ros.sim.readout.Readout` lists.
+
+    :param timestep_s: physics step; the evaluation step when None.
+    """
+    return build_spec(task, domain, physics, timestep_s=timestep_s).compile()
+
+
+def build_spec(
+        task: Task, domain: Domain, physics: PhysicsConfig, *,
+        timestep_s: float | None = None) -> mujoco.MjSpec:
+    """Return the editable specification of a task's scene."""
+    spec = mujoco.MjSpec.from_file(str(model_path('fr3', 'fr3.xml')))
+    spec.modelname = f'{task.name}_{domain.name}'
+    physics.apply(spec, physics.timestep_s if timestep_s is None else timestep_s)
+    _apply_arm(spec, domain, physics)
+    _apply_render_settings(spec, domain)
+    _add_surroundings(spec, domain, physics)
+    for light in domain.looks.lights:
+        _add_light(spec, light)
+    _add_camera(spec, domain)
+    for item in task.objects:
+        _add_object(spec, item, domain, physics)
+    _add_sensors(spec, task)
+    return spec
+
+
+def mujoco_camera_pose(base_T_optical: np.ndarray) -> np.ndarray:
+    """Return base_T_camera (7,) in MuJoCo's camera convention for an optical-frame pose."""
+    turn = se3.pose(np.zeros(3), _OPTICAL_T_MUJOCO_QUAT)
+    return se3.pose_multiply(base_T_optical, turn)
+
+
+def _wxyz(quaternion: np.ndarray) -> np.ndarray:
+    """Return MuJoCo's scalar-first order of a scalar-last quaternion."""
+    return np.roll(quaternion, 1)
+
+
+def _apply_arm(spec: mujoco.MjSpec, domain: Domain, physics: PhysicsConfig) -> None:
+    """Write the impedance law and the domain's deviations into the arm's actuators."""
+    law = physics.arm
+    for index, name in enumerate(ARM_ACTUATORS):
+        stiffness = law.stiffness_nm_rad[index] * domain.arm.stiffness_scale
+        damping = law.damping_nms_rad[index] * domain.arm.damping_scale
+        actuator = spec.actuator(name)
+        actuator.gaintype = mujoco.mjtGain.mjGAIN_FIXED
+        actuator.biastype = mujoco.mjtBias.mjBIAS_AFFINE
+        actuator.gainprm[0] = stiffness
+        actuator.biasprm[:3] = (0.0, -stiffness, -damping)
+        actuator.forcelimited = True
+        limit = law.torque_limit_nm[index]
+        actuator.forcerange = (-limit, limit)
+        joint = spec.joint(ARM_JOINTS[index])
+        joint.frictionloss = joint.frictionloss * domain.arm.joint_friction_scale
+    gripper = spec.actuator(GRIPPER_ACTUATOR)
+    gripper.forcelimited = True
+    gripper.forcerange = (-domain.hand.force_n, domain.hand.force_n)
+
+
+def _apply_render_settings(spec: mujoco.MjSpec, domain: Domain) -> None:
+    """Set shadow map, multisampling and head light; the defaults cost 8 times the frame."""
+    looks = domain.looks
+    visual = spec.visual
+    visual.quality.shadowsize = 512
+    visual.quality.offsamples = 0
+    visual.map.znear = 0.02
+    visual.map.zfar = 20.0
+    # "global" is a keyword in Python, so the bindings append an underscore.
+    visual.global_.offwidth = domain.camera.width
+    visual.global_.offheight = domain.camera.height
+    visual.headlight.ambient = (looks.headlight_ambient,) * 3
+    visual.headlight.diffuse = (looks.headlight_diffuse,) * 3
+    visual.headlight.specular = (0.0, 0.0, 0.0)
+    spec.stat.extent = 1.0
+    for material in spec.materials:
+        material.rgba[:3] = np.clip(material.rgba[:3] * looks.robot_tint, 0.0, 1.0)
+    spec.add_texture(
+        name='sky', type=mujoco.mjtTexture.mjTEXTURE_SKYBOX,
+        builtin=mujoco.mjtBuiltin.mjBUILTIN_GRADIENT, width=64, height=384,
+        rgb1=looks.zenith_rgb, rgb2=looks.horizon_rgb)
+
+
+def _add_surface(spec: mujoco.MjSpec, name: str, look: SurfaceLook, half_m: float) -> None:
+    """Add a material and its pattern; ``half_m`` is half the surface's larger side."""
+    material = spec.add_material(
+        name=name, specular=look.specular, shininess=look.shininess,
+        rgba=(*look.rgb, 1.0) if look.pattern == 'flat' else (1.0, 1.0, 1.0, 1.0))
+    if look.pattern == 'flat':
+        return
+    spec.add_texture(
+        name=name, type=mujoco.mjtTexture.mjTEXTURE_2D, width=SIZE_PX, height=SIZE_PX,
+        nchannel=3, data=texture_rgb(look).tobytes())
+    material.textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = name
+    material.texuniform = True
+    material.texrepeat = (look.repeat_per_m, look.repeat_per_m)
+
+
+def _add_surroundings(spec: mujoco.MjSpec, domain: Domain, physics: PhysicsConfig) -> None:
+    """Add the table, an infinite contact plane drawn as a rectangle, and the floor."""
+    _add_surface(spec, 'table', domain.looks.table, TABLE_HALF_M[1])
+    _add_surface(spec, 'floor', domain.looks.floor, 3.0)
+    spec.worldbody.add_geom(
+        name='table', type=mujoco.mjtGeom.mjGEOM_PLANE, size=(*TABLE_HALF_M, 0.05),
+        pos=(*TABLE_CENTRE_M, 0.0), material='table', condim=3,
+        friction=(0.5, 0.005, 0.0001), solref=physics.contact.solref,
+        solimp=physics.contact.solimp)
+    spec.worldbody.add_geom(
+        name='floor', type=mujoco.mjtGeom.mjGEOM_PLANE, size=(3.0, 3.0, 0.05),
+        pos=(0.45, 0.0, FLOOR_HEIGHT_M), material='floor', contype=0, conaffinity=0)
+
+
+def _add_light(spec: mujoco.MjSpec, light: LightConfig) -> None:
+    """Add a directional light that shines from its position to its target."""
+    direction = np.subtract(light.target_m, light.position_m)
+    spec.worldbody.add_light(
+        type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL, pos=light.position_m,
+        dir=direction / np.linalg.norm(direction), diffuse=light.diffuse,
+        specular=light.specular, castshadow=light.casts_shadow)
+
+
+def _add_camera(spec: mujoco.MjSpec, domain: Domain) -> None:
+    """Add the fixed camera with the domain's true pose and intrinsics."""
+    camera = domain.camera
+    pose = mujoco_camera_pose(camera.true_pose())
+    # Sensor of 1 um pixels. MuJoCo measures the principal point from the image centre; which
+    # way its axes point was found by projecting known points (test_scene.py).
+    spec.worldbody.add_camera(
+        name=CAMERA_NAME, pos=pose[:3], quat=_wxyz(pose[3:]),
+        resolution=(camera.width, camera.height),
+        sensor_size=(camera.width * 1e-6, camera.height * 1e-6),
+        focal_pixel=(camera.fx_px, camera.fy_px),
+        principal_pixel=(
+            camera.cx_px - (camera.width - 1) / 2, camera.cy_px - (camera.height - 1) / 2))
+
+
+def _add_object(
+        spec: mujoco.MjSpec, item: ObjectSpec, domain: Domain, physics: PhysicsConfig) -> None:
+    """Add one free box with the domain's size, mass, friction and colour."""
+    contact = physics.contact
+    half = np.multiply(item.half_extents_m, domain.objects.size_scale)
+    body = spec.worldbody.add_body(name=item.object_id, pos=(0.5, 0.0, half[2]))
+    body.add_freejoint(name=f'{item.object_id}_free')
+    colour = domain.looks.objects.get(item.object_id, (0.8, 0.1, 0.1))
+    body.add_geom(
+        name=item.object_id, type=mujoco.mjtGeom.mjGEOM_BOX, size=half,
+        mass=item.mass_kg * domain.objects.mass_scale, rgba=(*colour, 1.0),
+        condim=contact.condim, priority=1, solref=contact.solref, solimp=contact.solimp,
+        friction=(
+            domain.objects.friction, contact.torsional_friction_m, contact.rolling_friction_m))
+
+
+def _add_sensors(spec: mujoco.MjSpec, task: Task) -> None:
+    """Add pose, velocity and contact sensors of the objects, and the TCP pose."""
+    kinds = mujoco.mjtSensor
+    frame, site = mujoco.mjtObj.mjOBJ_XBODY, mujoco.mjtObj.mjOBJ_SITE
+    for suffix, kind in (('pos', kinds.mjSENS_FRAMEPOS), ('quat', kinds.mjSENS_FRAMEQUAT)):
+        spec.add_sensor(name=f'tcp_{suffix}', type=kind, objtype=site, objname=TCP_SITE)
+    for item in task.objects:
+        for suffix, kind in (
+                ('pos', kinds.mjSENS_FRAMEPOS), ('quat', kinds.mjSENS_FRAMEQUAT),
+                ('linvel', kinds.mjSENS_FRAMELINVEL), ('angvel', kinds.mjSENS_FRAMEANGVEL)):
+            spec.add_sensor(
+                name=f'{item.object_id}_{suffix}', type=kind, objtype=frame,
+                objname=item.object_id)
+        for side, finger in zip(('left', 'right'), FINGER_BODIES):
+            sensor = spec.add_sensor(
+                name=f'{side}_contact_{item.object_id}', type=kinds.mjSENS_CONTACT,
+                objtype=mujoco.mjtObj.mjOBJ_BODY, objname=finger,
+                reftype=mujoco.mjtObj.mjOBJ_BODY, refname=item.object_id)
+            # Report only whether a contact was found, of the first match.
+            sensor.intprm[:3] = (1 << int(mujoco.mjtConDataField.mjCONDATA_FOUND), 0, 1)

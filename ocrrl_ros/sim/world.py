@@ -1,0 +1,317 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One simulated world for evaluation and the ROS bridge."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+import mujoco
+import numpy as np
+from ocrrl_ros.core.errors import InputError, OcrrlError, UnknownNameError
+from ocrrl_ros.robot.gripper import GripperConfig, GripperModel
+from ocrrl_ros.sim.domain import Domain
+from ocrrl_ros.sim.physics import PhysicsConfig
+from ocrrl_ros.sim.readout import MAX_WIDTH_M, Readout
+from ocrrl_ros.sim.scene import build_model
+from ocrrl_ros.sim.tasks.task import initial_sha256, Task
+from ocrrl_ros.sim.truth import InitialState, TaskState
+
+PUSH_DURATION_S = 0.05
+GRIPPER_PERIOD_S = 0.005
+_HISTORY_S = 0.3
+_DIVERGED = (
+    mujoco.mjtWarning.mjWARN_BADQPOS, mujoco.mjtWarning.mjWARN_BADQVEL,
+    mujoco.mjtWarning.mjWARN_BADQACC)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArmState:
+    """What the robot reports, as old as the domain's observation delay makes it."""
+
+    stamp_s: float
+    """Time of measurement, s."""
+    q: np.ndarray
+    """Joint positions (7,), rad."""
+    dq: np.ndarray
+    """Joint velocities (7,), rad/s."""
+    tau: np.ndarray
+    """Torques of the arm law without gravity compensation (7,), Nm."""
+    tau_external: np.ndarray
+    """Torques that contacts and pushes exert on the joints (7,), Nm."""
+    finger_positions: np.ndarray
+    """Finger joint positions (2,), m."""
+    finger_velocities: np.ndarray
+    """Finger joint velocities (2,), m/s."""
+
+    @property
+    def opening(self) -> float:
+        """Return the measured opening, 0 closed .. 1 open."""
+        return float(np.clip(self.finger_positions.sum() / MAX_WIDTH_M, 0.0, 1.0))
+
+
+class SimWorld:
+    """
+    One task in one domain, stepped by whole physics steps.
+
+    Commands act ``arm.action_delay_s`` after they are given, states are reported
+    ``arm.observation_delay_s`` after they were measured; both count in physics steps.
+    """
+
+    def __init__(
+            self, task: Task, domain: Domain, physics: PhysicsConfig, *,
+            timestep_s: float | None = None):
+        """
+        Build the model; call :meth:`reset` before stepping.
+
+        :param timestep_s: physics step; the evaluation step of ``physics`` when None.
+        """
+        self.task = task
+        self.domain = domain
+        self.timestep_s = physics.timestep_s if timestep_s is None else timestep_s
+        self.model = build_model(task, domain, physics, timestep_s=self.timestep_s)
+        self.data = mujoco.MjData(self.model)
+        self.readout = Readout(self.model, task)
+        self._gains = (
+            self.model.actuator_gainprm[self.readout.arm_ctrl].copy(),
+            self.model.actuator_biasprm[self.readout.arm_ctrl].copy())
+        self._torque_limit = np.asarray(physics.arm.torque_limit_nm)
+        self._gripper_config = GripperConfig(
+            speed_m_s=domain.hand.speed_m_s, latency_s=domain.hand.latency_s)
+        self._action_steps = round(domain.arm.action_delay_s / self.timestep_s)
+        self._observation_steps = round(domain.arm.observation_delay_s / self.timestep_s)
+        self._gripper_steps = max(1, round(GRIPPER_PERIOD_S / self.timestep_s))
+        self.initial: InitialState | None = None
+        self.init_sha256 = ''
+
+    # -- episode ------------------------------------------------------------------------------
+
+    def reset(self, rng: np.random.Generator) -> InitialState:
+        """Draw a start state from the episode's ``initial`` stream and go there."""
+        initial = self.task.sample_initial(rng, self.domain)
+        self.reset_to(initial)
+        return initial
+
+    def reset_to(self, initial: InitialState) -> None:
+        """Go to a start state at rest, holding it, time zero."""
+        mujoco.mj_resetData(self.model, self.data)
+        self.data.qpos[:] = self.readout.initial_qpos(initial)
+        self.initial = initial
+        self.init_sha256 = initial_sha256(initial)
+        self._step_count = 0
+        self._commands: deque[tuple[int, str, np.ndarray]] = deque()
+        self._history: deque[tuple[int, ArmState]] = deque()
+        self._pushes: list[tuple[int, int]] = []
+        self._gripper = GripperModel(1, self._gripper_config)
+        self._gripper.reset(opening=np.array([initial.opening]))
+        self._act('q', np.asarray(initial.q, dtype=float))
+        self._write_gripper(0.0)
+        mujoco.mj_forward(self.model, self.data)
+        self._record()
+
+    # -- commands -----------------------------------------------------------------------------
+
+    def set_joint_target(self, q: np.ndarray) -> None:
+        """
+        Command joint positions (7,) in rad; the impedance law pulls towards them.
+
+        :raises InputError: not seven finite numbers.
+        """
+        self._command('q', self._checked(q, 'joint target', 'rad'))
+
+    def set_joint_torque(self, tau: np.ndarray) -> None:
+        """
+        Command joint torques (7,) in Nm on top of gravity compensation, until the next command.
+
+        :raises InputError: not seven finite numbers.
+        """
+        self._command('tau', self._checked(tau, 'joint torque', 'Nm'))
+
+    def set_gripper(self, opening: float) -> None:
+        """
+        Command the hand, 0 closed .. 1 open.
+
+        :raises InputError: not a number in 0..1.
+        """
+        if not 0.0 <= opening <= 1.0:
+            raise InputError(f'gripper command is {opening}; allowed: 0 closed .. 1 open')
+        self._command('gripper', np.array([opening], dtype=float))
+
+    def apply_push(
+            self, body: str, wrench: np.ndarray, duration_s: float = PUSH_DURATION_S) -> None:
+        """
+        Push a body for a while from now on.
+
+        :param wrench: (6,) force in N and torque in Nm at its centre of mass, base frame.
+        :raises UnknownNameError: no such body; the message lists the bodies.
+        """
+        names = [self.model.body(i).name for i in range(1, self.model.nbody)]
+        if body not in names:
+            raise UnknownNameError('body', body, names, 'push')
+        wrench = np.asarray(wrench, dtype=float)
+        if wrench.shape != (6,) or not np.isfinite(wrench).all():
+            raise InputError(f'push wrench is {wrench}; allowed: 6 finite numbers')
+        index = self.model.body(body).id
+        self.data.xfrc_applied[index] = wrench
+        end = self._step_count + max(1, round(duration_s / self.timestep_s))
+        self._pushes = [push for push in self._pushes if push[1] != index] + [(end, index)]
+
+    # -- time ---------------------------------------------------------------------------------
+
+    @property
+    def time_s(self) -> float:
+        """Time since reset, an exact multiple of the physics step."""
+        return self._step_count * self.timestep_s
+
+    @property
+    def step_count(self) -> int:
+        """Physics steps since reset."""
+        return self._step_count
+
+    def step(self, n: int = 1) -> None:
+        """
+        Advance by n physics steps.
+
+        :raises OcrrlError: the physics diverged.
+        """
+        end = self._step_count + n
+        while self._step_count < end:
+            self._serve_events()
+            count = self._next_event(end) - self._step_count
+            mujoco.mj_step(self.model, self.data, nstep=count)
+            self._step_count += count
+            self._record()
+        if any(self.data.warning[kind].number for kind in _DIVERGED):
+            raise OcrrlError(
+                f'physics diverged at {self.time_s:.3f} s of task {self.task.name!r} '
+                f'in domain {self.domain.name!r}')
+
+    # -- state --------------------------------------------------------------------------------
+
+    def arm_state(self) -> ArmState:
+        """Return the newest state that is at least the observation delay old."""
+        wanted = self._step_count - self._observation_steps
+        for step, state in reversed(self._history):
+            if step <= wanted:
+                return state
+        return self._history[0][1]
+
+    def opening(self) -> float:
+        """Return the reported gripper opening, 0 closed .. 1 open."""
+        return self.arm_state().opening
+
+    def task_state(self) -> TaskState:
+        """Return the truth of this world, N = 1, without delay."""
+        data = self.data
+        return self.readout.task_state(data.qpos[None], data.qvel[None], data.sensordata[None])
+
+    def object_pose(self, object_id: str) -> np.ndarray:
+        """
+        Return base_T_object (7,) now.
+
+        :raises UnknownNameError: no such task object.
+        """
+        if object_id not in self.task.object_ids:
+            raise UnknownNameError('object', object_id, self.task.object_ids)
+        return self.readout.object_poses(self.data.qpos)[self.task.object_ids.index(object_id)]
+
+    def tcp_pose(self) -> np.ndarray:
+        """Return base_T_tcp (7,), at most one physics step old."""
+        return self.readout.tcp_pose(self.data.sensordata)
+
+    def render_state(self) -> np.ndarray:
+        """Return [time s, qpos] (1 + nq,) float64, all that a renderer needs."""
+        return np.concatenate([[self.time_s], self.data.qpos])
+
+    # -- inside -------------------------------------------------------------------------------
+
+    @staticmethod
+    def _checked(values: np.ndarray, what: str, unit: str) -> np.ndarray:
+        """Return a copy of seven finite numbers or raise."""
+        array = np.array(values, dtype=float)
+        if array.shape != (7,) or not np.isfinite(array).all():
+            raise InputError(f'{what} is {array} {unit}; allowed: 7 finite numbers')
+        return array
+
+    def _command(self, kind: str, value: np.ndarray) -> None:
+        """Queue a command until the action delay has passed."""
+        if self._action_steps == 0:
+            self._act(kind, value)
+        else:
+            self._commands.append((self._step_count + self._action_steps, kind, value))
+
+    def _act(self, kind: str, value: np.ndarray) -> None:
+        """Let a command take effect."""
+        arm = self.readout.arm_ctrl
+        if kind == 'gripper':
+            self._gripper.command(value)
+        elif kind == 'q':
+            self.model.actuator_gainprm[arm], self.model.actuator_biasprm[arm] = self._gains
+            self.data.qfrc_applied[self.readout.arm_dof] = 0.0
+            self.data.ctrl[arm] = value
+        else:
+            self.model.actuator_gainprm[arm] = 0.0
+            self.model.actuator_biasprm[arm] = 0.0
+            self.data.qfrc_applied[self.readout.arm_dof] = np.clip(
+                value, -self._torque_limit, self._torque_limit)
+
+    def _write_gripper(self, dt_s: float) -> None:
+        """Advance the hand's own controller and give its target to the finger servo."""
+        self.data.ctrl[self.readout.gripper_ctrl] = self._gripper.step(dt_s)[0]
+
+    def _serve_events(self) -> None:
+        """Apply what is due at the present step."""
+        while self._commands and self._commands[0][0] <= self._step_count:
+            _, kind, value = self._commands.popleft()
+            self._act(kind, value)
+        for end, body in self._pushes:
+            if end <= self._step_count:
+                self.data.xfrc_applied[body] = 0.0
+        self._pushes = [push for push in self._pushes if push[0] > self._step_count]
+        if self._step_count % self._gripper_steps == 0:
+            self._write_gripper(self._gripper_steps * self.timestep_s)
+
+    def _next_event(self, end: int) -> int:
+        """Return the step at which something changes next, at most ``end``."""
+        period = self._gripper_steps
+        events = [end, (self._step_count // period + 1) * period]
+        if self._commands:
+            events.append(self._commands[0][0])
+        events.extend(push[0] for push in self._pushes)
+        return min(events)
+
+    def _record(self) -> None:
+        """Remember the present state for delayed reading."""
+        data, readout = self.data, self.readout
+        state = ArmState(
+            stamp_s=self.time_s, q=data.qpos[readout.arm_qpos], dq=data.qvel[readout.arm_dof],
+            tau=data.qfrc_actuator[readout.arm_dof] + data.qfrc_applied[readout.arm_dof],
+            tau_external=external_torque(self.model, data)[readout.arm_dof],
+            finger_positions=data.qpos[readout.finger_qpos],
+            finger_velocities=data.qvel[readout.finger_dof])
+        self._history.append((self._step_count, state))
+        oldest = self._step_count - self._observation_steps
+        while len(self._history) > 1 and self._history[1][0] <= oldest:
+            self._history.popleft()
+
+
+def external_torque(model: mujoco.MjModel, data: mujoco.MjData) -> np.ndarray:
+    """
+    Return the generalised force (nv,) of contacts and applied wrenches in the last step.
+
+    Dry friction and joint limits are the robot's own and are left out, as in the FCI's
+    estimate of external torques.
+    """
+    own = np.zeros(model.nv)
+    kinds = data.efc_type[:data.nefc]
+    friction = kinds == mujoco.mjtConstraint.mjCNSTR_FRICTION_DOF
+    own[data.efc_id[:data.nefc][friction]] = data.efc_force[:data.nefc][friction]
+    rows = np.nonzero(
+        (kinds == mujoco.mjtConstraint.mjCNSTR_LIMIT_JOINT)
+        | (kinds == mujoco.mjtConstraint.mjCNSTR_EQUALITY))[0]
+    if rows.size:
+        jacobian = data.efc_J.reshape(-1, model.nv)[rows]
+        own += data.efc_force[rows] @ jacobian
+    applied = data.qfrc_smooth - (
+        data.qfrc_passive - data.qfrc_bias + data.qfrc_applied + data.qfrc_actuator)
+    return data.qfrc_constraint - own + applied
