@@ -1,0 +1,282 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Track one object through frames: predict, segment, fit, judge, and find again when lost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from types import ModuleType
+
+import numpy as np
+from ocrrl_ros.core.errors import ConfigError
+from ocrrl_ros.core.se3 import pose_identity
+from ocrrl_ros.core.symmetry import canonical_rotation, symmetry_group
+from ocrrl_ros.perception.confidence import ConfidenceConfig, FEATURES, image_parts
+from ocrrl_ros.perception.frame import RgbdFrame
+from ocrrl_ros.perception.gate import ConfidenceGate, GateConfig
+from ocrrl_ros.perception.motion import MotionConfig, MotionFilter
+from ocrrl_ros.perception.object_model import ObjectModel
+from ocrrl_ros.perception.rotation import orthonormal, to_pose
+from ocrrl_ros.perception.sdf_tracker import Fit, Prior, SdfTracker, SolverConfig
+from ocrrl_ros.perception.segmentation import Segment, SegmentationConfig, Segmenter
+
+
+class TrackState(Enum):
+    """What may be done with an estimate."""
+
+    OK = 'ok'
+    """Seen in this frame and trusted."""
+    WARN = 'warn'
+    """Seen in this frame, not trusted (yet)."""
+    STALE = 'stale'
+    """Not seen in this frame; the pose is predicted."""
+    ERROR = 'error'
+    """Lost or never found; the pose is the last one known."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackingConfig:
+    """Bookkeeping of one track."""
+
+    coast_s: float = field(
+        default=0.3, metadata={'description': 'longest prediction without seeing the object, s'})
+    retry_frames: int = field(
+        default=4, metadata={'description': 'doubtful frames before the global search runs'})
+    retry_gain: float = field(
+        default=0.1, metadata={'description': 'confidence that a new find must gain'})
+    bias_sigma_m: float = field(
+        default=0.0015, metadata={'description': 'systematic position error, m, per axis'})
+    scale_sigma: float = field(
+        default=0.004, metadata={'description': 'systematic error along the ray, share of range'})
+    bias_sigma_rad: float = field(
+        default=0.01, metadata={'description': 'systematic rotation error, rad, per axis'})
+    workspace_min_m: tuple[float, float, float] = field(
+        default=(0.0, -0.8, -0.05), metadata={'description': 'least base coordinates of a find, m'})
+    workspace_max_m: tuple[float, float, float] = field(
+        default=(1.0, 0.8, 0.9), metadata={'description': 'greatest base coordinates of a find, m'})
+
+    def __post_init__(self) -> None:
+        """Refuse times and sigmas out of range."""
+        if self.coast_s < 0.0 or self.retry_frames < 1:
+            raise ConfigError(
+                f'coast_s is {self.coast_s} s and retry_frames {self.retry_frames}; '
+                'allowed: >= 0 s and >= 1')
+        for name in ('bias_sigma_m', 'scale_sigma', 'bias_sigma_rad'):
+            if getattr(self, name) < 0.0:
+                raise ConfigError(f'{name} is {getattr(self, name)}; allowed: >= 0')
+        if not all(a < b for a, b in zip(self.workspace_min_m, self.workspace_max_m)):
+            raise ConfigError(
+                f'workspace_min_m is {self.workspace_min_m} m, not below {self.workspace_max_m} m')
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectEstimate:
+    """
+    One object in one frame.
+
+    ``base_T_object`` (7,), the symmetric equivalent nearest the previous estimate;
+    ``covariance`` (6, 6) of translation (m) and rotation vector (rad) in the base frame;
+    ``confidence`` the probability that the pose is good; ``valid`` whether the gate is open;
+    ``just_lost`` True in the one frame that closed it; ``parts`` the figures behind the
+    confidence, by name.
+    """
+
+    object_id: str
+    stamp_s: float
+    base_T_object: np.ndarray
+    covariance: np.ndarray
+    confidence: float
+    state: TrackState
+    valid: bool
+    just_lost: bool
+    parts: dict[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """A frame as the trackers need it: image, camera pose and plane, scale of the depth."""
+
+    frame: RgbdFrame
+    base_R_camera: np.ndarray
+    base_t_camera: np.ndarray
+    plane: np.ndarray
+    depth_scale: float
+
+    def to_camera(
+            self, rotation: np.ndarray, translation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Express a pose given in the base frame in the optical frame."""
+        back = self.base_R_camera.T
+        return back @ rotation, back @ (translation - self.base_t_camera)
+
+    def to_base(
+            self, rotation: np.ndarray, translation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Express a pose given in the optical frame in the base frame."""
+        turned = self.base_R_camera @ rotation
+        return turned, self.base_R_camera @ translation + self.base_t_camera
+
+    def spread(self) -> np.ndarray:
+        """Return the (6, 6) matrix that turns optical-frame errors into base-frame ones."""
+        turn = np.zeros((6, 6))
+        turn[:3, :3] = turn[3:, 3:] = self.base_R_camera
+        return turn
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Judged:
+    """A fit in the base frame with what the image says about it."""
+
+    rotation: np.ndarray
+    translation: np.ndarray
+    covariance: np.ndarray
+    parts: dict[str, float]
+    confidence: float
+
+
+class ObjectTracker:
+    """The track of one object."""
+
+    def __init__(
+            self, model: ObjectModel, kernels: ModuleType, *, segmentation: SegmentationConfig,
+            solver: SolverConfig, motion: MotionConfig, confidence: ConfidenceConfig,
+            gate: GateConfig, tracking: TrackingConfig) -> None:
+        """Start lost."""
+        self._model, self._kernels, self._config = model, kernels, tracking
+        self._confidence = confidence
+        self._segmenter = Segmenter(model, segmentation, kernels)
+        self._tracker = SdfTracker(model, solver, kernels)
+        self._gate = ConfidenceGate(gate)
+        self._filter = MotionFilter(motion)
+        self._group = symmetry_group(model.symmetry)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the track and the last pose."""
+        self._gate.reset()
+        self._tracking = False
+        self._doubtful = 0
+        self._seen_s = -np.inf
+        self._pose: np.ndarray | None = None
+        self._covariance = np.diag([1.0] * 3 + [np.pi ** 2] * 3)
+
+    def process(self, view: View) -> ObjectEstimate:
+        """Return the estimate for one frame."""
+        stamp_s = view.frame.stamp_s
+        judged = self._follow(view) if self._tracking else None
+        if judged is None or self._doubtful >= self._config.retry_frames:
+            judged = self._search(view, judged)
+        if judged is None:
+            return self._unseen(stamp_s)
+        self._seen_s = stamp_s
+        trusted = judged.confidence >= self._gate.leave
+        self._doubtful = 0 if trusted else self._doubtful + 1
+        just_lost = self._gate.update(judged.confidence)
+        self._pose = self._canonical(judged.rotation, judged.translation)
+        self._covariance = self._with_bias(judged.covariance, view)
+        state = TrackState.OK if self._gate.is_open else TrackState.WARN
+        return self._estimate(stamp_s, judged.confidence, state, just_lost, judged.parts)
+
+    def _follow(self, view: View) -> _Judged | None:
+        """Track from the prediction; None when the object is not seen there."""
+        self._filter.predict(view.frame.stamp_s)
+        rotation, translation = view.to_camera(self._filter.rotation, self._filter.translation)
+        segment = self._segmenter.near(view.frame, translation, view.depth_scale)
+        if segment is None:
+            return None
+        turn = view.spread()
+        predicted = turn.T @ self._filter.pose_covariance @ turn
+        prior = Prior(
+            rotation=rotation, translation=translation, information=np.linalg.inv(predicted))
+        observation = self._tracker.observe(segment, view.plane)
+        fit = self._tracker.track(observation, rotation, translation, prior)
+        covariance = turn @ np.linalg.inv(fit.information + prior.information) @ turn.T
+        turned, moved = view.to_base(fit.rotation, fit.translation)
+        turned = orthonormal(turned)
+        step = self._filter.correct(turned, moved, covariance)
+        surprise = float(np.sqrt(step @ np.linalg.solve(turn @ predicted @ turn.T, step)))
+        return self._judge(segment, fit, turned, moved, covariance, surprise)
+
+    def _search(self, view: View, current: _Judged | None) -> _Judged | None:
+        """Find the object without a prediction; keep the current estimate unless it is worse."""
+        best = None
+        for segment in self._segmenter.search(view.frame, view.depth_scale):
+            observation = self._tracker.observe(segment, view.plane)
+            fit = self._tracker.initialise(segment, observation)
+            judged = self._found(view, segment, fit)
+            if judged is not None and (best is None or judged.confidence > best.confidence):
+                best = judged
+        floor = 0.0 if current is None else current.confidence + self._config.retry_gain
+        self._doubtful = 0
+        if best is None or best.confidence < floor:
+            return current
+        self._filter.start(
+            best.rotation, best.translation, best.covariance, view.frame.stamp_s)
+        self._tracking = True
+        return best
+
+    def _found(self, view: View, segment: Segment, fit: Fit) -> _Judged | None:
+        """Judge a find; None outside the workspace."""
+        rotation, translation = view.to_base(fit.rotation, fit.translation)
+        low, high = np.array(self._config.workspace_min_m), np.array(self._config.workspace_max_m)
+        if np.any(translation < low) or np.any(translation > high):
+            return None
+        turn = view.spread()
+        weak = np.diag([1.0 / 0.05 ** 2] * 3 + [1.0 / 0.6 ** 2] * 3)
+        covariance = turn @ np.linalg.inv(fit.information + weak) @ turn.T
+        return self._judge(segment, fit, orthonormal(rotation), translation, covariance, 0.0)
+
+    def _judge(
+            self, segment: Segment, fit: Fit, rotation: np.ndarray, translation: np.ndarray,
+            covariance: np.ndarray, surprise: float) -> _Judged:
+        """Compare the fit with the image and weigh the evidence."""
+        sums = self._kernels.compare(
+            segment.depth, segment.mask, segment.camera, np.ascontiguousarray(fit.rotation),
+            fit.translation, self._model.shape.half_m, self._confidence.tolerances)
+        parts = image_parts(sums)
+        variances = np.linalg.eigvalsh(covariance[:3, :3])[-1], np.linalg.eigvalsh(
+            covariance[3:, 3:])[-1]
+        parts['innovation'] = surprise
+        parts['position_sigma_mm'] = 1e3 * float(np.sqrt(variances[0]))
+        parts['rotation_sigma_deg'] = float(np.degrees(np.sqrt(variances[1])))
+        return _Judged(
+            rotation=rotation, translation=translation, covariance=covariance, parts=parts,
+            confidence=self._confidence.probability(parts))
+
+    def _unseen(self, stamp_s: float) -> ObjectEstimate:
+        """Return a prediction for a short while, then the last pose."""
+        just_lost = self._gate.update(0.0)
+        state = TrackState.ERROR
+        if self._tracking and stamp_s - self._seen_s <= self._config.coast_s:
+            state = TrackState.STALE
+            self._pose = self._canonical(self._filter.rotation, self._filter.translation)
+            self._covariance = self._filter.pose_covariance.copy()
+        else:
+            self._tracking = False
+        parts = dict.fromkeys((*FEATURES, 'iou', 'visible_px'), 0.0)
+        return self._estimate(stamp_s, 0.0, state, just_lost, parts)
+
+    def _canonical(self, rotation: np.ndarray, translation: np.ndarray) -> np.ndarray:
+        """Return the pose (7,) whose symmetric equivalent is nearest the previous one."""
+        pose = to_pose(rotation, translation)
+        reference = None if self._pose is None else self._pose[3:]
+        pose[3:] = canonical_rotation(pose[3:], self._group, reference)
+        return pose
+
+    def _with_bias(self, covariance: np.ndarray, view: View) -> np.ndarray:
+        """Return the covariance with the systematic errors that frames do not average out."""
+        config = self._config
+        assert self._pose is not None
+        ray = self._pose[:3] - view.base_t_camera
+        result = covariance + np.diag(
+            [config.bias_sigma_m ** 2] * 3 + [config.bias_sigma_rad ** 2] * 3)
+        result[:3, :3] += config.scale_sigma ** 2 * np.outer(ray, ray)
+        return result
+
+    def _estimate(
+            self, stamp_s: float, confidence: float, state: TrackState, just_lost: bool,
+            parts: dict[str, float]) -> ObjectEstimate:
+        """Pack the present pose."""
+        pose = pose_identity() if self._pose is None else self._pose.copy()
+        return ObjectEstimate(
+            object_id=self._model.id, stamp_s=stamp_s, base_T_object=pose,
+            covariance=self._covariance.copy(), confidence=confidence, state=state,
+            valid=self._gate.is_open, just_lost=just_lost, parts=parts)

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Object poses in the robot's base frame from RGB-D frames of a calibrated camera."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+import colorsys
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from ocrrl_ros.core.configuration import load_yaml
+from ocrrl_ros.core.errors import ConfigError, UnknownNameError
+from ocrrl_ros.core.resources import config_path
+from ocrrl_ros.core.se3 import check_pose, quat_to_matrix
+from ocrrl_ros.perception.confidence import ConfidenceConfig
+from ocrrl_ros.perception.frame import Intrinsics, RgbdFrame
+from ocrrl_ros.perception.gate import GateConfig
+from ocrrl_ros.perception.kernels import BACKENDS, load_kernels
+from ocrrl_ros.perception.motion import MotionConfig
+from ocrrl_ros.perception.object_model import ObjectModel
+from ocrrl_ros.perception.object_tracker import (
+    ObjectEstimate, ObjectTracker, TrackingConfig, View)
+from ocrrl_ros.perception.sdf_tracker import SolverConfig
+from ocrrl_ros.perception.segmentation import SegmentationConfig
+from ocrrl_ros.perception.support_plane import SupportPlane, SupportPlaneConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackerConfig:
+    """Every setting of the embedded tracker; `config/tracker.yaml` fills it."""
+
+    backend: str = field(default='auto', metadata={'description': f'kernels, one of {BACKENDS}'})
+    segmentation: SegmentationConfig = field(
+        default_factory=SegmentationConfig, metadata={'description': 'colour segmentation'})
+    solver: SolverConfig = field(
+        default_factory=SolverConfig, metadata={'description': 'noise and effort of the fit'})
+    motion: MotionConfig = field(
+        default_factory=MotionConfig, metadata={'description': 'motion model'})
+    confidence: ConfidenceConfig = field(
+        default_factory=ConfidenceConfig, metadata={'description': 'probability of a good pose'})
+    gate: GateConfig = field(
+        default_factory=GateConfig, metadata={'description': 'hysteresis of validity'})
+    tracking: TrackingConfig = field(
+        default_factory=TrackingConfig, metadata={'description': 'bookkeeping of a track'})
+    support_plane: SupportPlaneConfig = field(
+        default_factory=SupportPlaneConfig, metadata={'description': 'table and depth scale'})
+
+    def __post_init__(self) -> None:
+        """Refuse unknown kernels."""
+        if self.backend not in BACKENDS:
+            raise UnknownNameError('kernel backend', self.backend, BACKENDS)
+
+
+def load_tracker_config() -> TrackerConfig:
+    """Read `config/tracker.yaml`."""
+    return load_yaml(TrackerConfig, config_path('tracker.yaml'))
+
+
+class PoseEstimator:
+    """
+    Track several objects with one camera.
+
+    :param objects: the objects to track; ids are unique.
+    :param base_T_camera: (7,) pose of the colour camera's optical frame as calibrated.
+    :param config: settings; `load_tracker_config` reads the shipped ones.
+    """
+
+    def __init__(
+            self, objects: Sequence[ObjectModel], base_T_camera: np.ndarray,
+            config: TrackerConfig | None = None) -> None:
+        """Start with every object lost."""
+        self._config = config or TrackerConfig()
+        ids = [model.id for model in objects]
+        if not ids or len(set(ids)) != len(ids):
+            raise ConfigError(f'object ids are {ids}; allowed: at least one, all different')
+        self.set_camera(base_T_camera)
+        self._plane = SupportPlane(self._config.support_plane)
+        self._models = {model.id: model for model in objects}
+        self._trackers = {model.id: self._new_tracker(model) for model in objects}
+
+    @property
+    def object_ids(self) -> tuple[str, ...]:
+        """Ids of the objects tracked, in the order given."""
+        return tuple(self._trackers)
+
+    @property
+    def depth_scale(self) -> float:
+        """Measured over true depth, as the supporting plane shows it."""
+        return self._plane.depth_scale
+
+    def set_camera(self, base_T_camera: np.ndarray) -> None:
+        """Use another camera pose (7,) from the next frame on; tracks continue in base."""
+        self._base_T_camera = check_pose(base_T_camera, 'base_T_camera')
+
+    def process(self, frame: RgbdFrame) -> dict[str, ObjectEstimate]:
+        """Return one estimate per object id; frames come in the order of their stamps."""
+        scale = self._plane.update(
+            frame.depth_m, frame.intrinsics, self._base_T_camera, frame.stamp_s)
+        view = View(
+            frame=frame, base_R_camera=quat_to_matrix(self._base_T_camera[3:]),
+            base_t_camera=self._base_T_camera[:3],
+            plane=self._plane.in_camera(self._base_T_camera), depth_scale=scale)
+        return {name: tracker.process(view) for name, tracker in self._trackers.items()}
+
+    def reset(self) -> None:
+        """Forget every track; the scale of the depth camera is kept."""
+        for tracker in self._trackers.values():
+            tracker.reset()
+
+    def warm_up(self) -> None:
+        """Compile the kernels: search and track once on a synthetic image, touching no track."""
+        anywhere = replace(
+            self._config.tracking, workspace_min_m=(-1e3,) * 3, workspace_max_m=(1e3,) * 3)
+        for model in self._models.values():
+            tracker = self._new_tracker(model, anywhere)
+            for stamp_s in (0.0, 0.03):
+                tracker.process(View(
+                    frame=_patch_frame(model, stamp_s), base_R_camera=np.eye(3),
+                    base_t_camera=np.zeros(3), plane=np.array([0.0, 0.0, 1.0, 1.0]),
+                    depth_scale=1.0))
+
+    def _new_tracker(
+            self, model: ObjectModel, tracking: TrackingConfig | None = None) -> ObjectTracker:
+        """Build the tracker of one object."""
+        config = self._config
+        return ObjectTracker(
+            model, load_kernels(config.backend), segmentation=config.segmentation,
+            solver=config.solver, motion=config.motion, confidence=config.confidence,
+            gate=config.gate, tracking=tracking or config.tracking)
+
+
+def _patch_frame(model: ObjectModel, stamp_s: float) -> RgbdFrame:
+    """Return a flat patch in the object's colour, as large as its face at half a metre."""
+    camera = Intrinsics(fx=300.0, fy=300.0, cx=79.5, cy=59.5, width=160, height=120)
+    half = max(8, int(150.0 * min(model.shape.size_m) / 0.5))
+    rows, columns = slice(60 - half, 60 + half), slice(80 - half, 80 + half)
+    colour = colorsys.hsv_to_rgb(model.colour.hue_deg / 360.0, 0.9, 0.9)
+    rgb = np.zeros((120, 160, 3), dtype=np.uint8)
+    depth_m = np.full((120, 160), 0.8, dtype=np.float32)
+    rgb[rows, columns] = np.array(colour) * 255.0
+    depth_m[rows, columns] = 0.5
+    return RgbdFrame(stamp_s=stamp_s, rgb=rgb, depth_m=depth_m, intrinsics=camera)

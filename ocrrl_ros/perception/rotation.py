@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Rotation matrices of the solver's inner loop, and start rotations for the global search.
+
+`core.se3` broadcasts over batches of quaternions; one 3 x 3 matrix at a time is several times
+faster here, and the compiled kernels take matrices.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from ocrrl_ros.core.se3 import matrix_to_quat, quat_to_matrix
+
+POOL = 3000
+
+
+def rotation_exp(vector: np.ndarray) -> np.ndarray:
+    """Return the rotation matrix (3, 3) of a rotation vector (3,) in rad."""
+    angle = float(np.sqrt(vector @ vector))
+    x, y, z = vector
+    cross = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
+    half = np.sinc(angle / (2.0 * np.pi))
+    return np.eye(3) + np.sinc(angle / np.pi) * cross + 0.5 * half * half * (cross @ cross)
+
+
+def rotation_log(matrix: np.ndarray) -> np.ndarray:
+    """Return the rotation vector (3,) in rad of a rotation matrix whose angle is below pi."""
+    twice = np.array([
+        matrix[2, 1] - matrix[1, 2], matrix[0, 2] - matrix[2, 0], matrix[1, 0] - matrix[0, 1]])
+    sine = 0.5 * float(np.sqrt(twice @ twice))
+    angle = float(np.arctan2(sine, 0.5 * (np.trace(matrix) - 1.0)))
+    return twice * (0.5 * angle / sine if sine > 1e-9 else 0.5)
+
+
+def orthonormal(matrix: np.ndarray) -> np.ndarray:
+    """Return the rotation matrix (3, 3) nearest one that has drifted by rounding."""
+    return quat_to_matrix(matrix_to_quat(matrix))
+
+
+def to_pose(rotation: np.ndarray, translation: np.ndarray) -> np.ndarray:
+    """Return the pose (7,) of a rotation matrix and a translation."""
+    return np.concatenate([translation, matrix_to_quat(rotation)])
+
+
+def start_rotations(group: np.ndarray, spacing_rad: float) -> np.ndarray:
+    """
+    Return rotations (K, 3, 3) that cover all orientations up to symmetry.
+
+    Farthest-point choice among fixed random rotations: every one of these lies within the
+    spacing of a chosen one, modulo the group (S, 4).
+    """
+    pool = np.random.default_rng(7).normal(size=(POOL, 4))
+    pool /= np.linalg.norm(pool, axis=-1, keepdims=True)
+    matrices = quat_to_matrix(pool)
+    members = quat_to_matrix(group)
+    nearest = np.full(len(pool), np.inf)
+    chosen = [0]
+    while True:
+        equivalents = (matrices[chosen[-1]] @ members).reshape(len(group), 9)
+        cosine = (matrices.reshape(-1, 9) @ equivalents.T).max(axis=-1)
+        nearest = np.minimum(nearest, np.arccos(np.clip(0.5 * (cosine - 1.0), -1.0, 1.0)))
+        farthest = int(np.argmax(nearest))
+        if nearest[farthest] <= spacing_rad:
+            return np.ascontiguousarray(matrices[chosen])
+        chosen.append(farthest)

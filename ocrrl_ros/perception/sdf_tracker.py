@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Fit an object's pose to measured surface points and to the edge of its mask.
+
+Surface points alone leave a face seen head-on free to slide and turn; the mask's edge holds it.
+Both are signed distances of the same shape (see `sdf.py`), solved together by Gauss-Newton with
+Levenberg-Marquardt damping and a Geman-McClure kernel. Every residual is divided by its standard
+deviation, so the normal matrix is the information about the pose, and a prior of the motion
+model adds to it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import ModuleType
+
+import numpy as np
+from ocrrl_ros.core.errors import ConfigError
+from ocrrl_ros.core.symmetry import symmetry_group
+from ocrrl_ros.perception.object_model import ObjectModel
+from ocrrl_ros.perception.rotation import rotation_exp, rotation_log, start_rotations
+from ocrrl_ros.perception.segmentation import Segment
+
+
+@dataclass(frozen=True, kw_only=True)
+class SolverConfig:
+    """Noise of the measurements and effort of the solver."""
+
+    depth_sigma_m: float = field(
+        default=0.0025, metadata={'description': 'depth noise at 1 m, m; grows with depth squared'})
+    depth_floor_m: float = field(
+        default=0.0005, metadata={'description': 'depth noise floor (quantisation), m'})
+    depth_correlation_px: float = field(
+        default=3.0, metadata={'description': 'distance over which depth noise is alike, px'})
+    edge_sigma_px: float = field(
+        default=0.6, metadata={'description': 'noise of the mask edge, px'})
+    edge_correlation: float = field(
+        default=2.0, metadata={'description': 'edge pixels per independent observation'})
+    kernel_sigmas: float = field(
+        default=4.0, metadata={'description': 'Geman-McClure width, standard deviations'})
+    coarse_sigmas: float = field(
+        default=12.0, metadata={'description': 'Geman-McClure width of the first steps'})
+    coarse_iterations: int = field(default=4, metadata={'description': 'steps at coarse width'})
+    iterations: int = field(default=6, metadata={'description': 'steps at final width'})
+    max_points: int = field(default=500, metadata={'description': 'surface points used at most'})
+    behind_m: float = field(
+        default=0.008, metadata={'description': 'background is at least this far behind, m'})
+    on_plane_m: float = field(
+        default=0.006, metadata={'description': 'distance that counts as on the table, m'})
+    hypothesis_spacing_deg: float = field(
+        default=24.0, metadata={'description': 'angle between start rotations, deg'})
+    hypotheses_refined: int = field(
+        default=5, metadata={'description': 'start rotations refined to the end'})
+
+    def __post_init__(self) -> None:
+        """Refuse noise and effort that are not positive."""
+        for name in ('depth_sigma_m', 'depth_floor_m', 'edge_sigma_px', 'kernel_sigmas',
+                     'coarse_sigmas', 'behind_m', 'on_plane_m'):
+            value = getattr(self, name)
+            if not value > 0.0:
+                raise ConfigError(f'{name} is {value}; allowed: > 0')
+        if self.depth_correlation_px < 1.0 or self.edge_correlation < 1.0:
+            raise ConfigError(
+                f'depth_correlation_px is {self.depth_correlation_px} px and edge_correlation '
+                f'{self.edge_correlation}; allowed: >= 1')
+        if not 10.0 <= self.hypothesis_spacing_deg <= 60.0:
+            raise ConfigError(
+                f'hypothesis_spacing_deg is {self.hypothesis_spacing_deg} deg; allowed: 10 .. 60')
+        if min(self.coarse_iterations, self.iterations, self.hypotheses_refined) < 1:
+            raise ConfigError('iterations and hypotheses_refined must be >= 1')
+        if self.max_points < 50:
+            raise ConfigError(f'max_points is {self.max_points}; allowed: >= 50')
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observation:
+    """What one frame says: ``points`` (P, 3), ``rays`` (C, 3), ``silhouette`` (C,) bool."""
+
+    points: np.ndarray
+    rays: np.ndarray
+    silhouette: np.ndarray
+    stride: int
+    focal_px: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fit:
+    """
+    A pose in the optical frame with its information.
+
+    ``rotation`` (3, 3), ``translation`` (3,) m, ``information`` (6, 6) of translation and rotation
+    vector without the prior, ``cost`` of the data.
+    """
+
+    rotation: np.ndarray
+    translation: np.ndarray
+    information: np.ndarray
+    cost: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prior:
+    """Gaussian prior of a pose in the optical frame; ``information`` (6, 6)."""
+
+    rotation: np.ndarray
+    translation: np.ndarray
+    information: np.ndarray
+
+
+class SdfTracker:
+    """Pose fits for one object."""
+
+    def __init__(self, model: ObjectModel, config: SolverConfig, kernels: ModuleType) -> None:
+        """Prepare the start rotations of the global search."""
+        self._model, self._config, self._kernels = model, config, kernels
+        self._half = model.shape.half_m
+        self._starts = start_rotations(
+            symmetry_group(model.symmetry), np.radians(config.hypothesis_spacing_deg))
+
+    @property
+    def start_count(self) -> int:
+        """Number of start rotations of the global search."""
+        return len(self._starts)
+
+    def observe(self, segment: Segment, plane: np.ndarray) -> Observation:
+        """
+        Collect surface points and edge rays of a segment.
+
+        :param plane: (4,) supporting plane in the optical frame, unit normal and offset.
+        """
+        config = self._config
+        stride = max(1, int(np.ceil(np.sqrt(segment.area_px / config.max_points))))
+        depth = segment.median_depth_m()
+        reach = 2.0 * self._model.shape.radius_m + 0.02
+        points = self._kernels.surface_points(
+            segment.depth, segment.mask, segment.camera, stride,
+            np.array([max(depth - reach, 0.05), depth + reach]))
+        rays, silhouette = self._kernels.contour_rays(
+            segment.score, segment.filled, segment.depth, segment.camera, plane,
+            np.array([config.behind_m, config.on_plane_m]))
+        return Observation(
+            points=points, rays=rays, silhouette=silhouette, stride=stride,
+            focal_px=float(segment.camera[0]))
+
+    def track(
+            self, observation: Observation, rotation: np.ndarray, translation: np.ndarray,
+            prior: Prior | None = None) -> Fit:
+        """Refine a predicted pose: wide kernel first, then the final one."""
+        config = self._config
+        fit = self._descend(
+            observation, rotation, translation, config.coarse_sigmas, config.coarse_iterations,
+            prior)
+        return self._descend(
+            observation, fit.rotation, fit.translation, config.kernel_sigmas, config.iterations,
+            prior)
+
+    def initialise(self, segment: Segment, observation: Observation) -> Fit:
+        """Find the pose without any prediction, from start rotations around the mask."""
+        depth = segment.median_depth_m()
+        centre = segment.centre_ray() * (depth + 0.6 * float(self._half.min()))
+        sparse = _thinned(observation, 150, 90)
+        coarse = [
+            self._descend(
+                sparse, rotation, centre, self._config.coarse_sigmas,
+                self._config.coarse_iterations + 2, None)
+            for rotation in self._starts]
+        coarse.sort(key=lambda fit: fit.cost)
+        fits = [
+            self.track(observation, fit.rotation, fit.translation)
+            for fit in coarse[:self._config.hypotheses_refined]]
+        return min(fits, key=lambda fit: fit.cost)
+
+    def _descend(
+            self, observation: Observation, rotation: np.ndarray, translation: np.ndarray,
+            width: float, iterations: int, prior: Prior | None) -> Fit:
+        """Take Levenberg-Marquardt steps at one kernel width."""
+        noise = self._noise(observation, width)
+
+        def evaluate(
+                turn: np.ndarray, shift: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+            return self._kernels.accumulate(
+                observation.points, observation.rays, observation.silhouette, turn, shift,
+                self._half, noise)
+
+        rotation, translation = np.ascontiguousarray(rotation), np.array(translation, dtype=float)
+        system, right, cost = evaluate(rotation, translation)
+        extra, pull, penalty = _prior_terms(prior, rotation, translation)
+        damping = 1e-3
+        for _ in range(iterations):
+            matrix = system + extra
+            matrix = matrix + np.diag(damping * np.diag(matrix) + 1e-3)
+            step = np.linalg.solve(matrix, right + pull)
+            turn, shift = rotation_exp(step[3:]) @ rotation, translation + step[:3]
+            trial = evaluate(turn, shift)
+            trial_prior = _prior_terms(prior, turn, shift)
+            if trial[2] + trial_prior[2] <= cost + penalty:
+                rotation, translation = turn, shift
+                system, right, cost = trial
+                extra, pull, penalty = trial_prior
+                damping = max(damping * 0.2, 1e-6)
+                if np.abs(step[:3]).max() < 2e-5 and np.abs(step[3:]).max() < 3e-4:
+                    break
+            else:
+                damping = min(damping * 10.0, 1e3)
+        return Fit(
+            rotation=rotation, translation=translation, information=system, cost=float(cost))
+
+    def _noise(self, observation: Observation, width: float) -> np.ndarray:
+        """Return the noise vector of the accumulate kernel."""
+        config = self._config
+        point_weight = min(1.0, (observation.stride / config.depth_correlation_px) ** 2)
+        return np.array([
+            config.depth_sigma_m, config.depth_floor_m, point_weight,
+            config.edge_sigma_px / observation.focal_px, 1.0 / config.edge_correlation, width])
+
+
+def _prior_terms(
+        prior: Prior | None, rotation: np.ndarray,
+        translation: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """Return information, gradient and cost that a prior adds at a pose."""
+    if prior is None:
+        return np.zeros((6, 6)), np.zeros(6), 0.0
+    error = np.concatenate(
+        [translation - prior.translation, rotation_log(rotation @ prior.rotation.T)])
+    pull = prior.information @ error
+    return prior.information, -pull, float(error @ pull)
+
+
+def _thinned(observation: Observation, points: int, rays: int) -> Observation:
+    """Return an observation with fewer points and rays, evenly chosen."""
+    every = max(1, len(observation.points) // points)
+    skip = max(1, len(observation.rays) // rays)
+    return Observation(
+        points=np.ascontiguousarray(observation.points[::every]),
+        rays=np.ascontiguousarray(observation.rays[::skip]),
+        silhouette=np.ascontiguousarray(observation.silhouette[::skip]),
+        stride=observation.stride, focal_px=observation.focal_px)

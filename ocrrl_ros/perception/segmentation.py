@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Find an object's pixels by colour, near where it is expected or in the whole image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import ModuleType
+
+import cv2
+import numpy as np
+from ocrrl_ros.core.errors import ConfigError
+from ocrrl_ros.perception.frame import Intrinsics, RgbdFrame
+from ocrrl_ros.perception.object_model import ObjectModel
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentationConfig:
+    """How pixels are collected into one object."""
+
+    roi_scale: float = field(
+        default=1.3, metadata={'description': 'search radius over the predicted silhouette radius'})
+    roi_margin_px: int = field(
+        default=14, metadata={'description': 'added to the search radius, px'})
+    search_stride: int = field(
+        default=2, metadata={'description': 'pixel step of the search in the whole image'})
+    min_area_px: int = field(
+        default=40, metadata={'description': 'smallest mask that can be tracked, px'})
+    min_part: float = field(
+        default=0.04, metadata={'description': 'smallest part kept, share of the largest part'})
+    area_ratio: tuple[float, float] = field(
+        default=(0.12, 3.5),
+        metadata={'description': 'allowed area of a find over that of the smallest face'})
+    depth_gate_m: float = field(
+        default=0.06, metadata={'description': 'part depth from the prediction beyond the radius, m'})
+    candidates: int = field(default=3, metadata={'description': 'finds examined per search'})
+
+    def __post_init__(self) -> None:
+        """Refuse empty search windows and ratios out of order."""
+        if self.roi_scale < 1.0 or self.roi_margin_px < 2:
+            raise ConfigError(
+                f'roi_scale is {self.roi_scale} and roi_margin_px {self.roi_margin_px} px; '
+                'allowed: >= 1 and >= 2 px')
+        if not 1 <= self.search_stride <= 8:
+            raise ConfigError(f'search_stride is {self.search_stride} px; allowed: 1 .. 8 px')
+        if not 0.0 < self.area_ratio[0] < self.area_ratio[1]:
+            raise ConfigError(f'area_ratio is {self.area_ratio}; allowed: 0 < low < high')
+        if not self.depth_gate_m > 0.0 or self.min_area_px < 10 or self.candidates < 1:
+            raise ConfigError(
+                f'depth_gate_m is {self.depth_gate_m} m, min_area_px {self.min_area_px} px, '
+                f'candidates {self.candidates}; allowed: > 0 m, >= 10 px, >= 1')
+
+
+@dataclass(frozen=True, kw_only=True)
+class Segment:
+    """
+    Pixels of one object in a window of the image.
+
+    ``camera`` (6,) is ``fx fy cx cy u0 v0`` with the window's first column and row; ``score`` and
+    ``depth`` (h, w) float32; ``mask`` (h, w) bool as coloured; ``filled`` the same without holes.
+    """
+
+    camera: np.ndarray
+    score: np.ndarray
+    depth: np.ndarray
+    mask: np.ndarray
+    filled: np.ndarray
+
+    @property
+    def area_px(self) -> int:
+        """Number of pixels in the mask."""
+        return int(np.count_nonzero(self.mask))
+
+    def centre_ray(self) -> np.ndarray:
+        """Return the direction (3,), z = 1, through the middle of the mask's bounding box."""
+        rows, columns = np.nonzero(self.mask)
+        u = 0.5 * (columns.min() + columns.max()) + self.camera[4]
+        v = 0.5 * (rows.min() + rows.max()) + self.camera[5]
+        return np.array(
+            [(u - self.camera[2]) / self.camera[0], (v - self.camera[3]) / self.camera[1], 1.0])
+
+    def median_depth_m(self) -> float:
+        """Return the median valid depth in the mask, m; 0 where there is none."""
+        depth = self.depth[self.mask]
+        depth = depth[depth > 0.0]
+        return float(np.median(depth)) if len(depth) else 0.0
+
+
+class Segmenter:
+    """Colour segmentation of one object."""
+
+    def __init__(
+            self, model: ObjectModel, config: SegmentationConfig, kernels: ModuleType) -> None:
+        """Prepare the colour cone."""
+        self._model, self._config, self._kernels = model, config, kernels
+        colour = model.colour
+        hue, width = np.radians(colour.hue_deg), np.radians(colour.hue_tolerance_deg)
+        self._cone = np.array(
+            [np.cos(hue), np.sin(hue), 1.0 / np.tan(width), 255.0 * colour.min_value])
+
+    def near(
+            self, frame: RgbdFrame, centre_m: np.ndarray, depth_scale: float) -> Segment | None:
+        """
+        Return the object's pixels near a predicted centre (3,), optical frame; None without any.
+
+        :param depth_scale: measured over true depth.
+        """
+        window = self._window(frame.intrinsics, centre_m)
+        if window is None:
+            return None
+        score, mask = self._coloured(frame, window, 1)
+        depth = _cut(frame.depth_m, window) * np.float32(1.0 / depth_scale)
+        keep = self._parts_near(mask, depth, window, frame.intrinsics, centre_m)
+        return self._segment(frame.intrinsics, window, score, keep, depth)
+
+    def search(self, frame: RgbdFrame, depth_scale: float) -> list[Segment]:
+        """Return finds in the whole image whose size fits the object, largest first."""
+        stride = self._config.search_stride
+        whole = (0, 0, frame.intrinsics.width, frame.intrinsics.height)
+        _, mask = self._coloured(frame, whole, stride)
+        count, labels, stats, _ = cv2.connectedComponentsWithStats(
+            mask.view(np.uint8), connectivity=8)
+        order = np.argsort(-stats[1:, cv2.CC_STAT_AREA])[:self._config.candidates] + 1
+        finds = []
+        for label in order[:count - 1]:
+            left, top, width, height, area = stats[label]
+            if area * stride * stride < self._config.min_area_px:
+                break
+            margin = self._config.roi_margin_px
+            window = _clipped(
+                left * stride - margin, top * stride - margin, (left + width) * stride + margin,
+                (top + height) * stride + margin, frame.intrinsics)
+            find = self._whole_component(frame, window, depth_scale)
+            if find is not None and self._fits(find):
+                finds.append(find)
+        return finds
+
+    def _whole_component(
+            self, frame: RgbdFrame, window: tuple[int, ...], depth_scale: float) -> Segment | None:
+        """Return the largest part in a window at full resolution."""
+        score, mask = self._coloured(frame, window, 1)
+        count, labels, stats, _ = cv2.connectedComponentsWithStats(
+            mask.view(np.uint8), connectivity=8)
+        if count < 2:
+            return None
+        largest = 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
+        depth = _cut(frame.depth_m, window) * np.float32(1.0 / depth_scale)
+        return self._segment(frame.intrinsics, window, score, labels == largest, depth)
+
+    def _fits(self, find: Segment) -> bool:
+        """Say whether the area of a find is possible for the object at the measured depth."""
+        depth = find.median_depth_m()
+        edges = sorted(self._model.shape.size_m)
+        face_px = edges[0] * edges[1] * find.camera[0] * find.camera[1] / max(depth, 1e-3) ** 2
+        low, high = self._config.area_ratio
+        return depth > 0.0 and low * face_px <= find.area_px <= high * face_px
+
+    def _window(self, camera: Intrinsics, centre_m: np.ndarray) -> tuple[int, ...] | None:
+        """Return columns and rows (u0, v0, u1, v1) to look at; None outside the image."""
+        if centre_m[2] < 0.1:
+            return None
+        u, v = camera.project(centre_m)
+        radius = self._radius_px(camera, centre_m) * self._config.roi_scale
+        radius += self._config.roi_margin_px
+        window = _clipped(u - radius, v - radius, u + radius, v + radius, camera)
+        return window if window[2] - window[0] > 8 and window[3] - window[1] > 8 else None
+
+    def _radius_px(self, camera: Intrinsics, centre_m: np.ndarray) -> float:
+        """Return the radius of the object's bounding sphere in the image, px."""
+        return self._model.shape.radius_m * camera.fx / float(centre_m[2])
+
+    def _coloured(
+            self, frame: RgbdFrame, window: tuple[int, ...],
+            stride: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the colour score of a window and where it passes the threshold."""
+        rgb = np.ascontiguousarray(_cut(frame.rgb, window)[::stride, ::stride])
+        score = self._kernels.colour_score(rgb, self._cone)
+        return score, score > self._model.colour.min_saturation
+
+    def _parts_near(
+            self, mask: np.ndarray, depth: np.ndarray, window: tuple[int, ...],
+            camera: Intrinsics, centre_m: np.ndarray) -> np.ndarray:
+        """Keep the parts that a partly hidden object at the predicted place could show."""
+        count, labels, stats, _ = cv2.connectedComponentsWithStats(
+            mask.view(np.uint8), connectivity=8)
+        if count < 2:
+            return np.zeros_like(mask)
+        u, v = camera.project(centre_m) - np.array(window[:2])
+        radius = self._radius_px(camera, centre_m)
+        gate = self._model.shape.radius_m + self._config.depth_gate_m
+        largest = stats[1:, cv2.CC_STAT_AREA].max()
+        keep = np.zeros(count, dtype=bool)
+        for label in range(1, count):
+            left, top, width, height, area = stats[label]
+            dx = max(left - u, 0.0, u - left - width)
+            dy = max(top - v, 0.0, v - top - height)
+            box = (slice(top, top + height), slice(left, left + width))
+            measured = depth[box][labels[box] == label]
+            measured = measured[measured > 0.0]
+            keep[label] = (
+                area >= max(10, self._config.min_part * largest)
+                and dx * dx + dy * dy < radius * radius
+                and (not len(measured) or abs(np.median(measured) - centre_m[2]) < gate))
+        return keep[labels]
+
+    def _segment(
+            self, camera: Intrinsics, window: tuple[int, ...], score: np.ndarray,
+            mask: np.ndarray, depth: np.ndarray) -> Segment | None:
+        """Pack a window, or return None when the mask is too small to be tracked."""
+        if np.count_nonzero(mask) < self._config.min_area_px:
+            return None
+        outlines, _ = cv2.findContours(
+            mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        filled = np.zeros(mask.shape, dtype=np.uint8)
+        cv2.drawContours(filled, outlines, -1, 1, thickness=cv2.FILLED)
+        return Segment(
+            camera=np.array([
+                camera.fx, camera.fy, camera.cx, camera.cy, float(window[0]), float(window[1])]),
+            score=score, depth=depth, mask=mask, filled=filled.astype(bool))
+
+
+def _clipped(
+        left: float, top: float, right: float, bottom: float,
+        camera: Intrinsics) -> tuple[int, int, int, int]:
+    """Return a window of whole pixels inside the image."""
+    return (
+        max(int(left), 0), max(int(top), 0),
+        min(int(right) + 1, camera.width), min(int(bottom) + 1, camera.height))
+
+
+def _cut(image: np.ndarray, window: tuple[int, ...]) -> np.ndarray:
+    """Return the view of a window."""
+    return image[window[1]:window[3], window[0]:window[2]]
