@@ -102,8 +102,12 @@ class Td3Learner:
         observations = self.normalizer(torch.from_numpy(critic_obs))
         return actor(observations[:, :self.obs_dim]).numpy()
 
-    def update(self, batch: Batch) -> dict[str, float]:
-        """Take one critic step and, every `actor_period` updates, one actor step."""
+    def update(self, batch: Batch, *, with_actor: bool = True) -> dict[str, float]:
+        """
+        Take one critic step and, every `actor_period` updates, one actor step.
+
+        :param with_actor: False keeps the actor as it is, while the critics are still blind.
+        """
         obs = self.normalizer(torch.from_numpy(batch.critic_obs))
         next_obs = self.normalizer(torch.from_numpy(batch.next_critic_obs))
         target = self._target(
@@ -113,7 +117,7 @@ class Td3Learner:
         self._step(self.critic_optimizer, self.critic, loss)
         self.updates += 1
         metrics = {'critic_loss': loss.item(), 'value': values.detach().mean().item()}
-        if self.updates % self.config.actor_period == 0:
+        if with_actor and self.updates % self.config.actor_period == 0:
             metrics |= self._update_actor(obs)
         _blend(self.target_critic, self.critic, self.config.polyak)
         return metrics
@@ -161,10 +165,6 @@ class Td3Learner:
         torch.nn.utils.clip_grad_norm_(
             module.parameters(), self.config.gradient_clip, foreach=True)
         optimizer.step()
-
-    def start_average(self) -> None:
-        """Let the exported actor's average start from the present weights."""
-        self.average_actor.load_state_dict(self.actor.state_dict())
 
     def policy(self) -> ResidualPolicy:
         """Return the averaged actor with its normalisation, for raw observations (N, D)."""

@@ -60,6 +60,14 @@ class VecEnv(ABC):
         :param action: (N, A), clipped to [-1, 1] by the environment.
         """
 
+    def begin_step(self, action: np.ndarray) -> None:
+        """Start a tick that `finish_step` returns; environments in other processes overlap."""
+        self._pending_action = action
+
+    def finish_step(self) -> StepResult:
+        """Return the result of the tick that `begin_step` started."""
+        return self.step(self._pending_action)
+
     @abstractmethod
     def state_dict(self) -> dict[str, Any]:
         """Return everything that `load_state_dict` needs to continue exactly from here."""

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Correlated exploration noise of the residual learner."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from ocrrl_ros.core.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExplorationConfig:
+    """How actions are disturbed, in units of the action bound."""
+
+    correlation: float = field(
+        default=0.85, metadata={'description': 'share of the noise kept from tick to tick'})
+    sigma: float = field(
+        default=0.12, metadata={'description': 'noise per tick around the actor'})
+    warmup_sigma: float = field(
+        default=0.25, metadata={'description': 'noise per tick around the base in warm-up'})
+    share: float = field(
+        default=0.9, metadata={'description': 'share of the environments with noise'})
+
+    def __post_init__(self) -> None:
+        """Refuse noise that diverges."""
+        if not 0.0 <= self.correlation < 1.0:
+            raise ConfigError(f'correlation is {self.correlation}; allowed: [0, 1)')
+        if not 0.0 <= self.share <= 1.0:
+            raise ConfigError(f'share is {self.share}; allowed: 0 to 1')
+
+
+class CorrelatedNoise:
+    """First-order correlated noise for N environments; the last ones act without."""
+
+    def __init__(
+        self, num_envs: int, action_dim: int, config: ExplorationConfig,
+        rng: np.random.Generator,
+    ):
+        """Start at zero."""
+        self.config = config
+        self.num_noisy = int(round(config.share * num_envs))
+        self._rng = rng
+        self._value = np.zeros((num_envs, action_dim))
+
+    def sample(self, *, warmup: bool = False) -> np.ndarray:
+        """Return the noise (N, A) of the next tick."""
+        sigma = self.config.warmup_sigma if warmup else self.config.sigma
+        self._value *= self.config.correlation
+        self._value += sigma * self._rng.normal(size=self._value.shape)
+        noise = self._value.copy()
+        noise[self.num_noisy:] = 0.0
+        return noise
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the present noise; the generator belongs to the caller."""
+        return {'value': self._value.copy()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from a saved state."""
+        self._value[:] = state['value']

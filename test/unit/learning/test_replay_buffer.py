@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""N-step transitions, with numbers worked out by hand."""
+
+import numpy as np
+from ocrrl_ros.core.errors import ConfigError
+from ocrrl_ros.learning.replay_buffer import ReplayBuffer
+import pytest
+
+GAMMA = 0.5
+
+
+def fill(terminated_at: int = -1, truncated_at: int = -1, ticks: int = 5) -> ReplayBuffer:
+    """Return a buffer of one environment: observation = action = tick, reward = 1 + tick."""
+    buffer = ReplayBuffer(100, 1, 1, 1, n_step=3, gamma=GAMMA)
+    for tick in range(ticks):
+        buffer.add(
+            np.array([[tick]]), np.array([[tick]]), np.array([1.0 + tick]),
+            np.array([tick == terminated_at]), np.array([tick == truncated_at]),
+            np.array([[tick + 1]]))
+    return buffer
+
+
+def rows(buffer: ReplayBuffer) -> list[tuple[float, ...]]:
+    """Return (obs, action, reward, discount, next obs) of every transition in order."""
+    state = buffer.state_dict()
+    return [
+        tuple(float(state[name][i].squeeze()) for name in (
+            'obs', 'action', 'reward', 'discount', 'next_obs'))
+        for i in range(len(buffer))]
+
+
+def test_transition_sums_three_discounted_rewards():
+    # 1 + 2/2 + 3/4 = 2.75; 2 + 3/2 + 4/4 = 4.5; 3 + 4/2 + 5/4 = 6.25; bootstrap 0.5^3
+    assert rows(fill()) == [
+        (0, 0, 2.75, 0.125, 3), (1, 1, 4.5, 0.125, 4), (2, 2, 6.25, 0.125, 5)]
+
+
+def test_termination_ends_the_value_of_all_waiting_transitions():
+    # tick 1 ends the task: 1 + 2/2 = 2 and 2; nothing follows
+    assert rows(fill(terminated_at=1, ticks=2)) == [(0, 0, 2.0, 0.0, 2), (1, 1, 2.0, 0.0, 2)]
+
+
+def test_time_limit_bootstraps_with_the_discount_of_the_ticks_spanned():
+    assert rows(fill(truncated_at=1, ticks=2)) == [(0, 0, 2.0, 0.25, 2), (1, 1, 2.0, 0.5, 2)]
+
+
+def test_transitions_never_cross_an_episode_end():
+    found = rows(fill(truncated_at=2, ticks=6))
+    assert found[:3] == [(0, 0, 2.75, 0.125, 3), (1, 1, 3.5, 0.25, 3), (2, 2, 3.0, 0.5, 3)]
+    assert found[3] == (3, 3, 4 + 2.5 + 1.5, 0.125, 6)
+
+
+def test_environments_are_kept_apart():
+    buffer = ReplayBuffer(100, 2, 1, 1, n_step=2, gamma=GAMMA)
+    for tick in range(3):
+        buffer.add(
+            np.array([[tick], [100 + tick]]), np.zeros((2, 1)), np.array([1.0, 10.0]),
+            np.array([False, tick == 1]), np.zeros(2, bool), np.array([[tick + 1], [0.0]]))
+    assert sorted(rows(buffer)) == [
+        (0, 0, 1.5, 0.25, 2), (1, 0, 1.5, 0.25, 3), (100, 0, 15.0, 0.0, 0),
+        (101, 0, 10.0, 0.0, 0)]
+
+
+def test_full_ring_overwrites_the_oldest():
+    buffer = ReplayBuffer(3, 1, 1, 1, n_step=1, gamma=GAMMA)
+    for tick in range(5):
+        buffer.add(
+            np.array([[tick]]), np.zeros((1, 1)), np.zeros(1), np.zeros(1, bool),
+            np.zeros(1, bool), np.zeros((1, 1)))
+    assert len(buffer) == 3
+    assert {row[0] for row in rows(buffer)} == {2, 3, 4}
+
+
+def test_saved_buffer_samples_the_same():
+    buffer = fill()
+    other = ReplayBuffer(100, 1, 1, 1, n_step=3, gamma=GAMMA)
+    other.load_state_dict(buffer.state_dict())
+    left = buffer.sample(16, np.random.default_rng(1))
+    right = other.sample(16, np.random.default_rng(1))
+    np.testing.assert_array_equal(left.reward, right.reward)
+
+
+def test_capacity_below_one_tick_is_refused():
+    with pytest.raises(ConfigError, match='capacity'):
+        ReplayBuffer(3, 4, 1, 1)
