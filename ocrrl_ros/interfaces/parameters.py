@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator
 import dataclasses
 from pathlib import Path
@@ -10,7 +11,7 @@ import typing
 from typing import Any, TypeVar
 
 from ocrrl_ros.core.configuration import from_mapping
-from ocrrl_ros.core.errors import ConfigError, UnknownNameError
+from ocrrl_ros.core.errors import UnknownNameError
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.node import Node
 
@@ -18,9 +19,11 @@ T = TypeVar('T')
 _OVERRIDE_PREFIXES = ('qos_overrides.',)
 
 
-def declare_config(node: Node, cls: type[T], *, prefix: str = '', exclusive: bool = True) -> T:
+def declare_config(
+        node: Node, cls: type[T], *, prefix: str = '', exclusive: bool = True,
+        read_only: bool = True) -> T:
     """
-    Declare one read-only parameter per field and return the validated dataclass.
+    Declare one parameter per field and return the validated dataclass.
 
     Nested dataclasses become dotted names; ``None`` and empty tuples may be given as an empty
     string or list. The description comes from ``field(metadata={'description': ...})``.
@@ -28,12 +31,28 @@ def declare_config(node: Node, cls: type[T], *, prefix: str = '', exclusive: boo
     :param prefix: dotted prefix under which the fields appear.
     :param exclusive: refuse parameters that the operator set and nobody declared; pass False
         for all but the last of several calls on one node.
+    :param read_only: whether the values stand for the life of the node; where not,
+        :func:`read_config` returns the values of the moment.
     :raises ConfigError: a value does not fit; the message names parameter and node.
     :raises UnknownNameError: an override names a parameter that the node does not have.
     """
-    values = _declare(node, cls, prefix)
+    for name, default, description in parameter_names(cls, prefix):
+        # Dynamic typing lets an int stand for a float, as YAML writers expect; from_mapping
+        # then converts by the field's annotation, or refuses by name.
+        node.declare_parameter(name, _as_parameter(default), ParameterDescriptor(
+            description=description, read_only=read_only, dynamic_typing=True))
     if exclusive:
         refuse_unknown_overrides(node)
+    return read_config(node, cls, prefix)
+
+
+def read_config(node: Node, cls: type[T], prefix: str = '') -> T:
+    """
+    Return the dataclass of the parameters' present values.
+
+    :raises ConfigError: a value does not fit; the message names parameter and node.
+    """
+    values = _values(node, cls, prefix)
     return from_mapping(cls, values, f'parameters of node {node.get_name()}')
 
 
@@ -63,10 +82,10 @@ def parameter_names(cls: type, prefix: str = '') -> Iterator[tuple[str, Any, str
         if typing.get_origin(hints[field.name]) is not None:
             kind = str(hints[field.name]).replace('typing.', '')
         description = f'{field.metadata.get("description", "")} ({kind})'.strip()
-        yield name, _default(cls, field), description
+        yield name, _default(field), description
 
 
-def _default(cls: type, field: dataclasses.Field) -> Any:
+def _default(field: dataclasses.Field) -> Any:
     """Return the default of a field, or None where the operator must give one."""
     if field.default is not dataclasses.MISSING:
         return field.default
@@ -75,39 +94,24 @@ def _default(cls: type, field: dataclasses.Field) -> Any:
     return None
 
 
-def _declare(node: Node, cls: type, prefix: str) -> dict[str, Any]:
-    """Declare the leaves and return their values as a nested mapping."""
+def _values(node: Node, cls: type, prefix: str) -> dict[str, Any]:
+    """Return the values of the leaves as a nested mapping; absent ones keep their default."""
     hints = typing.get_type_hints(cls)
     values: dict[str, Any] = {}
-    leaves = {name: (default, text) for name, default, text in parameter_names(cls, prefix)}
     for field in dataclasses.fields(cls):
         name = f'{prefix}.{field.name}' if prefix else field.name
         if dataclasses.is_dataclass(hints[field.name]):
-            values[field.name] = _declare(node, hints[field.name], name)
+            values[field.name] = _values(node, hints[field.name], name)
             continue
-        default, description = leaves[name]
-        value = _declare_leaf(node, name, default, description)
-        if value is not None:
-            values[field.name] = value
-        elif default is None and field.default is dataclasses.MISSING:
-            raise ConfigError(f'parameter {name} of node {node.get_name()} must be given')
+        default = _default(field)
+        given = node.get_parameter(name).value
+        if isinstance(given, (list, tuple, bytes, array)):
+            values[field.name] = tuple(given)
+        elif given == '' and isinstance(default, (tuple, list)):
+            values[field.name] = ()
+        elif given is not None and not (given == '' and default is None):
+            values[field.name] = given
     return values
-
-
-def _declare_leaf(node: Node, name: str, default: Any, description: str) -> Any:
-    """Declare one parameter and return its value as the dataclass takes it."""
-    # Dynamic typing lets an int stand for a float, as YAML writers expect; from_mapping
-    # then converts by the field's annotation, or refuses by name.
-    descriptor = ParameterDescriptor(
-        description=description, read_only=True, dynamic_typing=True)
-    given = node.declare_parameter(name, _as_parameter(default), descriptor).value
-    if given is None or given == '' and default is None:
-        return None
-    if isinstance(given, (list, tuple, bytes)) or hasattr(given, 'typecode'):
-        return tuple(given)
-    if given == '' and isinstance(default, tuple):
-        return ()
-    return given
 
 
 def _as_parameter(value: Any) -> Any:

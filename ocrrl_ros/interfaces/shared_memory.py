@@ -17,6 +17,8 @@ import numpy as np
 from ocrrl_ros.core.errors import InputError
 
 _HEADER = 64
+# Places in the header.
+_WRITTEN, _FINISHED, _RELEASED, _READY = range(4)
 
 
 class _Region:
@@ -57,6 +59,11 @@ class StateWriter:
         return self.memory_fd, self.wake_read_fd
 
     @property
+    def is_reader_ready(self) -> bool:
+        """Return whether the reader has said that it can work."""
+        return bool(self._region.header[_READY])
+
+    @property
     def written(self) -> int:
         """Return how many snapshots were written."""
         return self._count
@@ -64,21 +71,30 @@ class StateWriter:
     @property
     def finished(self) -> int:
         """Return the newest snapshot that the reader has dealt with."""
-        return int(self._region.header[1])
+        return int(self._region.header[_FINISHED])
 
     def write(self, snapshot: np.ndarray) -> int:
         """Copy a snapshot (slot_size,), wake the reader, and return its number from 1."""
         self._count += 1
         self._region.slots[self._count % 2] = snapshot
         # The number is published after the data (x86 and the interpreter keep that order).
-        self._region.header[0] = self._count
+        self._region.header[_WRITTEN] = self._count
+        self._wake()
+        return self._count
+
+    def release(self, number: int) -> None:
+        """Permit the reader to pass on its result for snapshots up to this number."""
+        self._region.header[_RELEASED] = number
+        self._wake()
+
+    def _wake(self) -> None:
+        """Wake the reader."""
         try:
             os.write(self._wake_write_fd, b'.')
         except BlockingIOError:
             pass  # The reader is far behind and will find the newest number anyway.
         except BrokenPipeError as error:
             raise InputError('the reader of the shared state has ended') from error
-        return self._count
 
     def close_reader_end(self) -> None:
         """Close the inherited end here, so that the reader's death is noticed."""
@@ -106,21 +122,44 @@ class StateReader:
 
         :raises EOFError: the writer has gone.
         """
-        ready, _, _ = select.select([self._wake_fd], [], [], timeout_s)
-        if ready and not os.read(self._wake_fd, 4096):
-            raise EOFError('the writer of the shared state has ended')
+        if int(self._region.header[_WRITTEN]) == self._seen:
+            self._listen(timeout_s)
         while True:
-            number = int(self._region.header[0])
+            number = int(self._region.header[_WRITTEN])
             if number == self._seen:
                 return None
             snapshot = self._region.slots[number % 2].copy()
-            # The slot is being overwritten only two snapshots later.
-            if int(self._region.header[0]) - number < 1:
+            # Both slots are rewritten only after the number has moved on.
+            if int(self._region.header[_WRITTEN]) == number:
                 break
         self.skipped += number - self._seen - 1
         self._seen = number
         return snapshot
 
+    def wait_released(self, timeout_s: float) -> bool:
+        """
+        Return whether the result for the snapshot returned last may be passed on.
+
+        :raises EOFError: the writer has gone.
+        """
+        if not self._is_released():
+            self._listen(timeout_s)
+        return self._is_released()
+
+    def ready(self) -> None:
+        """Tell the writer that this process can work."""
+        self._region.header[_READY] = 1
+
     def finish(self) -> None:
         """Tell the writer that the snapshot returned last is dealt with."""
-        self._region.header[1] = self._seen
+        self._region.header[_FINISHED] = self._seen
+
+    def _is_released(self) -> bool:
+        """Return whether the writer has released the snapshot seen last."""
+        return int(self._region.header[_RELEASED]) >= self._seen
+
+    def _listen(self, timeout_s: float) -> None:
+        """Sleep until the writer wakes this process, or the time is over."""
+        ready, _, _ = select.select([self._wake_fd], [], [], timeout_s)
+        if ready and not os.read(self._wake_fd, 4096):
+            raise EOFError('the writer of the shared state has ended')

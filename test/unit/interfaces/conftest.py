@@ -13,8 +13,9 @@ collect_ignore_glob = [] if HAS_ROS else ['test_*.py']
 def ros_context():
     """Give an rclpy context that hears nobody and is heard by nobody."""
     import rclpy
-    os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'OFF'
     context = rclpy.Context()
-    rclpy.init(context=context, domain_id=231)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(os.environ, 'ROS_AUTOMATIC_DISCOVERY_RANGE', 'OFF')
+        rclpy.init(context=context, domain_id=231)
     yield context
     rclpy.shutdown(context=context)

@@ -2,7 +2,7 @@
 from dataclasses import dataclass, field
 
 from ocrrl_ros.core.errors import ConfigError, UnknownNameError
-from ocrrl_ros.interfaces.parameters import declare_config
+from ocrrl_ros.interfaces.parameters import declare_config, read_config
 import pytest
 import rclpy
 from rclpy.parameter import Parameter
@@ -79,3 +79,13 @@ def test_wrong_type_names_the_parameter(make_node):
 def test_unknown_override_is_an_error_that_lists_the_known_ones(make_node):
     with pytest.raises(UnknownNameError, match='rate_hzz.*inner.gains'):
         declare_config(make_node(rate_hzz=3.0), Settings)
+
+
+def test_live_parameters_are_read_and_checked_when_they_are_used(make_node):
+    node = make_node()
+    declare_config(node, Settings, read_only=False)
+    node.set_parameters([Parameter('rate_hz', value=50)])
+    assert read_config(node, Settings).rate_hz == 50.0
+    node.set_parameters([Parameter('rate_hz', value=5000)])
+    with pytest.raises(ConfigError, match='rate_hz is 5000.0 Hz'):
+        read_config(node, Settings)

@@ -42,6 +42,19 @@ def test_writer_sees_which_snapshot_is_dealt_with(shared):
     assert writer.finished == number
 
 
+def test_result_waits_until_the_writer_releases_it(shared):
+    writer, reader = shared
+    number = writer.write(np.zeros(3))
+    reader.wait(0.0)
+    assert not reader.wait_released(0.0)
+    writer.release(number)
+    assert reader.wait_released(0.0)
+    later = writer.write(np.ones(3))
+    np.testing.assert_array_equal(reader.wait(0.0), 1.0)
+    assert later == number + 1
+    assert not reader.wait_released(0.0)
+
+
 def test_reader_notices_that_the_writer_has_gone(shared):
     writer, reader = shared
     writer.close()
