@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the residual policy tells people and the recorder: action, state, arrows."""
+
+from __future__ import annotations
+
+from diagnostic_msgs.msg import DiagnosticStatus
+from geometry_msgs.msg import Point
+import numpy as np
+from ocrrl_ros.core.se3 import quat_to_rotvec
+from ocrrl_ros.interfaces.conversions import named_vector, to_stamp
+from ocrrl_ros.interfaces.monitor import status_message
+from ocrrl_ros.interfaces.qos import LATCHED, RELIABLE
+from ocrrl_ros.policy.composition import ACTION_NAMES
+from ocrrl_ros.policy.controller import ControllerState, PolicyAction, ResidualController
+from rclpy.node import Node
+from sensor_msgs.msg import JointState
+from visualization_msgs.msg import Marker, MarkerArray
+
+_AXES = ('x', 'y', 'z')
+#: Corrections are millimetres; drawn at this scale they can be seen.
+_ARROW_SCALE = 5.0
+_LEVELS = {
+    ControllerState.IDLE: DiagnosticStatus.OK, ControllerState.RUNNING: DiagnosticStatus.OK,
+    ControllerState.HOLDING: DiagnosticStatus.WARN,
+    ControllerState.LATCHED: DiagnosticStatus.ERROR}
+
+
+def action_vector(action: PolicyAction) -> dict[str, float]:
+    """
+    Return a policy tick as named scalars.
+
+    ``base.*`` and ``command.*`` are absolute targets (m, rotation vector in rad, opening) in the
+    robot base frame; ``residual.*`` is the network's action in [-1, 1].
+    """
+    values: dict[str, float] = {}
+    for prefix, pose, opening in (
+            ('base', action.base_pose, action.base_gripper),
+            ('command', action.command_pose, action.command_gripper)):
+        vector = np.concatenate([pose[:3], quat_to_rotvec(pose[3:]), [opening]])
+        values |= {f'{prefix}.{name}': float(v) for name, v in zip(ACTION_NAMES, vector)}
+    values |= {
+        f'residual.{name}': float(v) for name, v in zip(ACTION_NAMES, action.action)}
+    return values | {'weight': 1.0, 'gain': action.gain}
+
+
+def correction_arrow(action: PolicyAction) -> Marker:
+    """Return the arrow from the base's target toward the corrected one, drawn longer."""
+    marker = Marker(ns='correction', id=0, type=Marker.ARROW, action=Marker.ADD)
+    marker.header.frame_id = 'base'
+    marker.header.stamp = to_stamp(action.stamp_s)
+    start = action.base_pose[:3]
+    end = start + _ARROW_SCALE * (action.command_pose[:3] - start)
+    marker.points = [Point(**dict(zip(_AXES, map(float, p)))) for p in (start, end)]
+    marker.scale.x, marker.scale.y, marker.scale.z = 0.006, 0.012, 0.015
+    marker.color.r, marker.color.g, marker.color.b, marker.color.a = 0.9, 0.3, 0.1, 1.0
+    marker.pose.orientation.w = 1.0
+    return marker
+
+
+class PolicyOutputs:
+    """Publishes ``residual_policy/{action,state,arrows}``."""
+
+    def __init__(self, node: Node):
+        """Create the publishers."""
+        self._action = node.create_publisher(JointState, 'residual_policy/action', RELIABLE)
+        self._state = node.create_publisher(
+            DiagnosticStatus, 'residual_policy/state', LATCHED)
+        self._arrows = node.create_publisher(MarkerArray, 'residual_policy/arrows', RELIABLE)
+        self._last: tuple[ControllerState, str, bool] | None = None
+
+    def action(self, action: PolicyAction) -> None:
+        """Publish a policy tick; arrows only where somebody looks."""
+        self._action.publish(named_vector(action_vector(action), action.stamp_s))
+        if self._arrows.get_subscription_count():
+            self._arrows.publish(MarkerArray(markers=[correction_arrow(action)]))
+
+    def state(self, controller: ResidualController) -> bool:
+        """Publish state and reason when they changed, and return whether they did."""
+        # Ages in a reason change every tick; the words before the first number do not.
+        reason = controller.reason.rstrip('0123456789. s')
+        current = (controller.state, reason.split(':')[0], controller.enabled)
+        if current == self._last:
+            return False
+        self._last = current
+        self._state.publish(status_message(
+            'residual_policy', _LEVELS[controller.state][0], controller.reason, {
+                'state': controller.state.value, 'residual': controller.enabled,
+                'residual_gain': controller.residual_gain}))
+        return True

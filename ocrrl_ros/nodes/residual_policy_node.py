@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Add the residual to the base policy's action and stream the shaped command to the arm."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+
+from geometry_msgs.msg import PoseWithCovarianceStamped
+from ocrrl_ros.core.errors import ConfigError, InputError, OcrrlError
+from ocrrl_ros.core.resources import share_path
+from ocrrl_ros.interfaces import episode_state
+from ocrrl_ros.interfaces.arm_sinks import make_sink, SinkName
+from ocrrl_ros.interfaces.chunk_inbox import ChunkInbox
+from ocrrl_ros.interfaces.conversions import (
+    from_stamp, has_joints, joint_values, pose_with_covariance_to_arrays)
+from ocrrl_ros.interfaces.gripper_state import (
+    GRIPPER_COMMAND_TOPIC, GRIPPER_STATE_TOPIC, opening_from_message)
+from ocrrl_ros.interfaces.parameters import declare_config
+from ocrrl_ros.interfaces.policy_outputs import PolicyOutputs
+from ocrrl_ros.interfaces.polling import PolledSubscription
+from ocrrl_ros.interfaces.qos import LATCHED, LATEST, RELIABLE, SENSOR_DATA
+from ocrrl_ros.interfaces.spin import run_process
+from ocrrl_ros.interfaces.tick_loop import LoopConfig, TickLoop
+from ocrrl_ros.policy.assembly import build_controller, load_residual
+from ocrrl_ros.policy.controller import Command, ControllerConfig
+from ocrrl_ros.robot.fr3 import ARM_JOINT_NAMES
+from rclpy.node import Node
+from sensor_msgs.msg import JointState
+from std_msgs.msg import Bool, Float64MultiArray, String
+from std_srvs.srv import SetBool, Trigger
+
+NODE_NAME = 'residual_policy'
+_GRIPPER_PERIOD_S = 1.0 / 30.0
+_TIME_TOLERANCE_S = 1e-6
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ResidualPolicyConfig:
+    """Settings of the residual policy node."""
+
+    task: str = dataclasses.field(
+        default='cube_lift', metadata={'description': 'task, a file of config/tasks'})
+    residual: str = dataclasses.field(
+        default='models/residual_cube_lift',
+        metadata={'description': 'folder of the residual bundle; none runs the base alone'})
+    enable_residual: bool = dataclasses.field(
+        default=True, metadata={'description': 'whether the residual is on at start-up'})
+    sink: SinkName = dataclasses.field(
+        default='crisp_joint', metadata={'description': 'crisp_joint or crisp_pose'})
+    fifo_priority: int = dataclasses.field(
+        default=20, metadata={'description': 'SCHED_FIFO priority, 0 for the normal scheduler'})
+    joint_state_topic: str = dataclasses.field(
+        default='franka/joint_states', metadata={'description': 'measured joint states'})
+    controller: ControllerConfig = ControllerConfig()
+
+
+class ResidualPolicyNode(Node):
+    """Polls every input in the command loop; the logic is ``ResidualController``."""
+
+    def __init__(self, **arguments):
+        """Load the residual and subscribe; nothing moves before an episode starts."""
+        super().__init__(NODE_NAME, **arguments)
+        self.config = declare_config(self, ResidualPolicyConfig)
+        network = None
+        if self.config.residual not in ('', 'none'):
+            network, _ = load_residual(share_path(self.config.residual), self.config.task)
+        self.controller = build_controller(self.config.task, network, self.config.controller)
+        self.controller.set_enabled(self.config.enable_residual)
+        self._sink = make_sink(self.config.sink, self)
+        self._outputs = PolicyOutputs(self)
+        self._gripper = self.create_publisher(Float64MultiArray, GRIPPER_COMMAND_TOPIC, LATEST)
+        self._subscribe()
+        self._offer_services()
+        self._episode = 0
+        self._policy_due_s = float('-inf')
+        self._gripper_due_s = float('-inf')
+        self._last_s: float | None = None
+        self._now_s = 0.0
+        self.loop = TickLoop(self, LoopConfig(
+            rate_hz=self.config.controller.command_rate_hz,
+            fifo_priority=self.config.fifo_priority))
+
+    def _subscribe(self) -> None:
+        """Create the polled subscriptions."""
+        self._joints_in = PolledSubscription(
+            self, JointState, self.config.joint_state_topic, SENSOR_DATA)
+        self._gripper_in = PolledSubscription(
+            self, JointState, GRIPPER_STATE_TOPIC, SENSOR_DATA)
+        self._objects_in = {
+            object_id: PolledSubscription(
+                self, PoseWithCovarianceStamped, f'objects/{object_id}/pose', RELIABLE)
+            for object_id in self.controller.layout.object_ids}
+        self._chunks = ChunkInbox(self)
+        self._instruction_in = PolledSubscription(
+            self, String, 'base_policy/instruction', LATCHED)
+        self._episode_in = PolledSubscription(self, String, episode_state.TOPIC, LATCHED)
+        self._deadman_in = PolledSubscription(self, Bool, 'operator/deadman', SENSOR_DATA)
+
+    def _offer_services(self) -> None:
+        """Offer the operator's switches."""
+        self.create_service(SetBool, 'residual_policy/set_enabled', self._on_set_enabled)
+        self.create_service(Trigger, 'residual_policy/hold', self._on_hold)
+        self.create_service(Trigger, 'residual_policy/resume', self._on_resume)
+
+    def step(self, now_s: float) -> None:
+        """One command tick: inputs, policy tick when due, command."""
+        self._now_s = now_s
+        dt_s = 0.0 if self._last_s is None else max(0.0, now_s - self._last_s)
+        self._last_s = now_s
+        self._take_inputs(now_s)
+        if now_s >= self._policy_due_s - _TIME_TOLERANCE_S:
+            self._policy_due_s = now_s + self.config.controller.policy_period_s
+            self._policy_tick(now_s)
+        command = self.controller.command_tick(dt_s)
+        if command is not None:
+            self._sink.send(command, now_s)
+            self._send_gripper(command, now_s)
+        self._outputs.state(self.controller)
+
+    def _policy_tick(self, now_s: float) -> None:
+        """Compose and publish the action; a network that answers NaN latches a hold."""
+        try:
+            action = self.controller.policy_tick(now_s)
+        except InputError as error:
+            self.controller.hold(str(error))
+            self.get_logger().error(str(error), throttle_duration_sec=2.0)
+            return
+        if action is not None:
+            self._outputs.action(action)
+
+    def _take_inputs(self, now_s: float) -> None:
+        """Hand everything that has arrived to the controller; refuse what is wrong, by name."""
+        for take in (
+                self._take_state, self._take_episode, self._take_chunk, self._take_objects):
+            try:
+                take(now_s)
+            except (InputError, ConfigError) as error:
+                self.get_logger().warning(str(error), throttle_duration_sec=2.0)
+
+    def _take_state(self, now_s: float) -> None:
+        """Take joints, gripper and dead-man switch."""
+        message = self._joints_in.take_newest()
+        if message is not None and has_joints(message, ARM_JOINT_NAMES):
+            stamp_s = from_stamp(message.header.stamp)
+            self.controller.on_joint_state(
+                joint_values(message, ARM_JOINT_NAMES, 'position', 'joint state'),
+                joint_values(message, ARM_JOINT_NAMES, 'velocity', 'joint state'), stamp_s)
+            self.loop.monitor.on_input('joint_states', stamp_s)
+        message = self._gripper_in.take_newest()
+        if message is not None:
+            self.controller.on_gripper(opening_from_message(message))
+        message = self._deadman_in.take_newest()
+        if message is not None:
+            self.controller.on_deadman(message.data, now_s)
+
+    def _take_episode(self, now_s: float) -> None:
+        """Follow the episode node and the instruction."""
+        for message in self._episode_in.take_all():
+            state = episode_state.from_message(message)
+            if state.running and state.number != self._episode:
+                self._episode = state.number
+                self.controller.start_episode(now_s)
+            elif not state.running:
+                self.controller.stop_episode()
+        if self._instruction_in.take_newest() is not None:
+            self.controller.on_instruction(now_s)
+
+    def _take_chunk(self, now_s: float) -> None:
+        """Take a chunk, or say why it was dropped."""
+        chunk = self._chunks.take()
+        if chunk is None:
+            return
+        self.loop.monitor.on_input('chunk', chunk.stamp_s)
+        reason = self.controller.on_chunk(chunk, now_s)
+        if reason is not None:
+            self.get_logger().debug(reason)
+
+    def _take_objects(self, now_s: float) -> None:
+        """Take the newest pose of each object."""
+        for object_id, subscription in self._objects_in.items():
+            message = subscription.take_newest()
+            if message is None:
+                continue
+            pose, covariance, stamp_s = pose_with_covariance_to_arrays(message)
+            self.controller.on_object_pose(object_id, pose, covariance, stamp_s)
+            self.loop.monitor.on_input(f'object_{object_id}', stamp_s)
+
+    def _send_gripper(self, command: Command, now_s: float) -> None:
+        """Publish the opening at 30 Hz; the driver adds hysteresis."""
+        if now_s >= self._gripper_due_s - _TIME_TOLERANCE_S:
+            self._gripper_due_s = now_s + _GRIPPER_PERIOD_S
+            self._gripper.publish(Float64MultiArray(data=[command.gripper]))
+
+    def _on_set_enabled(
+            self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        """Switch the residual; without a bundle it cannot be switched on."""
+        self.controller.set_enabled(request.data)
+        response.success = self.controller.enabled == request.data
+        response.message = (
+            f'residual is {"on" if self.controller.enabled else "off"}'
+            if response.success else 'no residual bundle is loaded: parameter residual is none')
+        return response
+
+    def _on_hold(
+            self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        """Decelerate and hold until resume."""
+        self.controller.hold('hold asked for by the operator')
+        response.success, response.message = True, 'holding; call residual_policy/resume'
+        return response
+
+    def _on_resume(
+            self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        """Leave a latched hold."""
+        self.controller.resume(self._now_s)
+        response.success = True
+        response.message = f'{self.controller.state.value}: {self.controller.reason}'
+        return response
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the node until Ctrl-C."""
+    def body() -> None:
+        node = ResidualPolicyNode()
+        try:
+            node.loop.run(node.step)
+        except OcrrlError:
+            node.controller.stop_episode()
+            raise
+        finally:
+            node.destroy_node()
+
+    return run_process(body, NODE_NAME, args)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What policies and operators must know of a task, without the simulator: config/tasks."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from ocrrl_ros.core.configuration import load_yaml
+from ocrrl_ros.core.errors import BundleError, ConfigError, UnknownNameError
+from ocrrl_ros.core.resources import config_path
+from ocrrl_ros.core.symmetry import GROUPS
+from ocrrl_ros.policy.observation import LAYOUT_VERSION, ObservationLayout
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TaskSpec:
+    """
+    One task as the robot sees it.
+
+    :param object_ids: objects whose poses the residual observes, in layout order.
+    :param symmetries: symmetry group of each.
+    :param timeout_s: when an episode without success ends.
+    """
+
+    instruction: str
+    object_ids: tuple[str, ...]
+    symmetries: tuple[str, ...]
+    timeout_s: float
+
+    def __post_init__(self) -> None:
+        """Refuse contradictions."""
+        if not self.object_ids or len(self.object_ids) != len(self.symmetries):
+            raise ConfigError(
+                f'object_ids {self.object_ids} and symmetries {self.symmetries} must be lists '
+                'of one length >= 1')
+        for symmetry in self.symmetries:
+            if symmetry not in GROUPS:
+                raise UnknownNameError('symmetry group', symmetry, GROUPS)
+        if not 0 < self.timeout_s <= 600:
+            raise ConfigError(f'timeout_s is {self.timeout_s} s; allowed: 0 < x <= 600')
+
+    def layout(self) -> ObservationLayout:
+        """Return the observation layout of the task's residual."""
+        return ObservationLayout(self.object_ids, self.symmetries)
+
+
+def known_task_specs() -> tuple[str, ...]:
+    """Return the names of all tasks that ship."""
+    return tuple(sorted(path.stem for path in config_path('tasks').glob('*.yaml')))
+
+
+def load_task_spec(name: str, source: str = 'task') -> TaskSpec:
+    """
+    Return the specification of a task.
+
+    :param source: parameter or option that the name came from, for the message.
+    :raises UnknownNameError: no such task; the message lists the known ones.
+    """
+    if name not in known_task_specs():
+        raise UnknownNameError('task', name, known_task_specs(), source)
+    return load_yaml(TaskSpec, config_path('tasks', f'{name}.yaml'))
+
+
+def layout_from_description(description: dict[str, Any], source: str) -> ObservationLayout:
+    """
+    Return the layout that a residual bundle describes.
+
+    :raises BundleError: this program cannot build that layout.
+    """
+    try:
+        layout = ObservationLayout(
+            tuple(description['objects']), tuple(description['symmetries']),
+            float(description['max_pose_age_s']), float(description['lookahead_s']))
+    except (KeyError, TypeError, ValueError) as error:
+        raise BundleError(f'{source}: the observation layout lacks {error}') from error
+    if layout.describe() != description:
+        raise BundleError(
+            f'{source}: observation layout version {description.get("version")!r} is not the '
+            f'version {LAYOUT_VERSION} that this program builds')
+    return layout
