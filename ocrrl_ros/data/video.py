@@ -35,7 +35,7 @@ def write_video(path: Path, frames: np.ndarray, fps: int, *, crf: int = QUALITY_
         stream.height, stream.width = frames.shape[1:3]
         stream.pix_fmt = 'yuv420p'
         stream.thread_count = 1
-        stream.options = {'crf': str(crf), 'preset': 'veryfast', 'g': str(GROUP_OF_PICTURES)}
+        stream.options = {'crf': str(crf), 'preset': 'superfast', 'g': str(GROUP_OF_PICTURES)}
         for image in frames:
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format='rgb24')
             container.mux(stream.encode(frame))
