@@ -6,15 +6,15 @@ Exit codes: 0 done, 1 the work failed, 2 wrong usage, 130 interrupted. A command
 only when that command is asked for, so that a library one of them lacks does not stop the others.
 """
 from collections.abc import Mapping, Sequence
-from dataclasses import field, fields, is_dataclass, make_dataclass
+from dataclasses import is_dataclass
 import importlib
-from pathlib import Path
 import sys
 from typing import Any
 
+from ocrrl_ros.cli.options import parse_options
 from ocrrl_ros.cli.output import write_json
 from ocrrl_ros.cli.registry import CommandEntry, COMMANDS
-from ocrrl_ros.core.errors import OcrrlError
+from ocrrl_ros.core.errors import ConfigError, OcrrlError
 from rich.console import Console
 
 EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
@@ -58,27 +58,12 @@ def _load(entry: CommandEntry) -> Any:
     return loaded
 
 
-def _parse(command: type, entry: CommandEntry, options: list[str]) -> tuple[Any, Path | None]:
-    """Fill the command's dataclass from the options; `--json` is common to all commands."""
-    import tyro
-    added: list[tuple[str, Any, Any]] = [
-        ('command', tyro.conf.OmitArgPrefixes[command], field(kw_only=True))]
-    if 'json' not in {known.name for known in fields(command)}:
-        added.append(('json', Path | None, field(default=None, kw_only=True, metadata={
-            'description': 'write the result to this file'})))
-    invocation = make_dataclass('Invocation', added)
-    parsed = tyro.cli(invocation, args=options, prog=' '.join(('ocrrl', *entry.words)),
-                      description=command.__doc__,
-                      config=(tyro.conf.OmitSubcommandPrefixes, tyro.conf.FlagCreatePairsOff))
-    return parsed.command, getattr(parsed, 'json', None)
-
-
 def _execute(entry: CommandEntry, options: list[str]) -> int:
     """Run one command and return its exit code."""
     loaded = _load(entry)
     if not is_dataclass(loaded):
         return int(loaded(options))
-    command, json_path = _parse(loaded, entry, options)
+    command, json_path = parse_options(loaded, options, ' '.join(('ocrrl', *entry.words)))
     result = command.run(Console())
     if isinstance(result, int):
         return result
@@ -105,7 +90,7 @@ def run(arguments: Sequence[str]) -> int:
         return _execute(entry, options)
     except OcrrlError as error:
         print(f'ocrrl {" ".join(words)}: {error}'.replace('\n', ' '), file=sys.stderr)
-        return EXIT_FAILED
+        return EXIT_USAGE if isinstance(error, ConfigError) else EXIT_FAILED
     except ModuleNotFoundError as error:
         print(f'ocrrl {" ".join(words)}: the Python module {error.name!r} is missing; install it '
               'with: make setup', file=sys.stderr)

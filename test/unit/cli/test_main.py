@@ -7,7 +7,7 @@ import types
 
 from ocrrl_ros.cli import main as main_module
 from ocrrl_ros.cli.registry import CommandEntry, COMMANDS
-from ocrrl_ros.core.errors import OcrrlError
+from ocrrl_ros.core.errors import ConfigError, OcrrlError
 import pytest
 
 
@@ -18,11 +18,14 @@ class Work:
     task: str = field(default='cube_lift', metadata={'description': 'the task'})
     fail: bool = False
     stop: bool = False
+    wrong: bool = False
 
     def run(self, console):
         """Work, fail or be interrupted."""
         if self.fail:
             raise OcrrlError(f'unknown task {self.task!r}; known:\ncube_lift')
+        if self.wrong:
+            raise ConfigError('workers is -1; allowed: >= 0')
         if self.stop:
             raise KeyboardInterrupt
         return {'task': self.task, 'passed': self.task != 'bad'}
@@ -57,6 +60,18 @@ def test_an_error_is_one_line_on_stderr_and_exits_with_one(work, capsys):
     captured = capsys.readouterr()
     assert captured.out == ''
     assert captured.err == "ocrrl bench work: unknown task 'cube_lift'; known: cube_lift\n"
+
+
+def test_a_setting_that_is_refused_is_wrong_usage(work, capsys):
+    assert main_module.run(['bench', 'work', '--wrong']) == 2
+    assert capsys.readouterr().err == 'ocrrl bench work: workers is -1; allowed: >= 0\n'
+
+
+def test_help_shows_what_the_fields_metadata_says(work, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main_module.run(['bench', 'work', '--help'])
+    assert stop.value.code == 0
+    assert 'the task' in capsys.readouterr().out
 
 
 def test_an_interrupt_exits_with_130(work, capsys):

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is kept of an episode: its record, its residual statistics, its film."""
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from ocrrl_ros.evaluation.media import TargetTrace
+from ocrrl_ros.policy.composition import ResidualBounds
+from ocrrl_ros.policy.controller import PolicyAction
+
+SATURATED = 0.99
+SMALLEST_SIGN = 0.02
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResidualStatistics:
+    """How hard the residual worked in one episode; all zero when it was off."""
+
+    mean_translation_mm: float = 0.0
+    mean_rotation_deg: float = 0.0
+    saturated_share: float = 0.0
+    """Share of policy ticks in which a translation or rotation component is at its bound."""
+    sign_changes_per_s: float = 0.0
+    """Sign changes per second and component of translation and rotation."""
+    mean_gain: float = 0.0
+
+
+def residual_statistics(
+        actions: list[PolicyAction], bounds: ResidualBounds) -> ResidualStatistics:
+    """Summarise the residual of an episode's policy ticks."""
+    if not actions or all(action.gain == 0.0 for action in actions):
+        return ResidualStatistics()
+    raw = np.array([action.action[:6] for action in actions])
+    gain = np.array([action.gain for action in actions])
+    applied = np.clip(raw, -1.0, 1.0) * gain[:, None] * bounds.scale()[:6]
+    seconds = max(actions[-1].stamp_s - actions[0].stamp_s, 1e-3)
+    changes = 0
+    for column in raw.T:
+        signs = np.sign(column[np.abs(column) > SMALLEST_SIGN])
+        changes += int(np.count_nonzero(signs[1:] != signs[:-1]))
+    return ResidualStatistics(
+        mean_translation_mm=float(1e3 * np.linalg.norm(applied[:, :3], axis=1).mean()),
+        mean_rotation_deg=float(np.rad2deg(np.linalg.norm(applied[:, 3:], axis=1)).mean()),
+        saturated_share=float((np.abs(raw) > SATURATED).any(axis=1).mean()),
+        sign_changes_per_s=changes / 6.0 / seconds, mean_gain=float(gain.mean()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpisodeRecord:
+    """One episode as it enters the result file."""
+
+    episode: int
+    outcome: bool
+    failure_mode: str
+    """`success` or one of `failure_modes.FAILURE_MODES`."""
+    duration_s: float
+    """Simulated seconds until success, failure or the time limit."""
+    init_sha256: str
+    wall_s: float
+    hold_share: float
+    """Share of policy ticks without a base action after the first one."""
+    pose_valid_share: float
+    """Share of policy ticks with a valid pose of every object."""
+    clip_inactive_share: float | None
+    """Share of command ticks in which the arm law's clips would have been inactive."""
+    residual: ResidualStatistics = field(default_factory=ResidualStatistics)
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_mapping(cls, mapping: dict[str, Any]) -> 'EpisodeRecord':
+        """Read what `to_mapping` wrote."""
+        values = dict(mapping)
+        return cls(**{**values, 'residual': ResidualStatistics(**values['residual'])})
+
+
+@dataclass
+class EpisodeFilm:
+    """Pictures and targets of one episode, for reports."""
+
+    rate_hz: int = 10
+    frames: list[np.ndarray] = field(default_factory=list)
+    frame_times_s: list[float] = field(default_factory=list)
+    actions: list[PolicyAction] = field(default_factory=list)
+
+    def target_trace(self) -> TargetTrace:
+        """Return base and corrected targets of every policy tick."""
+        return TargetTrace(
+            np.array([action.stamp_s for action in self.actions]),
+            np.array([action.base_pose[:3] for action in self.actions]).reshape(-1, 3),
+            np.array([action.command_pose[:3] for action in self.actions]).reshape(-1, 3))

@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Evaluate a policy over many offline episodes, on all cores, resumable and paired by seed."""
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+import hashlib
+import json
+from pathlib import Path
+import time
+from typing import Any, Literal
+
+from ocrrl_ros.core.configuration import to_mapping
+from ocrrl_ros.core.errors import ConfigError
+from ocrrl_ros.evaluation.episode_record import EpisodeRecord
+from ocrrl_ros.evaluation.policies import default_base, default_residual, load_policies
+from ocrrl_ros.evaluation.policies import PolicyBundles
+from ocrrl_ros.evaluation.pose_sources import PoseKind
+from ocrrl_ros.evaluation.provenance import available_cores, GitState, read_git_state
+from ocrrl_ros.evaluation.result import summarise
+from ocrrl_ros.evaluation.rollout import RolloutConfig
+from ocrrl_ros.evaluation.rollout_factory import build_rollout, RolloutSettings
+from ocrrl_ros.evaluation.worker_pool import run_items
+from ocrrl_ros.sim.domain import Domain, load_domain
+from ocrrl_ros.sim.seeding import episode_rngs
+from ocrrl_ros.sim.tasks import get_task
+
+REPORT_SEEDS = 1_000_000
+Progress = Callable[[int, int, EpisodeRecord], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateConfig:
+    """What to evaluate."""
+
+    task: str = field(default='cube_lift', metadata={'description': 'task name'})
+    domain: str = field(
+        default='sim', metadata={'description': 'sim, proxy or a domain file'})
+    policy: Literal['base', 'residual'] = field(
+        default='residual', metadata={'description': 'base alone or base + residual'})
+    poses: PoseKind = field(
+        default='modelled', metadata={'description': 'where the object poses come from'})
+    episodes: int = field(default=100, metadata={'description': 'number of episodes'})
+    seed: int = field(
+        default=10_000, metadata={
+            'description': 'evaluation seed; development 10000..19999, report >= 1000000'})
+    base: str | None = field(
+        default=None, metadata={
+            'description': "base bundle, 'expert' or 'random'; default: the domain's own"})
+    residual: str | None = field(
+        default=None, metadata={'description': "residual bundle; default: the task's own"})
+    rollout: RolloutConfig = field(
+        default_factory=RolloutConfig, metadata={'description': 'timing of the stack'})
+    workers: int = field(default=0, metadata={'description': 'processes; 0: one per core'})
+
+    def __post_init__(self) -> None:
+        """Refuse counts and seeds that mean nothing."""
+        if self.episodes < 1:
+            raise ConfigError(f'episodes is {self.episodes}; allowed: >= 1')
+        if self.seed < 0:
+            raise ConfigError(f'seed is {self.seed}; allowed: >= 0')
+        if self.workers < 0:
+            raise ConfigError(f'workers is {self.workers}; allowed: >= 0, 0 is one per core')
+
+
+def check_seed(seed: int, git: GitState) -> None:
+    """Raise ConfigError when a report seed is used on a tree that cannot be named."""
+    if seed >= REPORT_SEEDS and git.dirty:
+        raise ConfigError(
+            f'seed {seed} is a report seed (>= {REPORT_SEEDS}) and the source tree has uncommitted '
+            'changes: commit first, or use a development seed, 10000..19999')
+
+
+class EpisodeWorker:
+    """Runs any episode of one evaluation; lives in a worker process."""
+
+    def __init__(self, settings: RolloutSettings):
+        """Build world, renderer and networks once."""
+        self._settings = settings
+        self._task = get_task(settings.task)
+        self._domain = load_domain(settings.domain)
+        self._rollout = build_rollout(settings)
+
+    def __call__(self, episode: int) -> dict[str, Any]:
+        """Run one episode; its streams depend on nothing but its number."""
+        streams = episode_rngs(
+            self._task.name, self._domain.name, self._settings.seed, episode)
+        return self._rollout.run(episode, streams).to_mapping()
+
+
+class PartFile:
+    """Finished episodes of an evaluation that may be interrupted, one JSON line each."""
+
+    def __init__(self, path: Path | None, fingerprint: str):
+        """
+        Read what an earlier run finished.
+
+        :param path: the file, or None to keep nothing.
+        :param fingerprint: hash of everything that the episodes depend on; a file with another
+            one is started anew.
+        """
+        self._path = path
+        self._fingerprint = fingerprint
+        self.records: dict[int, EpisodeRecord] = {}
+        if path is not None and path.exists():
+            self._read(path)
+
+    def _read(self, path: Path) -> None:
+        """Read whole lines; a line that was cut off by a crash ends the reading."""
+        for index, line in enumerate(path.read_text(encoding='utf-8').splitlines()):
+            try:
+                entry = json.loads(line)
+            except ValueError:
+                return
+            if index == 0:
+                if entry.get('fingerprint') != self._fingerprint:
+                    return
+                continue
+            record = EpisodeRecord.from_mapping(entry)
+            self.records[record.episode] = record
+
+    def start(self) -> None:
+        """Write header and known records anew, so that the file is whole."""
+        if self._path is None:
+            return
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        lines = [{'fingerprint': self._fingerprint}]
+        lines += [record.to_mapping() for record in self.records.values()]
+        self._path.write_text(''.join(json.dumps(line) + '\n' for line in lines), 'utf-8')
+
+    def add(self, record: EpisodeRecord) -> None:
+        """Keep a finished episode."""
+        self.records[record.episode] = record
+        if self._path is not None:
+            with self._path.open('a', encoding='utf-8') as file:
+                file.write(json.dumps(record.to_mapping()) + '\n')
+
+    def remove(self) -> None:
+        """Delete the file, after the result was written."""
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
+
+
+def fingerprint(config: EvaluateConfig, domain: Domain, bundles: PolicyBundles,
+                git: GitState) -> str:
+    """Hash all that decides the episodes' results; the number of episodes and workers do not."""
+    settings = to_mapping(config)
+    for name in ('episodes', 'workers'):
+        settings.pop(name)
+    residual = bundles.residual.sha256 if bundles.residual else ''
+    text = json.dumps([settings, domain.sha256(), bundles.base_sha256, residual, git.commit],
+                      sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def evaluate(config: EvaluateConfig, progress: Progress | None = None,
+             part_path: Path | None = None) -> dict[str, Any]:
+    """
+    Run an evaluation and return its result.
+
+    :param progress: called after every episode with done, total and the record.
+    :param part_path: where finished episodes are kept until all are done, for resuming.
+    :raises ConfigError: a report seed on a dirty tree, an unknown task or domain.
+    :raises BundleError: a bundle that cannot be used.
+    """
+    started = time.monotonic()
+    git = read_git_state()
+    check_seed(config.seed, git)
+    task, domain = get_task(config.task), load_domain(config.domain)
+    base = config.base or default_base(domain.name)
+    residual = None
+    if config.policy == 'residual':
+        residual = config.residual or default_residual(task.name)
+    bundles = load_policies(task, base, residual)
+    parts = PartFile(part_path, fingerprint(config, domain, bundles, git))
+    parts.start()
+    settings = RolloutSettings(
+        task=config.task, domain=config.domain, base=base, residual=residual, poses=config.poses,
+        seed=config.seed, rollout=config.rollout)
+    for record in _missing_episodes(config, settings, parts):
+        parts.add(record)
+        if progress is not None:
+            progress(len(parts.records), config.episodes, record)
+    records = [parts.records[episode] for episode in range(config.episodes)]
+    result = summarise(config, domain, bundles, records, git)
+    result['wall_s'] = round(time.monotonic() - started, 3)
+    parts.remove()
+    return result
+
+
+def _missing_episodes(config: EvaluateConfig, settings: RolloutSettings,
+                      parts: PartFile) -> Iterator[EpisodeRecord]:
+    """Run the episodes that no earlier run finished."""
+    missing = [episode for episode in range(config.episodes) if episode not in parts.records]
+    workers = config.workers or available_cores()
+    for mapping in run_items(EpisodeWorker, settings, missing, workers=workers):
+        yield EpisodeRecord.from_mapping(mapping)

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which base policy and residual an evaluation runs."""
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from ocrrl_ros.core.bundle import Bundle, load_bundle
+from ocrrl_ros.core.errors import BundleError, ConfigError
+from ocrrl_ros.core.resources import model_path
+from ocrrl_ros.perception.object_model import load_object
+from ocrrl_ros.policy.action_chunk import ChunkConfig
+from ocrrl_ros.policy.base_policy import BasePolicy
+from ocrrl_ros.policy.object_poses import ObjectPoseConfig
+from ocrrl_ros.policy.observation import ObservationLayout
+from ocrrl_ros.policy.residual import ResidualNetwork
+from ocrrl_ros.sim.tasks import Task
+
+SCRIPTED = ('expert', 'random')
+
+
+def task_layout(task: Task) -> ObservationLayout:
+    """Build the observation layout of a task; the objects' symmetries come from config/objects."""
+    return ObservationLayout(
+        object_ids=task.object_ids,
+        symmetries=tuple(load_object(name).symmetry for name in task.object_ids),
+        max_pose_age_s=ObjectPoseConfig().max_pose_age_s, lookahead_s=ChunkConfig().lookahead_s)
+
+
+def default_base(domain_name: str) -> str:
+    """Return the bundle that ships for a domain: the sim base in `sim`, else the real one."""
+    return str(model_path('base_sim' if domain_name == 'sim' else 'base_proxy'))
+
+
+def default_residual(task_name: str) -> str:
+    """Return the residual bundle that ships for a task."""
+    return str(model_path(f'residual_{task_name}'))
+
+
+@dataclass(frozen=True)
+class PolicyBundles:
+    """
+    What was loaded, for result files.
+
+    :param base: checked bundle, or None for a scripted base.
+    :param residual: checked bundle, or None for the base alone.
+    """
+
+    base_name: str
+    base: Bundle | None
+    residual: Bundle | None
+
+    @property
+    def base_sha256(self) -> str:
+        """Return the base bundle's hash, or the scripted base's name."""
+        return self.base.sha256 if self.base is not None else self.base_name
+
+    @property
+    def train_seed(self) -> int | None:
+        """Return the seed of the evaluated network: the residual's, else the base's."""
+        bundle = self.residual or self.base
+        return bundle.manifest.seed if bundle is not None else None
+
+
+def load_policies(task: Task, base: str, residual: str | None) -> PolicyBundles:
+    """
+    Check base and residual before any work starts.
+
+    :param base: bundle folder, `expert` or `random`.
+    :param residual: bundle folder, or None for the base alone.
+    :raises BundleError: a bundle is missing, altered, or made for something else.
+    """
+    base_bundle = None
+    if base not in SCRIPTED:
+        if not Path(base).exists():
+            raise BundleError(
+                f'base policy {base!r} is neither a bundle folder nor one of: '
+                + ', '.join(SCRIPTED))
+        base_bundle = load_bundle(Path(base), 'base', task=task.name)
+    residual_bundle = None
+    if residual is not None:
+        residual_bundle = load_bundle(
+            Path(residual), 'residual', task=task.name, layout_hash=task_layout(task).sha256)
+    return PolicyBundles(base if base_bundle is None else Path(base).name, base_bundle,
+                         residual_bundle)
+
+
+def base_factory(bundles: PolicyBundles) -> Callable[[np.random.Generator], BasePolicy]:
+    """
+    Build what gives each episode its base policy; networks are loaded once.
+
+    :raises ConfigError: an unknown scripted base.
+    """
+    if bundles.base is not None:
+        from ocrrl_ros.policy.adapters.onnx_policy import OnnxBasePolicy
+        network = OnnxBasePolicy.from_bundle(bundles.base)
+        return lambda rng: network
+    if bundles.base_name == 'expert':
+        from ocrrl_ros.sim.expert import ScriptedExpert
+        return lambda rng: ScriptedExpert()
+    if bundles.base_name == 'random':
+        from ocrrl_ros.sim.stand_in import RandomBase
+        return RandomBase
+    raise ConfigError(f'scripted base {bundles.base_name!r}; known: {", ".join(SCRIPTED)}')
+
+
+def create_residual(bundles: PolicyBundles, layout: ObservationLayout) -> ResidualNetwork | None:
+    """Build the residual network, or None for the base alone."""
+    if bundles.residual is None:
+        return None
+    return ResidualNetwork.from_bundle(bundles.residual, layout.size)

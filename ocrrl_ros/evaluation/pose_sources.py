@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Where the policy's object poses come from in an offline episode.
+
+``truth``: exact and without delay. ``modelled``: the pose-sensor model that training uses, without
+its losses for good. ``perceived``: RGB-D rendered through the domain's true camera, depth noise, and
+the embedded tracker with the calibration that software is told; a pose arrives at image stamp +
+camera delay + tracker latency. ``lost``: no pose ever.
+"""
+from abc import ABC, abstractmethod
+from collections import deque
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+from ocrrl_ros.perception.frame import depth_to_metres, Intrinsics, RgbdFrame
+from ocrrl_ros.sim.depth_noise import DepthNoise
+from ocrrl_ros.sim.domain import Domain
+from ocrrl_ros.sim.pose_model import PoseModel, visibility
+from ocrrl_ros.sim.pose_model_config import PoseModelConfig
+from ocrrl_ros.sim.renderer import SceneRenderer
+from ocrrl_ros.sim.truth import TaskState
+
+PoseKind = Literal['truth', 'modelled', 'perceived', 'lost']
+LOST = -1.0
+CERTAIN = np.zeros(36)
+
+
+@dataclass(frozen=True)
+class PoseReading:
+    """
+    One message on `objects/<id>/pose`.
+
+    :param base_T_object: (7,) pose in the base frame.
+    :param covariance: (36,) row-major; its first entry is -1 when the object is lost now.
+    :param stamp_s: time of the image.
+    """
+
+    object_id: str
+    base_T_object: np.ndarray
+    covariance: np.ndarray
+    stamp_s: float
+
+
+def lost_reading(object_id: str, stamp_s: float) -> PoseReading:
+    """Build the message that says the object is lost now."""
+    covariance = np.zeros(36)
+    covariance[0] = LOST
+    return PoseReading(object_id, np.array([0.0, 0, 0, 0, 0, 0, 1]), covariance, stamp_s)
+
+
+class World(Protocol):
+    """What pose sources need of the simulated world."""
+
+    time_s: float
+
+    def task_state(self) -> TaskState:
+        """Return the truth of one world."""
+
+    def render_state(self) -> np.ndarray:
+        """Return what a renderer needs."""
+
+
+class PoseSource(ABC):
+    """Delivers the poses that have arrived by the world's present time."""
+
+    period_s: float
+    """How often it must be polled."""
+
+    def reset(self, rng: np.random.Generator) -> None:
+        """
+        Start an episode at time zero.
+
+        :param rng: the episode's sensor stream.
+        """
+
+    @abstractmethod
+    def poll(self, world: World) -> list[PoseReading]:
+        """Return what has arrived since the last call, oldest first."""
+
+
+class TruthPoses(PoseSource):
+    """Exact poses without delay."""
+
+    def __init__(self, object_ids: tuple[str, ...], period_s: float):
+        """Report at the policy's rate."""
+        self.period_s = period_s
+        self._ids = object_ids
+
+    def poll(self, world: World) -> list[PoseReading]:
+        """Return the true poses of now."""
+        poses = world.task_state().object_poses[0]
+        return [PoseReading(name, pose, CERTAIN, world.time_s)
+                for name, pose in zip(self._ids, poses)]
+
+
+class LostPoses(PoseSource):
+    """A tracker that never finds anything."""
+
+    def __init__(self, period_s: float):
+        """Take the rate of the silence."""
+        self.period_s = period_s
+
+    def poll(self, world: World) -> list[PoseReading]:
+        """Return nothing."""
+        return []
+
+
+class ModelledPoses(PoseSource):
+    """The pose-sensor model of training, for one world."""
+
+    def __init__(self, object_ids: tuple[str, ...], config: PoseModelConfig, *,
+                 period_s: float, horizon_s: float):
+        """Take the sensor's settings; losses for good are part of training only."""
+        self.period_s = period_s
+        self._ids = object_ids
+        self._config = config.without_permanent_loss()
+        self._horizon_s = horizon_s
+        self._model: PoseModel | None = None
+
+    def reset(self, rng: np.random.Generator) -> None:
+        """Draw the sensor's errors of a new episode."""
+        self._model = PoseModel(1, len(self._ids), self._config, rng)
+        self._model.reset(np.array([0]), 0.0, self._horizon_s)
+
+    def poll(self, world: World) -> list[PoseReading]:
+        """Return the poses and losses that have arrived."""
+        state = world.task_state()
+        phase = visibility(state.base_T_tcp, state.object_poses, state.finger_contact,
+                           self._config.near_distance_m)
+        reports = self._model.observe(world.time_s, state.object_poses, phase)
+        found = [PoseReading(self._ids[item], pose, CERTAIN, float(stamp)) for item, pose, stamp
+                 in zip(reports.objects, reports.poses, reports.stamp_s)]
+        return found + [lost_reading(self._ids[item], world.time_s)
+                        for item in reports.lost_objects]
+
+
+class PerceivedPoses(PoseSource):
+    """The embedded tracker on rendered RGB-D images."""
+
+    def __init__(self, object_ids: tuple[str, ...], domain: Domain, renderer: SceneRenderer, *,
+                 tracker_latency_s: float, period_s: float):
+        """
+        Build the tracker once for many episodes.
+
+        :param renderer: the world's camera.
+        :param tracker_latency_s: time from image in software to pose, the tracker's p95.
+        :param period_s: polling period, the command tick.
+        """
+        from ocrrl_ros.perception.object_model import load_object
+        from ocrrl_ros.perception.pose_estimator import PoseEstimator
+        camera = domain.camera
+        self.period_s = period_s
+        self._camera = camera
+        self._delay_s = camera.delay_s + tracker_latency_s
+        self._renderer = renderer
+        self._estimator = PoseEstimator(
+            tuple(load_object(name) for name in object_ids), camera.told_pose())
+        self._intrinsics = Intrinsics(
+            **dict(zip(('fx', 'fy', 'cx', 'cy'), camera.told_intrinsics())),
+            width=camera.width, height=camera.height)
+        self._estimator.warm_up()
+        self._noise: DepthNoise | None = None
+        self._next_frame_s = 0.0
+        self._waiting: deque[tuple[float, list[PoseReading]]] = deque()
+        self._seen: dict[str, bool] = {}
+
+    def reset(self, rng: np.random.Generator) -> None:
+        """Start tracking anew; the camera's phase and depth noise come from the stream."""
+        self._estimator.reset()
+        self._noise = DepthNoise(self._camera.depth_noise, rng)
+        self._next_frame_s = float(rng.uniform(0.0, 1.0 / self._camera.rate_hz))
+        self._waiting.clear()
+        self._seen = {}
+
+    def poll(self, world: World) -> list[PoseReading]:
+        """Take an image when one is due, and return the poses whose delay has passed."""
+        if world.time_s >= self._next_frame_s - 1e-9:
+            self._next_frame_s += 1.0 / self._camera.rate_hz
+            self._waiting.append((world.time_s + self._delay_s, self._track(world)))
+        arrived: list[PoseReading] = []
+        while self._waiting and self._waiting[0][0] <= world.time_s + 1e-9:
+            arrived += self._waiting.popleft()[1]
+        return arrived
+
+    def _track(self, world: World) -> list[PoseReading]:
+        """Render, add noise, track; a closing gate yields one loss message."""
+        rgb, depth = self._renderer.render(world.render_state())
+        frame = RgbdFrame(
+            stamp_s=world.time_s, rgb=rgb, intrinsics=self._intrinsics,
+            depth_m=depth_to_metres(self._noise.apply(depth)))
+        readings = []
+        for name, estimate in self._estimator.process(frame).items():
+            valid = bool(estimate.valid)
+            if valid:
+                readings.append(PoseReading(name, estimate.base_T_object,
+                                            np.ravel(estimate.covariance), world.time_s))
+            elif self._seen.get(name, False):
+                readings.append(lost_reading(name, world.time_s))
+            self._seen[name] = valid
+        return readings

@@ -1,0 +1,276 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+One offline episode: a single-threaded simulation of the deployed stack.
+
+Time runs in command ticks of 5 ms. In each: the 20 Hz judge, arriving poses, an arriving chunk, a
+base inference when one is due, a policy tick when one is due, a command, five physics steps. The
+controller is the one that the node runs; nothing here decides about motion.
+"""
+from collections.abc import Callable
+from dataclasses import dataclass, field
+import time
+from typing import Any
+
+import numpy as np
+from ocrrl_ros.core.errors import ConfigError
+from ocrrl_ros.evaluation.episode_record import EpisodeFilm, EpisodeRecord, residual_statistics
+from ocrrl_ros.evaluation.failure_modes import classify, GraspTrace, SUCCESS
+from ocrrl_ros.evaluation.pose_sources import PoseSource
+from ocrrl_ros.policy.action_chunk import ActionChunk
+from ocrrl_ros.policy.base_policy import BaseInputs, BasePolicy
+from ocrrl_ros.policy.composition import ResidualBounds
+from ocrrl_ros.policy.controller import PolicyAction, ResidualController
+from ocrrl_ros.robot.kinematics import FrankaKinematics
+from ocrrl_ros.sim.renderer import SceneRenderer
+from ocrrl_ros.sim.seeding import Streams
+from ocrrl_ros.sim.tasks import lowest_points, SuccessCounter, TaskState
+from ocrrl_ros.sim.world import SimWorld
+
+JUDGE_PERIOD_S = 0.05
+BaseFactory = Callable[[np.random.Generator], BasePolicy]
+"""Gives the base policy of an episode; the generator is for policies that draw."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RolloutConfig:
+    """Timing of the simulated stack."""
+
+    command_period_s: float = field(
+        default=0.005, metadata={'description': 'time between commands to the arm, s'})
+    policy_period_s: float = field(
+        default=0.02, metadata={'description': 'time between policy ticks, s'})
+    replan_period_s: float = field(
+        default=0.4, metadata={'description': 'time between starts of base inference, s'})
+    chunk_latency_s: tuple[float, float] = field(
+        default=(0.08, 0.20), metadata={'description': 'observation to chunk, uniform in, s'})
+    tracker_latency_s: float = field(
+        default=0.06, metadata={'description': 'image in software to pose, tracker p95, s'})
+
+    def __post_init__(self) -> None:
+        """Refuse clocks that do not fit each other."""
+        for name in ('policy_period_s', 'replan_period_s'):
+            ratio = getattr(self, name) / self.command_period_s
+            if ratio < 1 or abs(ratio - round(ratio)) > 1e-6:
+                raise ConfigError(f'{name} is {getattr(self, name)} s; allowed: a multiple of '
+                                  f'command_period_s, {self.command_period_s} s')
+        low, high = self.chunk_latency_s
+        if not 0.0 <= low <= high < self.replan_period_s:
+            raise ConfigError(f'chunk_latency_s is {self.chunk_latency_s} s; allowed: 0 <= low <= '
+                              f'high < replan_period_s, {self.replan_period_s} s')
+        if not 0.0 <= self.tracker_latency_s <= 1.0:
+            raise ConfigError(f'tracker_latency_s is {self.tracker_latency_s} s; allowed: 0 .. 1')
+
+
+class ChunkSchedule:
+    """Starts base inferences and delivers their chunks after the drawn latency."""
+
+    def __init__(self, policies: BaseFactory, world: SimWorld, kinematics: FrankaKinematics,
+                 renderer: SceneRenderer | None, config: RolloutConfig):
+        """Serve one world."""
+        self._policies = policies
+        self._policy: BasePolicy | None = None
+        self._world = world
+        self._kinematics = kinematics
+        self._renderer = renderer
+        self._config = config
+        self._rng = np.random.default_rng(0)
+        self._waiting: tuple[float, ActionChunk] | None = None
+
+    def reset(self, rng: np.random.Generator) -> None:
+        """Start an episode with its base stream."""
+        self._rng = rng
+        self._waiting = None
+        # A stream of its own: what the policy draws must not shift the latencies.
+        self._policy = self._policies(rng.spawn(1)[0])
+        self._policy.reset()
+
+    def arrived(self, now_s: float) -> ActionChunk | None:
+        """Return the chunk whose latency has passed, once."""
+        if self._waiting is None or self._waiting[0] > now_s + 1e-9:
+            return None
+        chunk = self._waiting[1]
+        self._waiting = None
+        return chunk
+
+    def start(self, now_s: float) -> None:
+        """Plan from the image and proprioception of now; the chunk arrives later."""
+        world = self._world
+        arm = world.arm_state()
+        image = None
+        if self._policy.needs_images:
+            self._renderer.set_state(world.render_state())
+            image = self._renderer.rgb()[None]
+        batch = self._policy.infer(BaseInputs(
+            stamp_s=np.array([now_s]), rgb=image,
+            base_T_tcp=self._kinematics.forward(arm.q)[None], gripper=np.array([arm.opening]),
+            instructions=(world.task.instruction,),
+            privileged=None if self._policy.needs_images else world.task_state()))
+        latency = self._rng.uniform(*self._config.chunk_latency_s)
+        chunk = ActionChunk(now_s, self._policy.step_s, batch.poses[0], batch.grippers[0])
+        self._waiting = (now_s + latency, chunk)
+
+
+class _TaskLog:
+    """The 20 Hz record of truth that failure modes are told from."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self.rows: list[tuple[float, TaskState, float]] = []
+
+    def add(self, now_s: float, state: TaskState, gripper_command: float) -> None:
+        """Remember one judge tick."""
+        self.rows.append((now_s, state, gripper_command))
+
+    def failure_mode(self, left_workspace: bool) -> str:
+        """Name why the episode failed, by its first object."""
+        states = [state for _, state, _ in self.rows]
+        poses = np.stack([state.object_poses[0, 0] for state in states])
+        extents = np.stack([state.object_half_extents[0, 0] for state in states])
+        trace = GraspTrace(
+            time_s=np.array([now_s for now_s, _, _ in self.rows]),
+            base_T_tcp=np.stack([state.base_T_tcp[0] for state in states]),
+            gripper_command=np.array([command for _, _, command in self.rows]),
+            base_T_object=poses, lowest_m=lowest_points(poses, extents),
+            both_touch=np.stack([state.finger_contact[0, 0].all() for state in states]))
+        return classify(trace, left_workspace=left_workspace)
+
+
+class Rollout:
+    """
+    Runs episodes of one task, domain and policy in one world.
+
+    :param world: the simulated world, 1 ms steps.
+    :param policies: gives the base policy of an episode.
+    :param controllers: builds a fresh controller per episode.
+    :param poses: where the object poses come from.
+    :param renderer: camera for image policies and films; None when neither is used.
+    """
+
+    def __init__(self, world: SimWorld, policies: BaseFactory,
+                 controllers: Callable[[], ResidualController], poses: PoseSource, *,
+                 kinematics: FrankaKinematics, renderer: SceneRenderer | None,
+                 bounds: ResidualBounds, config: RolloutConfig):
+        """Keep the parts; they serve any number of episodes one after another."""
+        self._world = world
+        self._controllers = controllers
+        self._poses = poses
+        self._renderer = renderer
+        self._config = config
+        self._bounds = bounds
+        self._chunks = ChunkSchedule(policies, world, kinematics, renderer, config)
+        self._physics_steps = round(config.command_period_s / world.timestep_s)
+
+    def run(self, episode: int, streams: Streams, film: EpisodeFilm | None = None) -> EpisodeRecord:
+        """
+        Run one episode.
+
+        :param episode: its number in the evaluation.
+        :param streams: its random streams.
+        :param film: filled with pictures and targets when given.
+        """
+        started = time.perf_counter()
+        self._world.reset(streams.initial)
+        self._chunks.reset(streams.base)
+        self._poses.reset(streams.sensor)
+        run = _Run(self._world, self._controllers())
+        end, success, left = self._loop(run, film)
+        mode = SUCCESS if success else run.log.failure_mode(left)
+        ticks = max(1, run.policy_ticks)
+        return EpisodeRecord(
+            episode=episode, outcome=success, failure_mode=mode, duration_s=round(end, 6),
+            init_sha256=self._world.init_sha256, wall_s=time.perf_counter() - started,
+            hold_share=run.held / ticks, pose_valid_share=run.valid / ticks,
+            clip_inactive_share=None,
+            residual=residual_statistics(run.actions, self._bounds))
+
+    def _loop(self, run: '_Run', film: EpisodeFilm | None) -> tuple[float, bool, bool]:
+        """Run until the judge ends the episode; return end time, success, left workspace."""
+        config, world = self._config, self._world
+        task, dt = world.task, config.command_period_s
+        counter = SuccessCounter(1, task.hold_ticks)
+        every = {name: round(period / dt) for name, period in (
+            ('judge', JUDGE_PERIOD_S), ('policy', config.policy_period_s),
+            ('replan', config.replan_period_s), ('pose', self._poses.period_s),
+            ('film', 1.0 / film.rate_hz if film else task.horizon_s))}
+        for tick in range(round(task.horizon_s / dt) + 1):
+            now = world.time_s
+            if tick % every['judge'] == 0:
+                state = world.task_state()
+                run.log.add(now, state, run.gripper_command)
+                if counter.update(task.success_now(state))[0]:
+                    return now, True, False
+                if task.failed(state)[0]:
+                    return now, False, True
+            if film is not None and tick % every['film'] == 0:
+                self._take_picture(film, now)
+            if tick % every['pose'] == 0:
+                run.take_poses(self._poses.poll(world))
+            chunk = self._chunks.arrived(now)
+            if chunk is not None:
+                run.controller.on_chunk(chunk, now)
+            if tick % every['replan'] == 0:
+                self._chunks.start(now)
+            if tick % every['policy'] == 0:
+                run.policy_tick(now, film)
+            run.command(dt)
+            world.step(self._physics_steps)
+        return world.time_s - dt, False, False
+
+    def _take_picture(self, film: EpisodeFilm, now_s: float) -> None:
+        """Add the camera's view to the film."""
+        self._renderer.set_state(self._world.render_state())
+        film.frames.append(self._renderer.rgb().copy())
+        film.frame_times_s.append(now_s)
+
+
+class _Run:
+    """State of the episode that is running."""
+
+    def __init__(self, world: SimWorld, controller: ResidualController):
+        """Start the episode at time zero from the world's present state."""
+        self.world = world
+        self.controller = controller
+        self.log = _TaskLog()
+        self.actions: list[PolicyAction] = []
+        self.policy_ticks = self.held = self.valid = 0
+        self.gripper_command = world.opening()
+        self._fresh: dict[str, float] = {}
+        self._take_state()
+        controller.start_episode(0.0)
+
+    def _take_state(self) -> None:
+        """Give the controller the newest joint state and opening."""
+        arm = self.world.arm_state()
+        self.controller.on_joint_state(arm.q, arm.dq, arm.stamp_s)
+        self.controller.on_gripper(arm.opening)
+
+    def take_poses(self, readings: list[Any]) -> None:
+        """Give the controller the poses that arrived."""
+        for reading in readings:
+            self.controller.on_object_pose(reading.object_id, reading.base_T_object,
+                                           reading.covariance, reading.stamp_s)
+            lost = reading.covariance[0] < 0.0
+            self._fresh[reading.object_id] = -np.inf if lost else reading.stamp_s
+
+    def policy_tick(self, now_s: float, film: EpisodeFilm | None) -> None:
+        """Run the controller's policy tick on fresh state and remember its action."""
+        self._take_state()
+        action = self.controller.policy_tick(now_s)
+        age = self.controller.config.object_poses.max_pose_age_s
+        names = self.controller.layout.object_ids
+        self.valid += all(now_s - self._fresh.get(name, -np.inf) <= age for name in names)
+        self.policy_ticks += 1
+        if action is None:
+            self.held += bool(self.actions)
+            return
+        self.actions.append(action)
+        if film is not None:
+            film.actions.append(action)
+
+    def command(self, dt_s: float) -> None:
+        """Send the shaped command of this tick to the world."""
+        command = self.controller.command_tick(dt_s)
+        if command is not None:
+            self.world.set_joint_target(command.q)
+            self.world.set_gripper(command.gripper)
+            self.gripper_command = command.gripper

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Build everything that one evaluation's episodes run in, from names and paths."""
+from dataclasses import dataclass
+
+from ocrrl_ros.evaluation.policies import (
+    base_factory, create_residual, load_policies, PolicyBundles, SCRIPTED, task_layout)
+from ocrrl_ros.evaluation.pose_sources import (
+    LostPoses, ModelledPoses, PerceivedPoses, PoseKind, PoseSource, TruthPoses)
+from ocrrl_ros.evaluation.rollout import Rollout, RolloutConfig
+from ocrrl_ros.policy.composition import ResidualBounds
+from ocrrl_ros.policy.controller import ControllerConfig, ResidualController
+from ocrrl_ros.policy.target_follower import TargetFollower
+from ocrrl_ros.robot.kinematics import FrankaKinematics
+from ocrrl_ros.sim.domain import load_domain
+from ocrrl_ros.sim.physics import load_physics
+from ocrrl_ros.sim.renderer import SceneRenderer
+from ocrrl_ros.sim.tasks import get_task
+from ocrrl_ros.sim.world import SimWorld
+
+
+@dataclass(frozen=True, kw_only=True)
+class RolloutSettings:
+    """Names and paths that a worker process builds its rollout from; all can be pickled."""
+
+    task: str
+    domain: str
+    base: str
+    residual: str | None
+    poses: PoseKind
+    seed: int
+    rollout: RolloutConfig
+    film: bool = False
+
+
+def build_pose_source(settings: RolloutSettings, world: SimWorld,
+                      renderer: SceneRenderer | None) -> PoseSource:
+    """Build the source of object poses."""
+    timing = settings.rollout
+    task = world.task
+    if settings.poses == 'truth':
+        return TruthPoses(task.object_ids, timing.policy_period_s)
+    if settings.poses == 'lost':
+        return LostPoses(timing.policy_period_s)
+    if settings.poses == 'modelled':
+        from ocrrl_ros.core.configuration import load_yaml
+        from ocrrl_ros.core.resources import config_path
+        from ocrrl_ros.sim.pose_model_config import PoseModelConfig
+        return ModelledPoses(
+            task.object_ids, load_yaml(PoseModelConfig, config_path('pose_model.yaml')),
+            period_s=timing.policy_period_s, horizon_s=task.horizon_s)
+    return PerceivedPoses(
+        task.object_ids, world.domain, renderer, tracker_latency_s=timing.tracker_latency_s,
+        period_s=timing.command_period_s)
+
+
+def build_rollout(settings: RolloutSettings, bundles: PolicyBundles | None = None) -> Rollout:
+    """
+    Build world, camera, policies and controller.
+
+    :param bundles: checked bundles when the caller has them already.
+    """
+    task, domain = get_task(settings.task), load_domain(settings.domain)
+    world = SimWorld(task, domain, load_physics())
+    bundles = bundles or load_policies(task, settings.base, settings.residual)
+    layout = task_layout(task)
+    residual = create_residual(bundles, layout)
+    kinematics = FrankaKinematics()
+    sees = settings.base not in SCRIPTED or settings.poses == 'perceived' or settings.film
+    renderer = None
+    if sees:
+        renderer = SceneRenderer(world.model, domain.camera.width, domain.camera.height)
+    timing = settings.rollout
+    config = ControllerConfig(
+        policy_period_s=timing.policy_period_s, command_rate_hz=1.0 / timing.command_period_s)
+
+    def create_controller() -> ResidualController:
+        from ocrrl_ros.robot.command_shaping import CommandShaper
+        follower = TargetFollower(kinematics, CommandShaper())
+        return ResidualController(layout, kinematics, follower, residual, config)
+
+    return Rollout(
+        world, base_factory(bundles), create_controller,
+        build_pose_source(settings, world, renderer), kinematics=kinematics, renderer=renderer,
+        bounds=residual.bounds if residual is not None else ResidualBounds(), config=timing)
