@@ -1,0 +1,37 @@
+# `make demo` runs the system in simulation, `make test` proves it; both set up what is missing.
+# Variables: TASK, EPISODES, VIEW=1 (viewer), PYTHON=python3.12, TRAIN=1 (torch, for training).
+SHELL := /bin/bash
+PYTHON ?= python3
+TASK ?= cube_lift
+EPISODES ?= 10
+VIEW ?=
+TRAIN ?=
+OUT ?= out/demo
+export MUJOCO_GL ?= egl
+export PYTHON TRAIN
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' Makefile
+	@sed -n 's/^# Variables/variables/p' Makefile
+
+setup: ## make .venv match requirements/lock (TRAIN=1: with torch)
+	@tools/setup.sh
+
+demo: setup ## run TASK in simulation, EPISODES per policy, and write $(OUT)/report.html
+	@.venv/bin/ocrrl demo --task $(TASK) --episodes $(EPISODES) --out "$(OUT)" $(if $(VIEW),--view)
+
+test: ## colcon build, colcon test, and pytest's own summary
+	@TRAIN=$(or $(TRAIN),maybe) tools/setup.sh
+	@tools/test.sh
+
+lint: setup ## the style and layer tests alone
+	@.venv/bin/python -m pytest -q test/test_flake8.py test/test_pep257.py test/test_layering.py
+
+lock: setup ## pin requirements/lock anew (needs uv)
+	@requirements/lock.sh
+
+clean: ## remove everything that make made
+	rm -rf .venv build install log out ocrrl.egg-info .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
