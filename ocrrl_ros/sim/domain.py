@@ -208,14 +208,15 @@ class HandConfig:
 
     speed_m_s: float = field(default=0.1, metadata={'description': 'width speed in m/s'})
     latency_s: float = field(
-        default=0.08, metadata={'description': 'command to first motion, s'})
-    force_n: float = field(default=50.0, metadata={'description': 'grasp force limit in N'})
+        default=0.10, metadata={'description': 'command to first motion, s'})
+    finger_force_n: float = field(
+        default=35.0, metadata={'description': 'largest force of each finger in N'})
 
     def __post_init__(self) -> None:
         """Refuse what the Franka Hand cannot do."""
         _require('hand.speed_m_s', self.speed_m_s, 0.01, 0.2, 'm/s')
         _require('hand.latency_s', self.latency_s, 0.0, 0.5, 's')
-        _require('hand.force_n', self.force_n, 5.0, 140.0, 'N')
+        _require('hand.finger_force_n', self.finger_force_n, 5.0, 70.0, 'N')
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,7 +21,7 @@ class ExpertConfig:
     speed_m_s: float = field(default=0.25, metadata={'description': 'TCP speed in m/s'})
     turn_rad_s: float = field(default=1.2, metadata={'description': 'TCP turn rate in rad/s'})
     lead_s: float = field(
-        default=0.10, metadata={'description': 'how far targets run ahead of the arm, s'})
+        default=0.05, metadata={'description': 'how far targets run ahead of the arm, s'})
     hover_m: float = field(
         default=0.10, metadata={'description': 'TCP above the object before descending, m'})
     lift_m: float = field(

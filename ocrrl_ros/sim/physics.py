@@ -10,6 +10,7 @@ import mujoco
 from ocrrl_ros.core.configuration import load_yaml
 from ocrrl_ros.core.errors import ConfigError
 from ocrrl_ros.core.resources import config_path
+from ocrrl_ros.robot.impedance import JointImpedanceConfig
 
 _INTEGRATORS = {
     'implicitfast': mujoco.mjtIntegrator.mjINT_IMPLICITFAST,
@@ -25,33 +26,6 @@ _CONES = {
     'elliptic': mujoco.mjtCone.mjCONE_ELLIPTIC,
     'pyramidal': mujoco.mjtCone.mjCONE_PYRAMIDAL,
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class ArmLaw:
-    """
-    Joint impedance tau = K (q_d - q) - D dq + gravity compensation, as MuJoCo affine actuators.
-
-    K is CRISP's ``nullspace.stiffness`` (4) times its joint-mode weights; D its automatic
-    damping 2 sqrt(K) (facts: CRISP v2.3, ``projector_type: none``).
-    """
-
-    stiffness_nm_rad: tuple[float, ...] = field(
-        default=(600.0, 600.0, 600.0, 600.0, 200.0, 120.0, 40.0),
-        metadata={'description': 'K of joints 1..7 in Nm/rad'})
-    damping_nms_rad: tuple[float, ...] = field(
-        default=(48.99, 48.99, 48.99, 48.99, 28.28, 21.91, 12.65),
-        metadata={'description': 'D of joints 1..7 in Nm s/rad'})
-    torque_limit_nm: tuple[float, ...] = field(
-        default=(87.0, 87.0, 87.0, 87.0, 12.0, 12.0, 12.0),
-        metadata={'description': 'actuator torque limit of joints 1..7 in Nm'})
-
-    def __post_init__(self) -> None:
-        """Refuse wrong lengths and non-positive gains."""
-        for name in ('stiffness_nm_rad', 'damping_nms_rad', 'torque_limit_nm'):
-            values = getattr(self, name)
-            if len(values) != 7 or min(values) <= 0.0:
-                raise ConfigError(f'arm.{name} is {values}; allowed: 7 numbers > 0')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +54,12 @@ class ContactParameters:
 
 @dataclass(frozen=True, kw_only=True)
 class PhysicsConfig:
-    """Time step, solver, contact and arm law."""
+    """
+    Time step, solver, contact and arm law.
+
+    The arm law tau = K (q_d - q) + D (dq_d - dq) + gravity compensation runs as MuJoCo affine
+    actuators; a law in numpy per step would cost three times the step itself.
+    """
 
     timestep_s: float = field(
         default=0.001, metadata={'description': 'physics step of evaluate and the bridge in s'})
@@ -96,7 +75,7 @@ class PhysicsConfig:
     tolerance: float = field(default=1e-6, metadata={'description': 'solver tolerance'})
     ls_iterations: int = field(default=20, metadata={'description': 'most line searches'})
     contact: ContactParameters = field(default_factory=ContactParameters)
-    arm: ArmLaw = field(default_factory=ArmLaw)
+    arm: JointImpedanceConfig = field(default_factory=JointImpedanceConfig)
 
     def __post_init__(self) -> None:
         """Refuse steps that are not whole parts of the 5 ms command tick."""

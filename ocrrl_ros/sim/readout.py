@@ -6,12 +6,9 @@ from __future__ import annotations
 import mujoco
 import numpy as np
 from ocrrl_ros.core import se3
-from ocrrl_ros.sim.scene import (
-    ARM_ACTUATORS, ARM_JOINTS, FINGER_JOINTS, GRIPPER_ACTUATOR)
+from ocrrl_ros.robot import fr3
 from ocrrl_ros.sim.tasks.task import Task
 from ocrrl_ros.sim.truth import InitialState, TaskState
-
-MAX_WIDTH_M = 0.08
 
 
 class Readout:
@@ -24,12 +21,12 @@ class Readout:
 
     def __init__(self, model: mujoco.MjModel, task: Task):
         """Resolve all names once."""
-        self.arm_qpos = np.array([model.joint(name).qposadr[0] for name in ARM_JOINTS])
-        self.arm_dof = np.array([model.joint(name).dofadr[0] for name in ARM_JOINTS])
-        self.finger_qpos = np.array([model.joint(name).qposadr[0] for name in FINGER_JOINTS])
-        self.finger_dof = np.array([model.joint(name).dofadr[0] for name in FINGER_JOINTS])
-        self.arm_ctrl = np.array([model.actuator(name).id for name in ARM_ACTUATORS])
-        self.gripper_ctrl = int(model.actuator(GRIPPER_ACTUATOR).id)
+        self.arm_qpos = np.array([model.joint(name).qposadr[0] for name in fr3.ARM_JOINT_NAMES])
+        self.arm_dof = np.array([model.joint(name).dofadr[0] for name in fr3.ARM_JOINT_NAMES])
+        self.finger_qpos = np.array([model.joint(name).qposadr[0] for name in fr3.FINGER_JOINT_NAMES])
+        self.finger_dof = np.array([model.joint(name).dofadr[0] for name in fr3.FINGER_JOINT_NAMES])
+        self.arm_ctrl = np.array([model.actuator(name).id for name in fr3.ARM_ACTUATOR_NAMES])
+        self.gripper_ctrl = int(model.actuator(fr3.GRIPPER_ACTUATOR_NAME).id)
         self.object_qpos = np.array(
             [model.joint(f'{name}_free').qposadr[0] for name in task.object_ids])
         self.object_geoms = np.array([model.geom(name).id for name in task.object_ids])
@@ -54,7 +51,7 @@ class Readout:
         """Return qpos (nq,) of a start state."""
         qpos = self._default_qpos.copy()
         qpos[self.arm_qpos] = initial.q
-        qpos[self.finger_qpos] = 0.5 * MAX_WIDTH_M * initial.opening
+        qpos[self.finger_qpos] = 0.5 * fr3.MAX_WIDTH_M * initial.opening
         for address, pose in zip(self.object_qpos, initial.object_poses):
             qpos[address:address + 3] = pose[:3]
             qpos[address + 3:address + 7] = np.roll(pose[3:], 1)

@@ -5,13 +5,10 @@ from __future__ import annotations
 
 import os
 
+import mujoco
 import numpy as np
 from ocrrl_ros.core.errors import InputError, MissingDependencyError
-
-os.environ.setdefault('MUJOCO_GL', 'egl')
-import mujoco  # noqa: E402, I100, I202  (reads MUJOCO_GL when it is imported)
-
-from ocrrl_ros.sim.scene import CAMERA_NAME  # noqa: E402, I100
+from ocrrl_ros.sim.scene import CAMERA_NAME
 
 GL_INSTALL = 'sudo apt-get install libegl1 libgl1-mesa-dri libegl-mesa0'
 

@@ -7,6 +7,7 @@ import mujoco
 import numpy as np
 from ocrrl_ros.core import se3
 from ocrrl_ros.core.resources import model_path
+from ocrrl_ros.robot import fr3
 from ocrrl_ros.sim.domain import Domain, LightConfig, SurfaceLook
 from ocrrl_ros.sim.physics import PhysicsConfig
 from ocrrl_ros.sim.tasks.task import ObjectSpec, Task
@@ -14,11 +15,6 @@ from ocrrl_ros.sim.textures import SIZE_PX, texture_rgb
 
 CAMERA_NAME = 'camera_color'
 FINGER_BODIES = ('fr3_leftfinger', 'fr3_rightfinger')
-FINGER_JOINTS = ('fr3_finger_joint1', 'fr3_finger_joint2')
-ARM_JOINTS = tuple(f'fr3_joint{i}' for i in range(1, 8))
-ARM_ACTUATORS = tuple(f'arm{i}' for i in range(1, 8))
-GRIPPER_ACTUATOR = 'gripper'
-TCP_SITE = 'fr3_hand_tcp'
 TABLE_CENTRE_M = (0.45, 0.0)
 TABLE_HALF_M = (0.60, 0.80)
 FLOOR_HEIGHT_M = -0.75
@@ -71,24 +67,20 @@ def _wxyz(quaternion: np.ndarray) -> np.ndarray:
 
 
 def _apply_arm(spec: mujoco.MjSpec, domain: Domain, physics: PhysicsConfig) -> None:
-    """Write the impedance law and the domain's deviations into the arm's actuators."""
-    law = physics.arm
-    for index, name in enumerate(ARM_ACTUATORS):
-        stiffness = law.stiffness_nm_rad[index] * domain.arm.stiffness_scale
-        damping = law.damping_nms_rad[index] * domain.arm.damping_scale
+    """Write the impedance law and the domain's deviations into arm and hand."""
+    stiffness = physics.arm.stiffness_gains() * domain.arm.stiffness_scale
+    damping = physics.arm.damping_gains() * domain.arm.damping_scale
+    for index, name in enumerate(fr3.ARM_ACTUATOR_NAMES):
         actuator = spec.actuator(name)
-        actuator.gaintype = mujoco.mjtGain.mjGAIN_FIXED
-        actuator.biastype = mujoco.mjtBias.mjBIAS_AFFINE
-        actuator.gainprm[0] = stiffness
-        actuator.biasprm[:3] = (0.0, -stiffness, -damping)
-        actuator.forcelimited = True
-        limit = law.torque_limit_nm[index]
-        actuator.forcerange = (-limit, limit)
-        joint = spec.joint(ARM_JOINTS[index])
+        actuator.gainprm[0] = stiffness[index]
+        actuator.biasprm[:3] = (0.0, -stiffness[index], -damping[index])
+        # Targets lead by D/K * dq and may pass the joint limit for a moment.
+        actuator.ctrllimited = False
+        joint = spec.joint(fr3.ARM_JOINT_NAMES[index])
         joint.frictionloss = joint.frictionloss * domain.arm.joint_friction_scale
-    gripper = spec.actuator(GRIPPER_ACTUATOR)
-    gripper.forcelimited = True
-    gripper.forcerange = (-domain.hand.force_n, domain.hand.force_n)
+    # The tendon that couples the fingers gives each of them half of the actuator's force.
+    force = 2.0 * domain.hand.finger_force_n
+    spec.actuator(fr3.GRIPPER_ACTUATOR_NAME).forcerange = (-force, force)
 
 
 def _apply_render_settings(spec: mujoco.MjSpec, domain: Domain) -> None:
@@ -121,9 +113,10 @@ def _add_surface(spec: mujoco.MjSpec, name: str, look: SurfaceLook, half_m: floa
         rgba=(*look.rgb, 1.0) if look.pattern == 'flat' else (1.0, 1.0, 1.0, 1.0))
     if look.pattern == 'flat':
         return
-    spec.add_texture(
+    texture = spec.add_texture(
         name=name, type=mujoco.mjtTexture.mjTEXTURE_2D, width=SIZE_PX, height=SIZE_PX,
-        nchannel=3, data=texture_rgb(look).tobytes())
+        nchannel=3)
+    texture.data = texture_rgb(look).tobytes()
     material.textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = name
     material.texuniform = True
     material.texrepeat = (look.repeat_per_m, look.repeat_per_m)
@@ -188,7 +181,7 @@ def _add_sensors(spec: mujoco.MjSpec, task: Task) -> None:
     kinds = mujoco.mjtSensor
     frame, site = mujoco.mjtObj.mjOBJ_XBODY, mujoco.mjtObj.mjOBJ_SITE
     for suffix, kind in (('pos', kinds.mjSENS_FRAMEPOS), ('quat', kinds.mjSENS_FRAMEQUAT)):
-        spec.add_sensor(name=f'tcp_{suffix}', type=kind, objtype=site, objname=TCP_SITE)
+        spec.add_sensor(name=f'tcp_{suffix}', type=kind, objtype=site, objname=fr3.TCP_FRAME)
     for item in task.objects:
         for suffix, kind in (
                 ('pos', kinds.mjSENS_FRAMEPOS), ('quat', kinds.mjSENS_FRAMEQUAT),

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 import mujoco
 import numpy as np
 from ocrrl_ros.core.errors import InputError, OcrrlError, UnknownNameError
+from ocrrl_ros.robot import fr3
 from ocrrl_ros.robot.gripper import GripperConfig, GripperModel
 from ocrrl_ros.sim.domain import Domain
 from ocrrl_ros.sim.physics import PhysicsConfig
-from ocrrl_ros.sim.readout import MAX_WIDTH_M, Readout
+from ocrrl_ros.sim.readout import Readout
 from ocrrl_ros.sim.scene import build_model
 from ocrrl_ros.sim.tasks.task import initial_sha256, Task
 from ocrrl_ros.sim.truth import InitialState, TaskState
@@ -47,7 +48,7 @@ class ArmState:
     @property
     def opening(self) -> float:
         """Return the measured opening, 0 closed .. 1 open."""
-        return float(np.clip(self.finger_positions.sum() / MAX_WIDTH_M, 0.0, 1.0))
+        return float(np.clip(self.finger_positions.sum() / fr3.MAX_WIDTH_M, 0.0, 1.0))
 
 
 class SimWorld:
@@ -75,7 +76,9 @@ class SimWorld:
         self._gains = (
             self.model.actuator_gainprm[self.readout.arm_ctrl].copy(),
             self.model.actuator_biasprm[self.readout.arm_ctrl].copy())
-        self._torque_limit = np.asarray(physics.arm.torque_limit_nm)
+        gains, biases = self._gains
+        self._lead_s = -biases[:, 2] / gains[:, 0]
+        self._torque_limit = np.array(fr3.MAX_TORQUE)
         self._gripper_config = GripperConfig(
             speed_m_s=domain.hand.speed_m_s, latency_s=domain.hand.latency_s)
         self._action_steps = round(domain.arm.action_delay_s / self.timestep_s)
@@ -103,7 +106,7 @@ class SimWorld:
         self._history: deque[tuple[int, ArmState]] = deque()
         self._pushes: list[tuple[int, int]] = []
         self._gripper = GripperModel(1, self._gripper_config)
-        self._gripper.reset(opening=np.array([initial.opening]))
+        self._gripper.reset(np.array([0]), np.array([initial.opening]))
         self._act('q', np.asarray(initial.q, dtype=float))
         self._write_gripper(0.0)
         mujoco.mj_forward(self.model, self.data)
@@ -111,13 +114,18 @@ class SimWorld:
 
     # -- commands -----------------------------------------------------------------------------
 
-    def set_joint_target(self, q: np.ndarray) -> None:
+    def set_joint_target(self, q: np.ndarray, dq: np.ndarray | None = None) -> None:
         """
-        Command joint positions (7,) in rad; the impedance law pulls towards them.
+        Command the impedance law K (q_d - q) + D (dq_d - dq).
 
+        :param q: (7,) rad.
+        :param dq: (7,) rad/s; at rest when None.
         :raises InputError: not seven finite numbers.
         """
-        self._command('q', self._checked(q, 'joint target', 'rad'))
+        target = self._checked(q, 'joint target', 'rad')
+        if dq is not None:
+            target += self._lead_s * self._checked(dq, 'joint target velocity', 'rad/s')
+        self._command('q', target)
 
     def set_joint_torque(self, tau: np.ndarray) -> None:
         """
@@ -257,7 +265,8 @@ class SimWorld:
 
     def _write_gripper(self, dt_s: float) -> None:
         """Advance the hand's own controller and give its target to the finger servo."""
-        self.data.ctrl[self.readout.gripper_ctrl] = self._gripper.step(dt_s)[0]
+        measured = self.data.qpos[self.readout.finger_qpos].mean(keepdims=True)
+        self.data.ctrl[self.readout.gripper_ctrl] = self._gripper.step(dt_s, measured)[0]
 
     def _serve_events(self) -> None:
         """Apply what is due at the present step."""
@@ -302,16 +311,13 @@ def external_torque(model: mujoco.MjModel, data: mujoco.MjData) -> np.ndarray:
     Dry friction and joint limits are the robot's own and are left out, as in the FCI's
     estimate of external torques.
     """
-    own = np.zeros(model.nv)
-    kinds = data.efc_type[:data.nefc]
-    friction = kinds == mujoco.mjtConstraint.mjCNSTR_FRICTION_DOF
-    own[data.efc_id[:data.nefc][friction]] = data.efc_force[:data.nefc][friction]
-    rows = np.nonzero(
-        (kinds == mujoco.mjtConstraint.mjCNSTR_LIMIT_JOINT)
-        | (kinds == mujoco.mjtConstraint.mjCNSTR_EQUALITY))[0]
-    if rows.size:
-        jacobian = data.efc_J.reshape(-1, model.nv)[rows]
-        own += data.efc_force[rows] @ jacobian
+    force = data.efc_force.copy()
+    kinds = data.efc_type
+    contact = kinds >= int(mujoco.mjtConstraint.mjCNSTR_CONTACT_FRICTIONLESS)
+    force[~contact] = 0.0
+    torque = np.zeros(model.nv)
+    if force.size:
+        mujoco.mj_mulJacTVec(model, data, torque, force)
     applied = data.qfrc_smooth - (
         data.qfrc_passive - data.qfrc_bias + data.qfrc_applied + data.qfrc_actuator)
-    return data.qfrc_constraint - own + applied
+    return torque + applied

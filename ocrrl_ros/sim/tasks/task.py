@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import hashlib
 
 import numpy as np
+from ocrrl_ros.robot import fr3
 from ocrrl_ros.sim.domain import Domain
 from ocrrl_ros.sim.truth import InitialState, TaskState
 
 SUCCESS_VERSION = 1
-READY_Q = np.array([0.0, -np.pi / 4, 0.0, -3 * np.pi / 4, 0.0, np.pi / 2, np.pi / 4])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +83,7 @@ class Task(ABC):
 
 def sample_arm(rng: np.random.Generator, spread_rad: float = 0.02) -> np.ndarray:
     """Return joint positions (7,) near the ready posture, uniform within ``spread_rad``."""
-    return READY_Q + rng.uniform(-spread_rad, spread_rad, 7)
+    return np.array(fr3.READY_POSITION) + rng.uniform(-spread_rad, spread_rad, 7)
 
 
 def lowest_points(poses: np.ndarray, half_extents: np.ndarray) -> np.ndarray:
