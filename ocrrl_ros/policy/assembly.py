@@ -47,7 +47,7 @@ def build_controller(
         object_poses=dataclasses.replace(
             config.object_poses, max_pose_age_s=layout.max_pose_age_s))
     kinematics = FrankaKinematics()
-    shaper = CommandShaper(limits or JointLimits(), shaping or ShapingConfig())
+    shaper = CommandShaper(limits, shaping)
     return ResidualController(
         layout, kinematics, TargetFollower(kinematics, shaper), residual, config)
 
