@@ -8,23 +8,13 @@ import numpy as np
 from ocrrl_ros.core.bundle import Bundle, load_bundle
 from ocrrl_ros.core.errors import BundleError, ConfigError
 from ocrrl_ros.core.resources import model_path
-from ocrrl_ros.perception.object_model import load_object
-from ocrrl_ros.policy.action_chunk import ChunkConfig
+from ocrrl_ros.policy.assembly import load_residual
 from ocrrl_ros.policy.base_policy import BasePolicy
-from ocrrl_ros.policy.object_poses import ObjectPoseConfig
-from ocrrl_ros.policy.observation import ObservationLayout
 from ocrrl_ros.policy.residual import ResidualNetwork
+from ocrrl_ros.policy.task_spec import load_task_spec
 from ocrrl_ros.sim.tasks import Task
 
 SCRIPTED = ('expert', 'random')
-
-
-def task_layout(task: Task) -> ObservationLayout:
-    """Build the observation layout of a task; the objects' symmetries come from config/objects."""
-    return ObservationLayout(
-        object_ids=task.object_ids,
-        symmetries=tuple(load_object(name).symmetry for name in task.object_ids),
-        max_pose_age_s=ObjectPoseConfig().max_pose_age_s, lookahead_s=ChunkConfig().lookahead_s)
 
 
 def default_base(domain_name: str) -> str:
@@ -80,7 +70,8 @@ def load_policies(task: Task, base: str, residual: str | None) -> PolicyBundles:
     residual_bundle = None
     if residual is not None:
         residual_bundle = load_bundle(
-            Path(residual), 'residual', task=task.name, layout_hash=task_layout(task).sha256)
+            Path(residual), 'residual', task=task.name,
+            layout_hash=load_task_spec(task.name).layout().sha256)
     return PolicyBundles(base if base_bundle is None else Path(base).name, base_bundle,
                          residual_bundle)
 
@@ -104,8 +95,9 @@ def base_factory(bundles: PolicyBundles) -> Callable[[np.random.Generator], Base
     raise ConfigError(f'scripted base {bundles.base_name!r}; known: {", ".join(SCRIPTED)}')
 
 
-def create_residual(bundles: PolicyBundles, layout: ObservationLayout) -> ResidualNetwork | None:
+def create_residual(bundles: PolicyBundles, task: str) -> ResidualNetwork | None:
     """Build the residual network, or None for the base alone."""
     if bundles.residual is None:
         return None
-    return ResidualNetwork.from_bundle(bundles.residual, layout.size)
+    network, _ = load_residual(bundles.residual.path, task)
+    return network

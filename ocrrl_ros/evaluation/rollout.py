@@ -141,18 +141,18 @@ class Rollout:
 
     :param world: the simulated world, 1 ms steps.
     :param policies: gives the base policy of an episode.
-    :param controllers: builds a fresh controller per episode.
+    :param controller: the deployment logic; every episode starts it anew.
     :param poses: where the object poses come from.
     :param renderer: camera for image policies and films; None when neither is used.
     """
 
     def __init__(self, world: SimWorld, policies: BaseFactory,
-                 controllers: Callable[[], ResidualController], poses: PoseSource, *,
+                 controller: ResidualController, poses: PoseSource, *,
                  kinematics: FrankaKinematics, renderer: SceneRenderer | None,
                  bounds: ResidualBounds, config: RolloutConfig):
         """Keep the parts; they serve any number of episodes one after another."""
         self._world = world
-        self._controllers = controllers
+        self._controller = controller
         self._poses = poses
         self._renderer = renderer
         self._config = config
@@ -172,7 +172,7 @@ class Rollout:
         self._world.reset(streams.initial)
         self._chunks.reset(streams.base)
         self._poses.reset(streams.sensor)
-        run = _Run(self._world, self._controllers())
+        run = _Run(self._world, self._controller)
         end, success, left = self._loop(run, film)
         mode = SUCCESS if success else run.log.failure_mode(left)
         ticks = max(1, run.policy_ticks)

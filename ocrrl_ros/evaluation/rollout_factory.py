@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 
 from ocrrl_ros.evaluation.policies import (
-    base_factory, create_residual, load_policies, PolicyBundles, SCRIPTED, task_layout)
+    base_factory, create_residual, load_policies, PolicyBundles, SCRIPTED)
 from ocrrl_ros.evaluation.pose_sources import (
     LostPoses, ModelledPoses, PerceivedPoses, PoseKind, PoseSource, TruthPoses)
 from ocrrl_ros.evaluation.rollout import Rollout, RolloutConfig
+from ocrrl_ros.policy.assembly import build_controller
 from ocrrl_ros.policy.composition import ResidualBounds
-from ocrrl_ros.policy.controller import ControllerConfig, ResidualController
-from ocrrl_ros.policy.target_follower import TargetFollower
+from ocrrl_ros.policy.controller import ControllerConfig
 from ocrrl_ros.robot.kinematics import FrankaKinematics
 from ocrrl_ros.sim.domain import load_domain
 from ocrrl_ros.sim.physics import load_physics
@@ -62,9 +62,7 @@ def build_rollout(settings: RolloutSettings, bundles: PolicyBundles | None = Non
     task, domain = get_task(settings.task), load_domain(settings.domain)
     world = SimWorld(task, domain, load_physics())
     bundles = bundles or load_policies(task, settings.base, settings.residual)
-    layout = task_layout(task)
-    residual = create_residual(bundles, layout)
-    kinematics = FrankaKinematics()
+    residual = create_residual(bundles, task.name)
     sees = settings.base not in SCRIPTED or settings.poses == 'perceived' or settings.film
     renderer = None
     if sees:
@@ -73,12 +71,8 @@ def build_rollout(settings: RolloutSettings, bundles: PolicyBundles | None = Non
     config = ControllerConfig(
         policy_period_s=timing.policy_period_s, command_rate_hz=1.0 / timing.command_period_s)
 
-    def create_controller() -> ResidualController:
-        from ocrrl_ros.robot.command_shaping import CommandShaper
-        follower = TargetFollower(kinematics, CommandShaper())
-        return ResidualController(layout, kinematics, follower, residual, config)
-
     return Rollout(
-        world, base_factory(bundles), create_controller,
-        build_pose_source(settings, world, renderer), kinematics=kinematics, renderer=renderer,
+        world, base_factory(bundles),
+        build_controller(task.name, residual, config),
+        build_pose_source(settings, world, renderer), kinematics=FrankaKinematics(), renderer=renderer,
         bounds=residual.bounds if residual is not None else ResidualBounds(), config=timing)
