@@ -8,36 +8,14 @@ PyPI wheels (facts/platform.md).
 
 from __future__ import annotations
 
-import dataclasses
 import json
-from typing import Literal
 
 from ocrrl_ros.core.configuration import from_mapping, to_mapping
 from ocrrl_ros.core.errors import InputError
+from ocrrl_ros.policy.episode_clock import EpisodeState
 from std_msgs.msg import String
 
 TOPIC = 'episode/state'
-Outcome = Literal['', 'success', 'failure', 'timeout', 'stopped', 'invalid']
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class EpisodeState:
-    """
-    What the graph is doing.
-
-    :param number: counts episodes since the node started; 0 before the first.
-    :param running: whether the robot may move.
-    :param started_s: ROS time of the start.
-    :param ended_s: ROS time of the end, 0 while running.
-    """
-
-    number: int = 0
-    running: bool = False
-    task: str = ''
-    instruction: str = ''
-    started_s: float = 0.0
-    ended_s: float = 0.0
-    outcome: Outcome = ''
 
 
 def to_message(state: EpisodeState) -> String:

@@ -25,6 +25,8 @@ class BaseInputs:
     :param gripper: (N,) measured opening, 0 closed .. 1 open.
     :param instructions: N sentences.
     :param privileged: simulator truth for scripted policies; always None in deployment.
+    :param rows: (N,) index of each robot, for policies that keep state per robot (see
+        ``reset``) and are asked about some robots only; 0 .. N - 1 when None.
     """
 
     stamp_s: np.ndarray
@@ -33,6 +35,7 @@ class BaseInputs:
     gripper: np.ndarray
     instructions: tuple[str, ...]
     privileged: Any = None
+    rows: np.ndarray | None = None
 
     def __len__(self) -> int:
         """Return N."""

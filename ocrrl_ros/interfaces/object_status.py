@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Object estimates as messages: poses, the news of a loss, and status with all parts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from geometry_msgs.msg import PoseWithCovarianceStamped
+import numpy as np
+from ocrrl_ros.interfaces.conversions import pose_with_covariance, to_stamp
+from ocrrl_ros.interfaces.monitor import status_message
+from ocrrl_ros.perception.object_tracker import ObjectEstimate, TrackState
+from ocrrl_ros.policy.controller import LOST
+
+BASE_FRAME = 'base'
+_LEVELS = {
+    TrackState.OK: DiagnosticStatus.OK, TrackState.WARN: DiagnosticStatus.WARN,
+    TrackState.STALE: DiagnosticStatus.STALE, TrackState.ERROR: DiagnosticStatus.ERROR}
+
+
+def pose_message(estimate: ObjectEstimate) -> PoseWithCovarianceStamped:
+    """Return the pose with its covariance, stamped with the image's time."""
+    return pose_with_covariance(
+        estimate.base_T_object, estimate.covariance, BASE_FRAME, estimate.stamp_s)
+
+
+def lost_message(estimate: ObjectEstimate) -> PoseWithCovarianceStamped:
+    """Return the message that makes the object invalid at once (covariance[0] = -1)."""
+    covariance = np.zeros(36)
+    covariance[0] = LOST
+    return pose_with_covariance(
+        estimate.base_T_object, covariance, BASE_FRAME, estimate.stamp_s)
+
+
+def status_array(estimates: Iterable[ObjectEstimate], stamp_s: float) -> DiagnosticArray:
+    """Return one status per object: state, confidence and the figures behind it."""
+    message = DiagnosticArray(status=[
+        status_message(
+            f'objects/{estimate.object_id}', _LEVELS[estimate.state][0], estimate.state.value,
+            {'confidence': estimate.confidence, 'valid': estimate.valid} | estimate.parts)
+        for estimate in estimates])
+    message.header.stamp = to_stamp(stamp_s)
+    message.header.frame_id = BASE_FRAME
+    return message

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Publish object poses and the confidence behind them from RGB-D images."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import time
+
+from geometry_msgs.msg import PoseWithCovarianceStamped, TransformStamped
+from ocrrl_ros.core.errors import ConfigError, InputError
+from ocrrl_ros.core.se3 import check_pose
+from ocrrl_ros.interfaces import episode_state
+from ocrrl_ros.interfaces.conversions import transform_to_array
+from ocrrl_ros.interfaces.object_status import lost_message, pose_message, status_array
+from ocrrl_ros.interfaces.parameters import declare_config
+from ocrrl_ros.interfaces.polling import PolledSubscription
+from ocrrl_ros.interfaces.qos import LATCHED, RELIABLE
+from ocrrl_ros.interfaces.rgbd_inbox import RgbdInbox
+from ocrrl_ros.interfaces.spin import run_process
+from ocrrl_ros.interfaces.tick_loop import LoopConfig, TickLoop
+from ocrrl_ros.perception.frame import RgbdFrame
+from ocrrl_ros.perception.object_model import load_object
+from ocrrl_ros.perception.pose_estimator import load_tracker_config, PoseEstimator
+from ocrrl_ros.policy.task_spec import load_task_spec
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.node import Node
+from std_msgs.msg import String
+
+NODE_NAME = 'pose_estimator'
+_EXTRINSICS_TOPIC = 'camera/camera/extrinsics/base_to_color'
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PoseEstimatorConfig:
+    """Settings of the pose estimator node."""
+
+    task: str = dataclasses.field(
+        default='cube_lift', metadata={'description': 'task whose objects are tracked'})
+    base_T_camera: tuple[float, ...] = dataclasses.field(
+        default=(), metadata={'description': (
+            'calibrated pose x y z qx qy qz qw of the colour optical frame in base; empty takes '
+            f'it from {_EXTRINSICS_TOPIC}')})
+    loop: LoopConfig = LoopConfig(rate_hz=200.0)
+
+    def __post_init__(self) -> None:
+        """Refuse what is no pose."""
+        if self.base_T_camera:
+            try:
+                check_pose(self.base_T_camera, 'base_T_camera')
+            except InputError as error:
+                raise ConfigError(str(error)) from error
+
+
+class PoseEstimatorNode(Node):
+    """
+    Tracks the task's objects with the embedded CPU tracker.
+
+    Publishes ``objects/<id>/pose`` while the confidence gate is open, one pose with
+    covariance[0] = -1 when it closes, and ``objects/status`` for every frame.
+    """
+
+    def __init__(self, **arguments):
+        """Compile the tracker; frames are used once the camera's pose is known."""
+        super().__init__(NODE_NAME, **arguments)
+        self.config = declare_config(self, PoseEstimatorConfig)
+        task = load_task_spec(self.config.task, f'parameter task of {NODE_NAME}')
+        self._objects = [load_object(object_id) for object_id in task.object_ids]
+        self._estimator: PoseEstimator | None = None
+        self._episode = 0
+        self._frames = RgbdInbox(self)
+        self._extrinsics_in = PolledSubscription(
+            self, TransformStamped, _EXTRINSICS_TOPIC, LATCHED)
+        self._episode_in = PolledSubscription(self, String, episode_state.TOPIC, LATCHED)
+        self._poses = {
+            object_id: self.create_publisher(
+                PoseWithCovarianceStamped, f'objects/{object_id}/pose', RELIABLE)
+            for object_id in task.object_ids}
+        self._status = self.create_publisher(DiagnosticArray, 'objects/status', RELIABLE)
+        if self.config.base_T_camera:
+            self._use_camera(self.config.base_T_camera)
+        self.loop = TickLoop(self, self.config.loop)
+
+    def _use_camera(self, base_T_camera) -> None:
+        """Take a camera pose (7,); the first one builds and compiles the tracker."""
+        if self._estimator is None:
+            self._estimator = PoseEstimator(
+                self._objects, base_T_camera, load_tracker_config())
+            self._estimator.warm_up()
+        else:
+            self._estimator.set_camera(base_T_camera)
+
+    def step(self, now_s: float) -> None:
+        """Take the newest complete frame and publish what is seen in it."""
+        message = self._extrinsics_in.take_newest()
+        if message is not None and not self.config.base_T_camera:
+            self._use_camera(transform_to_array(message))
+        self._follow_episode()
+        if self._estimator is None:
+            return
+        try:
+            frame = self._frames.take()
+        except InputError as error:
+            self.get_logger().warning(str(error), throttle_duration_sec=2.0)
+            return
+        if frame is not None:
+            self._process(frame)
+
+    def _follow_episode(self) -> None:
+        """Search anew when an episode starts: objects may have been put elsewhere."""
+        for message in self._episode_in.take_all():
+            state = episode_state.from_message(message)
+            if state.running and state.number != self._episode and self._estimator is not None:
+                self._estimator.reset()
+            self._episode = state.number
+
+    def _process(self, frame: RgbdFrame) -> None:
+        """Track, then publish poses and status."""
+        started_s = time.monotonic()
+        estimates = self._estimator.process(frame)
+        self.loop.monitor.set_value('process_ms', (time.monotonic() - started_s) * 1e3)
+        self.loop.monitor.on_input('frame', frame.stamp_s, 0.5)
+        for object_id, estimate in estimates.items():
+            if estimate.valid:
+                self._poses[object_id].publish(pose_message(estimate))
+            elif estimate.just_lost:
+                self._poses[object_id].publish(lost_message(estimate))
+        self._status.publish(status_array(estimates.values(), frame.stamp_s))
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the node until Ctrl-C."""
+    def body() -> None:
+        node = PoseEstimatorNode()
+        try:
+            node.loop.run(node.step)
+        finally:
+            node.destroy_node()
+
+    return run_process(body, NODE_NAME, args)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Write one MCAP per episode."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+import sys
+
+from ocrrl_ros.core.configuration import to_mapping
+from ocrrl_ros.core.errors import ConfigError
+from ocrrl_ros.data.episode_log import EpisodeLog
+from ocrrl_ros.interfaces import episode_state
+from ocrrl_ros.interfaces.parameters import declare_config
+from ocrrl_ros.interfaces.qos import LATCHED
+from ocrrl_ros.interfaces.recording import CompressedTap, RawTap
+from ocrrl_ros.interfaces.spin import spin_node
+from ocrrl_ros.policy.episode_clock import EpisodeState
+from rclpy.node import Node
+from std_msgs.msg import String
+
+NODE_NAME = 'recorder'
+_ARM = 'franka_robot_state_broadcaster'
+_TOPICS = (
+    'joint_states:sensor_msgs/msg/JointState',
+    'target_joint:sensor_msgs/msg/JointState',
+    f'{_ARM}/current_pose:geometry_msgs/msg/PoseStamped',
+    'gripper/joint_states:sensor_msgs/msg/JointState',
+    'gripper/gripper_position_controller/commands:std_msgs/msg/Float64MultiArray',
+    'base_policy/tcp_chunk:trajectory_msgs/msg/MultiDOFJointTrajectory',
+    'base_policy/gripper_chunk:trajectory_msgs/msg/JointTrajectory',
+    'base_policy/instruction:std_msgs/msg/String',
+    'residual_policy/action:sensor_msgs/msg/JointState',
+    'residual_policy/state:diagnostic_msgs/msg/DiagnosticStatus',
+    'objects/cube/pose:geometry_msgs/msg/PoseWithCovarianceStamped',
+    'objects/status:diagnostic_msgs/msg/DiagnosticArray',
+    'episode/state:std_msgs/msg/String',
+    'camera/camera/color/camera_info:sensor_msgs/msg/CameraInfo',
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RecorderConfig:
+    """Settings of the recorder node."""
+
+    folder: str = dataclasses.field(
+        default='out/episodes', metadata={'description': 'folder that episodes are written to'})
+    topics: tuple[str, ...] = dataclasses.field(
+        default=_TOPICS, metadata={'description': 'topics as name:package/msg/Type'})
+    max_rate_hz: float = dataclasses.field(
+        default=100.0, metadata={'description': 'largest recorded rate of a topic, Hz'})
+    image_topic: str = dataclasses.field(
+        default='camera/camera/color/image_raw',
+        metadata={'description': 'colour image recorded as JPEG; empty records none'})
+    image_rate_hz: float = dataclasses.field(
+        default=10.0, metadata={'description': 'rate of recorded images, Hz'})
+    jpeg_quality: int = dataclasses.field(
+        default=85, metadata={'description': 'JPEG quality of recorded images, 1 .. 100'})
+
+    def __post_init__(self) -> None:
+        """Refuse settings that cannot work."""
+        for topic in self.topics:
+            if topic.count(':') != 1 or topic.count('/msg/') != 1:
+                raise ConfigError(
+                    f'topics holds {topic!r}; allowed: name:package/msg/Type')
+        for name in ('max_rate_hz', 'image_rate_hz'):
+            if not 0 < getattr(self, name) <= 1000:
+                raise ConfigError(f'{name} is {getattr(self, name)} Hz; allowed: 0 < x <= 1000')
+        if not 1 <= self.jpeg_quality <= 100:
+            raise ConfigError(f'jpeg_quality is {self.jpeg_quality}; allowed: 1 .. 100')
+
+
+class RecorderNode(Node):
+    """Opens a log when an episode starts and closes it when the episode, or the node, ends."""
+
+    def __init__(self, **arguments):
+        """Subscribe; the first log is opened by the first episode."""
+        super().__init__(NODE_NAME, **arguments)
+        self._config = declare_config(self, RecorderConfig)
+        self._log: EpisodeLog | None = None
+        self._state = EpisodeState()
+        self._taps = [
+            RawTap(self, *topic.split(':'), self._write, self._config.max_rate_hz)
+            for topic in self._config.topics]
+        if self._config.image_topic:
+            self._taps.append(CompressedTap(
+                self, self._config.image_topic, self._write, self._config.image_rate_hz,
+                self._config.jpeg_quality))
+        self.create_subscription(String, episode_state.TOPIC, self._on_episode, LATCHED)
+
+    def _on_episode(self, message: String) -> None:
+        """Open or close the log with the episode."""
+        state = episode_state.from_message(message)
+        if state.running and state.number != self._state.number:
+            self._finish()
+            name = f'{state.started_s:.0f}_{state.task}_{state.number:04d}'
+            self._log = EpisodeLog(Path(self._config.folder) / name)
+        self._state = state
+        if not state.running:
+            self._finish()
+
+    def _write(self, topic: str, type_name: str, data: bytes) -> None:
+        """Append a message to the open log, if there is one."""
+        if self._log is not None:
+            self._log.write(topic, type_name, data, self.get_clock().now().nanoseconds)
+
+    def _finish(self) -> None:
+        """Close the open log with the episode's last state."""
+        if self._log is not None:
+            log, self._log = self._log, None
+            log.close(to_mapping(self._state))
+            self.get_logger().info(f'wrote {log.folder}')
+
+    def close(self) -> None:
+        """Close the log on the way out; called after the last callback."""
+        self._finish()
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the node until Ctrl-C."""
+    return spin_node(RecorderNode, NODE_NAME, args)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The life of an episode: started, marked or timed out, ended; pure logic of the episode node."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+from ocrrl_ros.core.errors import ConfigError
+
+Outcome = Literal['', 'success', 'failure', 'timeout', 'stopped', 'invalid']
+OUTCOMES = ('success', 'failure', 'timeout', 'stopped', 'invalid')
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EpisodeState:
+    """
+    What the graph is doing.
+
+    :param number: counts episodes since the node started; 0 before the first.
+    :param running: whether the robot may move.
+    :param started_s: ROS time of the start.
+    :param ended_s: ROS time of the end, 0 while running.
+    """
+
+    number: int = 0
+    running: bool = False
+    task: str = ''
+    instruction: str = ''
+    started_s: float = 0.0
+    ended_s: float = 0.0
+    outcome: Outcome = ''
+
+
+class EpisodeClock:
+    """
+    Starts, ends and times out episodes.
+
+    :param timeout_s: an episode that nobody ended is ended as ``timeout`` after this time.
+    """
+
+    def __init__(self, task: str, instruction: str, timeout_s: float):
+        """Start idle."""
+        if not timeout_s > 0:
+            raise ConfigError(f'timeout_s is {timeout_s} s; allowed: > 0')
+        self.state = EpisodeState(task=task, instruction=instruction)
+        self.timeout_s = timeout_s
+
+    def start(self, now_s: float) -> str | None:
+        """Start an episode, or return why not."""
+        if self.state.running:
+            return f'episode {self.state.number} is still running; stop it first'
+        self.state = EpisodeState(
+            number=self.state.number + 1, running=True, task=self.state.task,
+            instruction=self.state.instruction, started_s=now_s)
+        return None
+
+    def end(self, outcome: Outcome, now_s: float) -> str | None:
+        """End the running episode with an outcome, or return why not."""
+        if not self.state.running:
+            return 'no episode is running'
+        self.state = dataclasses.replace(
+            self.state, running=False, ended_s=now_s, outcome=outcome)
+        return None
+
+    def is_overdue(self, now_s: float) -> bool:
+        """Return whether the running episode has used up its time."""
+        return self.state.running and now_s - self.state.started_s >= self.timeout_s
