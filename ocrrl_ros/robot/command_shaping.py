@@ -142,6 +142,11 @@ class CommandShaper:
             self._state = (q.tolist(), _ZEROS, _ZEROS)
             self._plan_stop()
 
+    def restore(self, q: np.ndarray, dq: np.ndarray, ddq: np.ndarray) -> None:
+        """Go on from a command (7,) each that an earlier stream had reached; brake until a goal."""
+        self._state = (q.tolist(), dq.tolist(), ddq.tolist())
+        self._plan_stop()
+
     def set_speed_scale(self, scale: float) -> None:
         """
         Scale the velocity limit of later goals by 0 < scale <= 1.

@@ -67,13 +67,14 @@ class StandInBase(BasePolicy):
         :raises InputError: no simulator truth, or another number of worlds.
         """
         truth = inputs.privileged
-        if not isinstance(truth, TruthState) or len(truth) != len(self._errors):
+        rows = np.arange(len(self._errors)) if inputs.rows is None else inputs.rows
+        if not isinstance(truth, TruthState) or len(truth) != len(rows):
             raise InputError(
-                f'the stand-in base needs simulator truth of {len(self._errors)} worlds; '
+                f'the stand-in base needs simulator truth of {len(rows)} worlds; '
                 f'privileged is {type(truth).__name__}')
-        noise = self._config.per_chunk_m * self._rng.normal(size=self._errors.shape)
+        noise = self._config.per_chunk_m * self._rng.normal(size=(len(rows), 3))
         poses = truth.object_poses.copy()
-        poses[:, 0, :3] += self._errors + noise
+        poses[:, 0, :3] += self._errors[rows] + noise
         return self._expert.plan(replace(truth, object_poses=poses))
 
 
