@@ -107,6 +107,7 @@ class SimWorld:
         self._pushes: list[tuple[int, int]] = []
         self._gripper = GripperModel(1, self._gripper_config)
         self._gripper.reset(np.array([0]), np.array([initial.opening]))
+        self._gripper_is_stopped = False
         self._act('q', np.asarray(initial.q, dtype=float))
         self._write_gripper(0.0)
         mujoco.mj_forward(self.model, self.data)
@@ -144,6 +145,10 @@ class SimWorld:
         if not 0.0 <= opening <= 1.0:
             raise InputError(f'gripper command is {opening}; allowed: 0 closed .. 1 open')
         self._command('gripper', np.array([opening], dtype=float))
+
+    def stop_gripper(self) -> None:
+        """Stop the fingers where they are, until the next command to the hand."""
+        self._gripper_is_stopped = True
 
     def apply_push(
             self, body: str, wrench: np.ndarray, duration_s: float = PUSH_DURATION_S) -> None:
@@ -253,6 +258,7 @@ class SimWorld:
         arm = self.readout.arm_ctrl
         if kind == 'gripper':
             self._gripper.command(value)
+            self._gripper_is_stopped = False
         elif kind == 'q':
             self.model.actuator_gainprm[arm], self.model.actuator_biasprm[arm] = self._gains
             self.data.qfrc_applied[self.readout.arm_dof] = 0.0
@@ -265,6 +271,8 @@ class SimWorld:
 
     def _write_gripper(self, dt_s: float) -> None:
         """Advance the hand's own controller and give its target to the finger servo."""
+        if self._gripper_is_stopped:
+            return
         measured = self.data.qpos[self.readout.finger_qpos].mean(keepdims=True)
         self.data.ctrl[self.readout.gripper_ctrl] = self._gripper.step(dt_s, measured)[0]
 
