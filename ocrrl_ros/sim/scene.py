@@ -149,15 +149,15 @@ def _add_camera(spec: mujoco.MjSpec, domain: Domain) -> None:
     """Add the fixed camera with the domain's true pose and intrinsics."""
     camera = domain.camera
     pose = mujoco_camera_pose(camera.true_pose())
-    # Sensor of 1 um pixels. MuJoCo measures the principal point from the image centre; which
-    # way its axes point was found by projecting known points (test_scene.py).
+    # Sensor of 1 um pixels. MuJoCo measures the image centre from the principal point, left and
+    # up; found by projecting known points into rendered images.
     spec.worldbody.add_camera(
         name=CAMERA_NAME, pos=pose[:3], quat=_wxyz(pose[3:]),
         resolution=(camera.width, camera.height),
         sensor_size=(camera.width * 1e-6, camera.height * 1e-6),
         focal_pixel=(camera.fx_px, camera.fy_px),
         principal_pixel=(
-            camera.cx_px - (camera.width - 1) / 2, camera.cy_px - (camera.height - 1) / 2))
+            (camera.width - 1) / 2 - camera.cx_px, (camera.height - 1) / 2 - camera.cy_px))
 
 
 def _add_object(
