@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The deployment logic holds on every fault, names it, and is exact without a residual."""
+
+import numpy as np
+from ocrrl_ros.core.errors import InputError, UnknownNameError
+from ocrrl_ros.core.se3 import pose, pose_identity
+from ocrrl_ros.policy.action_chunk import ActionChunk
+from ocrrl_ros.policy.assembly import build_controller
+from ocrrl_ros.policy.composition import ResidualBounds
+from ocrrl_ros.policy.controller import ControllerConfig, ControllerState
+from ocrrl_ros.robot.fr3 import READY_POSITION
+from ocrrl_ros.robot.kinematics import FrankaKinematics
+import pytest
+
+READY = np.array(READY_POSITION)
+KINEMATICS = FrankaKinematics()
+START = KINEMATICS.forward(READY)
+TICK_S = 0.005
+
+
+class FakeResidual:
+    """Answers with one action and remembers what it saw."""
+
+    bounds = ResidualBounds()
+
+    def __init__(self, action=(1.0, 0, 0, 0, 0, 0, -1.0)):
+        """Take the action (7,) to answer with."""
+        self.action = np.array(action)
+        self.observations = []
+
+    def act(self, observation):
+        """Return the action."""
+        self.observations.append(observation)
+        return self.action[None]
+
+
+class Rig:
+    """A controller with a clock and a perfect arm."""
+
+    def __init__(self, residual=None, start=True, **config):
+        """Build and, by default, start an episode at 10 s."""
+        self.controller = build_controller('cube_lift', residual, ControllerConfig(**config))
+        self.now_s = 10.0
+        self.command = None
+        self.actions = []
+        self.see_arm()
+        if start:
+            self.controller.start_episode(self.now_s)
+
+    def see_arm(self, q=None):
+        """Report a measured state of now."""
+        q = q if q is not None else (READY if self.command is None else self.command.q)
+        self.controller.on_joint_state(q, np.zeros(7), self.now_s)
+
+    def plan(self, offset=(0.0, 0.0, -0.03), stamp_s=None, opening=1.0):
+        """Deliver a chunk that moves straight by the offset over its 16 points."""
+        steps = np.linspace(0, 1, 16)[:, None]
+        poses = pose(START[:3] + steps * np.array(offset), np.tile(START[3:], (16, 1)))
+        stamp_s = self.now_s if stamp_s is None else stamp_s
+        chunk = ActionChunk(stamp_s, 0.05, poses, np.full(16, opening))
+        return self.controller.on_chunk(chunk, self.now_s)
+
+    def run(self, duration_s, see_arm=True):
+        """Tick for a while."""
+        for tick in range(round(duration_s / TICK_S)):
+            if see_arm:
+                self.see_arm()
+            if tick % 4 == 0:
+                action = self.controller.policy_tick(self.now_s)
+                if action is not None:
+                    self.actions.append(action)
+            command = self.controller.command_tick(TICK_S)
+            self.command = command if command is not None else self.command
+            self.now_s += TICK_S
+        return self.controller
+
+    def tcp(self):
+        """Return the commanded TCP pose."""
+        return KINEMATICS.forward(self.command.q)
+
+
+def test_nothing_is_commanded_before_the_first_episode():
+    rig = Rig(start=False)
+    rig.plan()
+    rig.run(0.2)
+    assert rig.command is None and rig.controller.state is ControllerState.IDLE
+
+
+def test_commands_follow_the_chunk():
+    rig = Rig()
+    rig.plan((0.0, 0.0, -0.03))
+    rig.run(0.7)
+    assert np.allclose(rig.tcp()[:3], START[:3] + [0, 0, -0.03 * 0.7 / 0.75], atol=0.003)
+
+
+def test_disabled_residual_leaves_the_base_bit_for_bit():
+    rig = Rig(FakeResidual())
+    rig.controller.set_enabled(False)
+    rig.plan(opening=0.8)
+    rig.run(0.3)
+    assert rig.actions
+    for action in rig.actions:
+        assert (action.command_pose == action.base_pose).all() and action.gain == 0.0
+        assert action.command_gripper == action.base_gripper
+
+
+def test_enabled_residual_offsets_the_target_and_flips_the_gripper():
+    rig = Rig(FakeResidual())
+    rig.plan((0.0, 0.0, 0.0))
+    rig.run(0.4)
+    assert np.allclose(rig.tcp()[:3] - START[:3], [0.02, 0, 0], atol=0.002)
+    assert rig.command.gripper == 0.0
+
+
+def test_operator_gain_scales_the_residual():
+    rig = Rig(FakeResidual(), residual_gain=0.25)
+    rig.plan((0.0, 0.0, 0.0))
+    rig.run(0.4)
+    assert np.allclose(rig.tcp()[0] - START[0], 0.005, atol=0.001)
+
+
+def test_ended_chunk_stops_the_arm_and_a_new_one_moves_it_again():
+    rig = Rig()
+    rig.plan((0.0, 0.05, 0.0))
+    rig.run(1.3)
+    assert rig.controller.state is ControllerState.HOLDING
+    assert 'stale' in rig.controller.reason
+    assert np.abs(rig.command.dq).max() < 1e-6
+    rig.plan((0.0, 0.08, 0.0))
+    rig.run(0.3)
+    assert rig.controller.state is ControllerState.RUNNING
+    assert np.abs(rig.command.dq).max() > 1e-3
+
+
+def test_silent_arm_stops_the_motion_and_is_named():
+    rig = Rig()
+    rig.plan((0.0, 0.05, 0.0))
+    rig.run(0.2)
+    rig.run(0.4, see_arm=False)
+    assert rig.controller.state is ControllerState.HOLDING
+    assert 'joint state' in rig.controller.reason
+    assert np.abs(rig.command.dq).max() < 1e-6
+
+
+def test_chunks_of_before_the_start_are_dropped():
+    rig = Rig()
+    assert 'older than the episode' in rig.plan(stamp_s=9.9)
+
+
+def test_new_instruction_drops_the_plan():
+    rig = Rig()
+    rig.plan()
+    rig.run(0.1)
+    rig.controller.on_instruction(rig.now_s)
+    rig.run(0.1)
+    assert rig.controller.state is ControllerState.HOLDING
+
+
+def test_start_without_a_fresh_arm_state_is_refused():
+    rig = Rig(start=False)
+    with pytest.raises(InputError, match='cannot start'):
+        rig.controller.start_episode(rig.now_s + 0.2)
+
+
+def test_hold_stays_until_resume_and_needs_a_new_plan():
+    rig = Rig()
+    rig.plan((0.0, 0.05, 0.0))
+    rig.run(0.1)
+    rig.controller.hold('test')
+    rig.plan((0.0, 0.05, 0.0))
+    rig.run(0.3)
+    assert rig.controller.state is ControllerState.LATCHED
+    assert np.abs(rig.command.dq).max() < 1e-6
+    rig.controller.resume(rig.now_s)
+    rig.run(0.1)
+    assert rig.controller.state is ControllerState.HOLDING
+    rig.plan((0.0, 0.05, 0.0))
+    rig.run(0.1)
+    assert rig.controller.state is ControllerState.RUNNING
+
+
+def test_lost_deadman_latches_a_hold():
+    rig = Rig(require_deadman=True)
+    rig.controller.on_deadman(True, rig.now_s)
+    rig.plan()
+    rig.run(0.1)
+    assert rig.controller.state is ControllerState.RUNNING
+    rig.run(0.3)
+    assert rig.controller.state is ControllerState.LATCHED
+    assert 'dead-man' in rig.controller.reason
+
+
+def test_released_deadman_latches_at_once():
+    rig = Rig(require_deadman=True)
+    rig.controller.on_deadman(True, rig.now_s)
+    rig.plan()
+    rig.run(0.05)
+    rig.controller.on_deadman(False, rig.now_s)
+    assert rig.controller.state is ControllerState.LATCHED
+
+
+def test_object_entries_appear_and_vanish_with_the_loss_message():
+    residual = FakeResidual(np.zeros(7))
+    rig = Rig(residual)
+    rig.plan()
+    cube = pose(np.array([0.5, 0.0, 0.02]), pose_identity()[3:])
+    rig.controller.on_object_pose('cube', cube, np.zeros(36), rig.now_s)
+    rig.run(TICK_S)
+    valid = rig.controller.layout.slices()['cube.valid']
+    assert residual.observations[-1][0, valid] == 1.0
+    rig.controller.on_object_pose('cube', cube, np.full(36, -1.0), rig.now_s)
+    rig.run(4 * TICK_S)
+    assert residual.observations[-1][0, valid] == 0.0
+
+
+def test_residual_fades_when_poses_stay_away():
+    rig = Rig(FakeResidual())
+    gains = []
+    for _ in range(5):
+        rig.plan((0.0, 0.0, 0.0))
+        rig.run(0.25)
+        gains.append(rig.actions[-1].gain)
+    assert gains[0] == 1.0 and gains[-1] == 0.0
+
+
+@pytest.mark.parametrize('q', [np.full(7, np.nan), np.zeros(6)])
+def test_bad_joint_state_is_refused_and_the_last_one_kept(q):
+    rig = Rig()
+    with pytest.raises(InputError, match='joint state'):
+        rig.controller.on_joint_state(q, np.zeros(7), rig.now_s)
+    rig.plan()
+    rig.run(0.02, see_arm=False)
+    assert rig.controller.state is ControllerState.RUNNING
+
+
+def test_unknown_object_and_bad_pose_are_refused():
+    rig = Rig()
+    with pytest.raises(UnknownNameError, match='cube'):
+        rig.controller.on_object_pose('bowl', pose_identity(), np.zeros(36), 10.0)
+    with pytest.raises(InputError, match='object cube'):
+        rig.controller.on_object_pose('cube', np.full(7, np.nan), np.zeros(36), 10.0)
+
+
+def test_network_that_answers_nan_is_an_error():
+    rig = Rig(FakeResidual(np.full(7, np.nan)))
+    rig.plan()
+    with pytest.raises(InputError, match='residual network'):
+        rig.run(0.1)
