@@ -107,7 +107,7 @@ class ArmCommander:
 
     def on_joint_target(self, q: np.ndarray, dq: np.ndarray) -> None:
         """
-        Accept joint positions (7,) in rad and velocities (7,), which only state topics show.
+        Accept joint positions (7,) in rad and velocities (7,) in rad/s.
 
         :raises InputError: not seven finite numbers each.
         """
@@ -116,7 +116,7 @@ class ArmCommander:
                 raise InputError(
                     f'target_joint {what} are {np.asarray(values).tolist()}; '
                     'allowed: 7 finite numbers')
-        self.mode = ArmMode.JOINT
+        self.mode, self.pose = ArmMode.JOINT, None
         self.q_desired, self.dq_desired = np.array(q, dtype=float), np.array(dq, dtype=float)
         self._is_new = True
 
@@ -159,17 +159,16 @@ class ArmCommander:
         """Follow a joint trajectory from now on, starting at the present desired position."""
         self._plan = plan.starting_from(self.q_desired, self.dq_desired)
         self._plan_start_s = now_s
-        self.mode = ArmMode.TRAJECTORY
+        self.mode, self.pose = ArmMode.TRAJECTORY, None
 
-    def joint_command(self, now_s: float) -> np.ndarray | None:
-        """Return a joint target (7,) for the impedance law when it has changed, else None."""
+    def joint_command(self, now_s: float) -> tuple[np.ndarray, np.ndarray] | None:
+        """Return joint positions and velocities (7,) when they have changed, else None."""
         if self.mode is ArmMode.CARTESIAN:
             return None
         if self.mode is ArmMode.TRAJECTORY:
             self.q_desired = self._plan.sample(now_s - self._plan_start_s)
             self.dq_desired = np.zeros(7)
-            return self.q_desired
-        if not self._is_new:
+        elif not self._is_new:
             return None
         self._is_new = False
-        return self.q_desired
+        return self.q_desired, self.dq_desired

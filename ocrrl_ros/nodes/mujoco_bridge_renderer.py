@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+The camera of the simulated world, in its own process.
+
+It takes states from shared memory, renders, adds the domain's depth noise and publishes with
+the names, encodings and frames of realsense2_camera. What it says about the camera (CameraInfo,
+extrinsics) is what software is told, calibration error included.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import numpy as np
+from ocrrl_ros.core.errors import ConfigError, InputError
+from ocrrl_ros.interfaces.conversions import transform_stamped
+from ocrrl_ros.interfaces.image_conversions import camera_info, image_message
+from ocrrl_ros.interfaces.qos import LATCHED, topic
+from ocrrl_ros.interfaces.shared_memory import StateReader
+from ocrrl_ros.interfaces.spin import run_process
+from ocrrl_ros.nodes.mujoco_bridge_camera import SNAPSHOT_HEAD
+from ocrrl_ros.robot.fr3 import BASE_FRAME
+from ocrrl_ros.sim.depth_noise import DepthNoise
+from ocrrl_ros.sim.domain import Domain, load_domain
+from ocrrl_ros.sim.physics import load_physics
+from ocrrl_ros.sim.renderer import SceneRenderer
+from ocrrl_ros.sim.scene import build_model
+from ocrrl_ros.sim.seeding import episode_rngs
+from ocrrl_ros.sim.tasks import get_task
+import rclpy
+from rclpy.node import Node
+from sensor_msgs.msg import CameraInfo, Image
+
+OPTICAL_FRAME = 'camera_color_optical_frame'
+_NAMESPACE = 'camera/camera/'
+_COLOR, _DEPTH = f'{_NAMESPACE}color/', f'{_NAMESPACE}aligned_depth_to_color/'
+
+
+class CameraTopics:
+    """Publishers of one colour and aligned-depth camera."""
+
+    def __init__(self, node: Node, domain: Domain):
+        """Create the publishers and publish the camera's pose, latched."""
+        def create(name: str, kind: type) -> object:
+            return node.create_publisher(kind, name, topic(name).qos)
+
+        self._color = create(f'{_COLOR}image_raw', Image)
+        self._color_info = create(f'{_COLOR}camera_info', CameraInfo)
+        self._depth = create(f'{_DEPTH}image_raw', Image)
+        self._depth_info = create(f'{_DEPTH}camera_info', CameraInfo)
+        self._intrinsics = domain.camera.told_intrinsics()
+        self._publish_pose(node, domain)
+
+    @property
+    def color_is_heard(self) -> bool:
+        """Return whether anyone listens to the colour image."""
+        return self._color.get_subscription_count() > 0
+
+    @property
+    def depth_is_heard(self) -> bool:
+        """Return whether anyone listens to the depth image."""
+        return self._depth.get_subscription_count() > 0
+
+    def publish(self, stamp_s: float, rgb: np.ndarray | None, depth_mm: np.ndarray | None) -> None:
+        """Send the images that exist, and both descriptions."""
+        if rgb is not None:
+            self._color.publish(image_message(rgb, 'rgb8', OPTICAL_FRAME, stamp_s))
+        if depth_mm is not None:
+            self._depth.publish(image_message(depth_mm, '16UC1', OPTICAL_FRAME, stamp_s))
+        info = camera_info(self._intrinsics, OPTICAL_FRAME, stamp_s)
+        self._color_info.publish(info)
+        self._depth_info.publish(info)
+
+    def _publish_pose(self, node: Node, domain: Domain) -> None:
+        """Publish base_T_camera as software is told it; on /tf_static too where tf2 exists."""
+        pose = transform_stamped(domain.camera.told_pose(), BASE_FRAME, OPTICAL_FRAME)
+        name = f'{_NAMESPACE}extrinsics/base_to_color'
+        self._pose = node.create_publisher(type(pose), name, topic(name).qos)
+        self._pose.publish(pose)
+        try:
+            from tf2_msgs.msg import TFMessage
+        except ImportError:
+            return  # not among the wheels; a full ROS 2 installation has it
+        self._tf = node.create_publisher(TFMessage, '/tf_static', LATCHED)
+        self._tf.publish(TFMessage(transforms=[pose]))
+
+
+class RendererProcess:
+    """Take a state, render it, wait for its release, publish."""
+
+    def __init__(
+            self, task_name: str, domain: Domain, reader: StateReader, *, view: bool,
+            every_frame: bool):
+        """
+        Build the scene and open GL.
+
+        :param every_frame: render without subscribers too, so that the sensor's random numbers
+            do not depend on when they come (lockstep).
+        """
+        self._task_name, self._domain, self._reader = task_name, domain, reader
+        self._every_frame = every_frame
+        self._reset_number = -1.0
+        self._noise: DepthNoise | None = None
+        model = build_model(get_task(task_name), domain, load_physics())
+        camera = domain.camera
+        self._renderer = SceneRenderer(model, camera.width, camera.height)
+        self._viewer = open_viewer(model) if view else None
+        self._node = rclpy.create_node('mujoco_bridge_renderer')
+        self._topics = CameraTopics(self._node, domain)
+
+    def run(self) -> None:
+        """Serve until the physics process or the context ends."""
+        self._warm_up()
+        self._reader.ready()
+        try:
+            while rclpy.ok():
+                snapshot = self._reader.wait(0.2)
+                if snapshot is not None:
+                    self._serve(snapshot)
+                    self._reader.finish()
+        except EOFError:
+            return  # the physics process has ended, so has the camera
+        finally:
+            self._renderer.close()
+            self._node.destroy_node()
+
+    def _warm_up(self) -> None:
+        """Render once: the first picture compiles shaders, which takes long."""
+        self._renderer.rgb()
+        self._renderer.depth()
+
+    def _serve(self, snapshot: np.ndarray) -> None:
+        """Render and publish one snapshot."""
+        stamp_s, seed, episode, reset_number = snapshot[:SNAPSHOT_HEAD]
+        if reset_number != self._reset_number:
+            self._reset_number = reset_number
+            streams = episode_rngs(
+                self._task_name, self._domain.name, int(seed), int(episode))
+            self._noise = DepthNoise(self._domain.camera.depth_noise, streams.sensor)
+        self._renderer.set_state(snapshot[SNAPSHOT_HEAD:])
+        rgb = depth_mm = None
+        if self._every_frame or self._topics.color_is_heard:
+            rgb = self._renderer.rgb()
+        if self._every_frame or self._topics.depth_is_heard:
+            depth_mm = self._noise.apply(self._renderer.depth())
+        if self._viewer is not None:
+            self._viewer.show(snapshot[SNAPSHOT_HEAD:])
+        while rclpy.ok() and not self._reader.wait_released(0.1):
+            continue
+        self._topics.publish(float(stamp_s), rgb, depth_mm)
+
+
+class Viewer:
+    """MuJoCo's window on the state that the renderer was given last."""
+
+    def __init__(self, model: object):
+        """Open the window."""
+        import mujoco
+        import mujoco.viewer
+        self._model, self._data = model, mujoco.MjData(model)
+        self._forward = mujoco.mj_forward
+        self._window = mujoco.viewer.launch_passive(model, self._data)
+
+    def show(self, state: np.ndarray) -> None:
+        """Show [time s, qpos]; a closed window stays closed."""
+        if not self._window.is_running():
+            return
+        with self._window.lock():
+            self._data.qpos[:] = state[1:]
+            self._forward(self._model, self._data)
+        self._window.sync()
+
+
+def open_viewer(model: object) -> Viewer:
+    """
+    Open the viewer.
+
+    :raises ConfigError: there is no display.
+    """
+    if not (os.environ.get('DISPLAY') or os.environ.get('WAYLAND_DISPLAY')):
+        raise ConfigError(
+            'view is true, but neither DISPLAY nor WAYLAND_DISPLAY is set; start from a '
+            'desktop session or set view to false')
+    return Viewer(model)
+
+
+def main() -> int:
+    """Run the renderer process as the bridge starts it."""
+    arguments = sys.argv[1:]
+    if len(arguments) < 7:
+        raise InputError('the renderer is started by mujoco_bridge, not by hand')
+    task, domain, memory_fd, wake_fd, slot_size, view, every_frame = arguments[:7]
+
+    def body() -> None:
+        reader = StateReader(int(memory_fd), int(wake_fd), int(slot_size))
+        RendererProcess(
+            task, load_domain(domain), reader, view=bool(int(view)),
+            every_frame=bool(int(every_frame))).run()
+
+    return run_process(body, 'mujoco_bridge_renderer', sys.argv)
+
+
+if __name__ == '__main__':
+    sys.exit(main())
