@@ -26,15 +26,15 @@ class LoopConfig:
 
     rate_hz: float = dataclasses.field(
         default=100.0, metadata={'description': 'rate of the loop on wall time, Hz'})
-    fifo_priority: int = dataclasses.field(
+    realtime_priority: int = dataclasses.field(
         default=0, metadata={'description': 'SCHED_FIFO priority, 0 for the normal scheduler'})
 
     def __post_init__(self) -> None:
         """Refuse rates that no loop keeps."""
         if not 1.0 <= self.rate_hz <= 1000.0:
             raise ConfigError(f'rate_hz is {self.rate_hz} Hz; allowed: 1 .. 1000')
-        if not 0 <= self.fifo_priority <= 90:
-            raise ConfigError(f'fifo_priority is {self.fifo_priority}; allowed: 0 .. 90')
+        if not 0 <= self.realtime_priority <= 90:
+            raise ConfigError(f'realtime_priority is {self.realtime_priority}; allowed: 0 .. 90')
 
 
 class TickLoop:
@@ -62,9 +62,9 @@ class TickLoop:
 
     def run(self, step: Callable[[float], None]) -> None:
         """Block until shutdown; the caller handles KeyboardInterrupt."""
-        self.scheduling = enter_realtime(self._config.fifo_priority)
+        self.scheduling = enter_realtime(self._config.realtime_priority)
         self.monitor.set_value('scheduler', self.scheduling.message)
-        if self._config.fifo_priority and not self.scheduling.is_fifo:
+        if self._config.realtime_priority and not self.scheduling.is_fifo:
             self._node.get_logger().warning(self.scheduling.message)
         freeze_garbage()
         try:

@@ -48,8 +48,10 @@ class ResidualPolicyConfig:
         default=True, metadata={'description': 'whether the residual is on at start-up'})
     sink: SinkName = dataclasses.field(
         default='crisp_joint', metadata={'description': 'crisp_joint or crisp_pose'})
-    fifo_priority: int = dataclasses.field(
+    realtime_priority: int = dataclasses.field(
         default=20, metadata={'description': 'SCHED_FIFO priority, 0 for the normal scheduler'})
+    speed_scale: float = dataclasses.field(
+        default=1.0, metadata={'description': 'share of the shaped joint speed, 0 < x <= 1'})
     joint_state_topic: str = dataclasses.field(
         default='franka/joint_states', metadata={'description': 'measured joint states'})
     controller: ControllerConfig = ControllerConfig()
@@ -65,7 +67,9 @@ class ResidualPolicyNode(Node):
         network = None
         if self.config.residual not in ('', 'none'):
             network, _ = load_residual(share_path(self.config.residual), self.config.task)
-        self.controller = build_controller(self.config.task, network, self.config.controller)
+        self.controller = build_controller(
+            self.config.task, network, self.config.controller,
+            speed_scale=self.config.speed_scale)
         self.controller.set_enabled(self.config.enable_residual)
         self._sink = make_sink(self.config.sink, self)
         self._outputs = PolicyOutputs(self)
@@ -79,7 +83,7 @@ class ResidualPolicyNode(Node):
         self._now_s = 0.0
         self.loop = TickLoop(self, LoopConfig(
             rate_hz=self.config.controller.command_rate_hz,
-            fifo_priority=self.config.fifo_priority))
+            realtime_priority=self.config.realtime_priority))
 
     def _subscribe(self) -> None:
         """Create the polled subscriptions."""

@@ -32,11 +32,12 @@ def load_residual(folder: Path | str, task: str) -> tuple[ResidualNetwork, Bundl
 def build_controller(
         task: str, residual: ResidualNetwork | None = None,
         config: ControllerConfig | None = None, limits: JointLimits | None = None,
-        shaping: ShapingConfig | None = None) -> ResidualController:
+        shaping: ShapingConfig | None = None, *, speed_scale: float = 1.0) -> ResidualController:
     """
     Assemble kinematics, command shaping and residual for one robot.
 
     :param residual: None runs the base policy alone.
+    :param speed_scale: share of the shaped joint speed, 0 < x <= 1.
     :raises UnknownNameError: no such task.
     """
     layout = load_task_spec(task).layout()
@@ -48,6 +49,7 @@ def build_controller(
             config.object_poses, max_pose_age_s=layout.max_pose_age_s))
     kinematics = FrankaKinematics()
     shaper = CommandShaper(limits, shaping)
+    shaper.set_speed_scale(speed_scale)
     return ResidualController(
         layout, kinematics, TargetFollower(kinematics, shaper), residual, config)
 

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Which processes make up the graph, with which parameters: the one source for stack and launch.
+
+Pure data in, pure data out; ``launch/`` and the ``stack`` executable only start what is planned
+here, so that both bring up the same graph.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Literal
+
+from ocrrl_ros.core.errors import ConfigError, UnknownNameError
+from ocrrl_ros.policy.task_spec import known_task_specs
+
+NODES = (
+    'mujoco_bridge', 'camera', 'pose_estimator', 'base_policy', 'residual_policy', 'episode',
+    'recorder')
+#: Participants of lockstep: every node that takes part in a tick's outcome.
+LOCKSTEP_NODES = ('pose_estimator', 'base_policy', 'residual_policy', 'episode')
+_FR3_GAIN = 0.0
+_SIM_LATENCY_S = 0.14
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GraphConfig:
+    """The launch arguments that people rely on (design.md section 3)."""
+
+    robot: Literal['sim', 'fr3'] = dataclasses.field(
+        default='sim', metadata={'description': 'sim runs mujoco_bridge, fr3 expects the driver'})
+    robot_ip: str = dataclasses.field(
+        default='', metadata={'description': 'address of the FR3, for robot:=fr3'})
+    task: str = dataclasses.field(
+        default='cube_lift', metadata={'description': 'task, a file of config/tasks'})
+    vla: str = dataclasses.field(
+        default='', metadata={'description': 'base bundle folder; empty: the domain\'s'})
+    residual: str = dataclasses.field(
+        default='', metadata={'description': 'residual bundle folder; empty: the task\'s'})
+    domain: str = dataclasses.field(
+        default='proxy', metadata={'description': 'simulated world: sim, proxy or a YAML file'})
+    namespace: str = dataclasses.field(
+        default='', metadata={'description': 'namespace of every node'})
+    record: bool = dataclasses.field(
+        default=False, metadata={'description': 'write one MCAP per episode'})
+    record_dir: str = dataclasses.field(
+        default='out/episodes', metadata={'description': 'folder of recorded episodes'})
+    enable_residual: bool = dataclasses.field(
+        default=True, metadata={'description': 'whether the residual is on at start-up'})
+    params_file: str = dataclasses.field(
+        default='', metadata={'description': 'ROS parameter file applied last'})
+    sink: str = dataclasses.field(
+        default='crisp_joint', metadata={'description': 'crisp_joint or crisp_pose'})
+    command_rate_hz: float = dataclasses.field(
+        default=200.0, metadata={'description': 'rate of streamed commands, Hz'})
+    realtime_priority: int = dataclasses.field(
+        default=20, metadata={'description': 'SCHED_FIFO priority of real-time loops, 0: none'})
+    latency_s: float = dataclasses.field(
+        default=_SIM_LATENCY_S, metadata={
+            'description': 'least image-to-chunk time of the embedded base in simulation, s'})
+    lockstep: bool = dataclasses.field(
+        default=False, metadata={'description': 'simulated time, one tick at a time'})
+    view: bool = dataclasses.field(
+        default=False, metadata={'description': 'open the simulator\'s viewer'})
+
+    def __post_init__(self) -> None:
+        """Refuse contradictions by name."""
+        if self.task not in known_task_specs():
+            raise UnknownNameError('task', self.task, known_task_specs(), 'argument task')
+        if self.robot == 'fr3' and not self.robot_ip:
+            raise ConfigError('robot is fr3 but robot_ip is empty; give robot_ip:=<address>')
+        if self.robot == 'fr3' and self.lockstep:
+            raise ConfigError('lockstep is true; allowed with robot:=sim only')
+
+
+@dataclasses.dataclass(frozen=True)
+class NodePlan:
+    """One process: executable and parameters by dotted name."""
+
+    name: str
+    parameters: dict[str, Any]
+
+
+def plan_graph(config: GraphConfig) -> list[NodePlan]:
+    """Return the processes of the graph in the order of their start."""
+    simulated = config.robot == 'sim'
+    common = {'use_sim_time': True} if config.lockstep else {}
+    plans = [_bridge(config)] if simulated else [NodePlan('camera', {})]
+    plans += [
+        NodePlan('episode', {'task': config.task}),
+        NodePlan('pose_estimator', {'task': config.task}),
+        NodePlan('base_policy', {
+            'bundle': base_bundle(config), 'replan.latency_s': config.latency_s * simulated}),
+        NodePlan('residual_policy', _residual(config)),
+    ]
+    if config.record:
+        plans.append(NodePlan('recorder', {'folder': config.record_dir}))
+    return [NodePlan(plan.name, common | plan.parameters) for plan in plans]
+
+
+def base_bundle(config: GraphConfig) -> str:
+    """Return the folder of the base bundle: the sim counterpart serves the sim domain alone."""
+    if config.vla:
+        return config.vla
+    in_sim = config.robot == 'sim' and config.domain == 'sim'
+    return 'models/base_sim' if in_sim else 'models/base_proxy'
+
+
+def _bridge(config: GraphConfig) -> NodePlan:
+    """Return the simulated robot."""
+    parameters: dict[str, Any] = {
+        'sim.task': config.task, 'sim.domain': config.domain, 'view': config.view,
+        'realtime_priority': config.realtime_priority}
+    if config.lockstep:
+        parameters['lockstep_participants'] = list(LOCKSTEP_NODES)
+    return NodePlan('mujoco_bridge', parameters)
+
+
+def _residual(config: GraphConfig) -> dict[str, Any]:
+    """Return the residual policy's parameters; on the real arm it starts slow and at gain 0."""
+    parameters = {
+        'task': config.task,
+        'residual': config.residual or f'models/residual_{config.task}',
+        'enable_residual': config.enable_residual, 'sink': config.sink,
+        'realtime_priority': config.realtime_priority,
+        'controller.command_rate_hz': config.command_rate_hz}
+    if config.robot == 'fr3':
+        parameters |= {
+            'controller.require_deadman': True, 'controller.residual_gain': _FR3_GAIN,
+            'speed_scale': 0.1}
+    return parameters
+
+
+def parse_arguments(arguments: list[str]) -> dict[str, Any]:
+    """
+    Return the mapping of ``name:=value`` arguments, as launch takes them.
+
+    :raises ConfigError: an argument is not of that form, or a value does not fit.
+    """
+    fields = {field.name: field for field in dataclasses.fields(GraphConfig)}
+    values: dict[str, Any] = {}
+    for argument in arguments:
+        name, separator, text = argument.partition(':=')
+        if not separator:
+            raise ConfigError(f'argument {argument!r} is not of the form name:=value')
+        if name not in fields:
+            raise UnknownNameError('argument', name, fields, 'command line')
+        values[name] = _parse(name, text, fields[name].default)
+    return values
+
+
+def _parse(name: str, text: str, default: Any) -> Any:
+    """Convert one argument to the type of its default."""
+    if isinstance(default, bool):
+        if text.lower() not in ('true', 'false'):
+            raise ConfigError(f'{name} is {text!r}; allowed: true, false')
+        return text.lower() == 'true'
+    if isinstance(default, (int, float)):
+        try:
+            return type(default)(text)
+        except ValueError as error:
+            raise ConfigError(f'{name} is {text!r}; a number is expected') from error
+    return text
