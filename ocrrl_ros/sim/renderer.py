@@ -33,6 +33,9 @@ class SceneRenderer:
         self._camera = camera
         self._data = mujoco.MjData(model)
         self._stamp_s = 0.0
+        # Hand and fingers have collision geometry only: without group 3 they are invisible.
+        self._option = mujoco.MjvOption()
+        self._option.geomgroup[3] = 1
         model.vis.global_.offwidth = max(width, model.vis.global_.offwidth)
         model.vis.global_.offheight = max(height, model.vis.global_.offheight)
         try:
@@ -41,6 +44,8 @@ class SceneRenderer:
             raise MissingDependencyError(
                 f'OpenGL (MUJOCO_GL={os.environ.get("MUJOCO_GL")}; {error}), which the '
                 'simulated camera needs,', GL_INSTALL) from error
+        shadows = bool(model.light_castshadow.any())
+        self._renderer.scene.flags[int(mujoco.mjtRndFlag.mjRND_SHADOW)] = shadows
 
     @property
     def stamp_s(self) -> float:
@@ -66,13 +71,13 @@ class SceneRenderer:
     def rgb(self) -> np.ndarray:
         """Return the colour image (H, W, 3) uint8 of the present state."""
         self._renderer.disable_depth_rendering()
-        self._renderer.update_scene(self._data, self._camera)
+        self._renderer.update_scene(self._data, self._camera, self._option)
         return self._renderer.render()
 
     def depth(self) -> np.ndarray:
         """Return perfect depth (H, W) float32 along the optical axis in m."""
         self._renderer.enable_depth_rendering()
-        self._renderer.update_scene(self._data, self._camera)
+        self._renderer.update_scene(self._data, self._camera, self._option)
         return self._renderer.render()
 
     def render(self, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
