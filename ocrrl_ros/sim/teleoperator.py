@@ -41,10 +41,11 @@ class OperatorConfig:
     yaw_error_rad: float = _setting(0.07, 'error of the judged object yaw, rad')
     correction_gain: float = _setting(0.5, 'share of the aim error left after a second look')
     correction_share: float = _setting(0.5, 'share of grasps with a second look')
-    speed_m_s: float = _setting(0.22, 'median mean speed of a free stroke, m/s')
-    descent_speed_m_s: float = _setting(0.09, 'median mean speed of the way down, m/s')
+    speed_m_s: float = _setting(0.15, 'median mean speed of a free stroke, m/s')
+    descent_speed_m_s: float = _setting(0.07, 'median mean speed of the way down, m/s')
     speed_spread: float = _setting(0.22, 'sigma of the logarithm of speeds')
     turn_speed_rad_s: float = _setting(0.9, 'mean speed of turning the hand, rad/s')
+    shortest_stroke_s: float = _setting(0.6, 'least duration of a stroke, s')
     curvature_m: float = _setting(0.02, 'sideways and upward bend of a free stroke, m')
     hover_height_m: float = _setting(0.09, 'mean height above the object before descending, m')
     hover_spread_m: float = _setting(0.015, 'spread of that height, m')
@@ -65,7 +66,8 @@ class OperatorConfig:
             upper = 1.0 if item.name.endswith(('share', 'gain', 'opening')) else np.inf
             if not 0.0 <= value <= upper:
                 raise ConfigError(f'{item.name} is {value}; allowed: 0 .. {upper}')
-        for name in ('speed_m_s', 'descent_speed_m_s', 'turn_speed_rad_s', 'tremor_tau_s'):
+        for name in ('speed_m_s', 'descent_speed_m_s', 'turn_speed_rad_s', 'tremor_tau_s',
+                     'shortest_stroke_s'):
             if not getattr(self, name) > 0:
                 raise ConfigError(f'{name} is {getattr(self, name)}; allowed: > 0')
 
@@ -255,7 +257,7 @@ class ScriptedOperator:
         seconds = max(
             np.linalg.norm(path) / speed,
             float(quat_angle(start[3:], goal[3:])) / self.config.turn_speed_rad_s,
-            4 * self._tick_s)
+            self.config.shortest_stroke_s)
         ticks = int(np.ceil(seconds / self._tick_s))
         for tick in range(1, ticks + 1):
             share = tick / ticks
