@@ -18,9 +18,6 @@ from ocrrl_ros.core.errors import ConfigError, InputError
 from ocrrl_ros.robot import fr3
 
 
-_STATE = ('_is_open', '_wanted_open', '_wait_s', '_width_m', '_latency_s', '_speed_m_s')
-
-
 @dataclass(frozen=True, kw_only=True)
 class GripperConfig:
     """Settings of the hand; the defaults are the driver's and an assumed servo."""
@@ -141,15 +138,6 @@ class GripperModel:
         reach = self._speed_m_s * np.where(switched, moving_s, dt_s)
         self._width_m = self._width_m + np.clip(goal - self._width_m, -reach, reach)
         return self.finger_m
-
-    def state_dict(self) -> dict[str, np.ndarray]:
-        """Return arrays that restore all hands."""
-        return {name: getattr(self, name).copy() for name in _STATE}
-
-    def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
-        """Continue from a saved state of as many hands."""
-        for name in _STATE:
-            getattr(self, name)[:] = state[name]
 
     def _checked(self, openings: np.ndarray) -> np.ndarray:
         """Return finite openings clipped to 0..1."""

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Settings of the vectorised training environment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ocrrl_ros.core.errors import ConfigError
+from ocrrl_ros.policy.action_chunk import ChunkConfig
+from ocrrl_ros.policy.composition import ResidualBounds
+from ocrrl_ros.policy.object_poses import ObjectPoseConfig
+
+TICK_S = 0.05
+"""Policy tick of training, the chunk step."""
+COMMAND_S = 0.005
+"""Command tick: the arm's set-point is held this long."""
+COMMANDS_PER_TICK = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class VecEnvConfig:
+    """Settings of `ResidualVecEnv`."""
+
+    num_envs: int = field(default=64, metadata={'description': 'environments that step together'})
+    threads: int = field(
+        default=0, metadata={'description': 'physics threads; 0 steps in the calling thread'})
+    models: int = field(
+        default=64, metadata={'description': 'drawn worlds; each episode takes one of them'})
+    replan_ticks: int = field(
+        default=8, metadata={'description': 'ticks of 50 ms between base inferences'})
+    chunk_latency_s: tuple[float, float] = field(
+        default=(0.08, 0.20), metadata={'description': 'observation to chunk, uniform, s'})
+    randomize: bool = field(
+        default=True, metadata={'description': "draw worlds from the domain's training ranges"})
+    bounds: ResidualBounds = field(default_factory=ResidualBounds)
+    chunk: ChunkConfig = field(default_factory=ChunkConfig)
+    object_poses: ObjectPoseConfig = field(default_factory=ObjectPoseConfig)
+
+    def __post_init__(self) -> None:
+        """Refuse sizes that cannot run."""
+        if self.num_envs < 1 or self.models < 1 or self.threads < 0:
+            raise ConfigError(
+                f'num_envs {self.num_envs}, models {self.models}, threads {self.threads}; '
+                'allowed: >= 1, >= 1, >= 0')
+        low, high = self.chunk_latency_s
+        if not 0.0 <= low <= high <= 0.5:
+            raise ConfigError(f'chunk_latency_s is ({low}, {high}) s; allowed: 0 .. 0.5, low first')
+        if self.replan_ticks < 1 or self.replan_ticks * TICK_S + high > 15 * TICK_S + 1e-9:
+            raise ConfigError(
+                f'replan_ticks is {self.replan_ticks}; allowed: >= 1, and few enough that a chunk '
+                f'of 16 steps lasts until the next arrives, up to {high} s late')

@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: Apache-2.0
+"""N environments in which a residual learns to correct a base policy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+import contextlib
+import time
+from typing import Any
+
+import numpy as np
+from ocrrl_ros.policy.adapters.onnx_policy import IMAGE_HEIGHT, IMAGE_WIDTH
+from ocrrl_ros.policy.base_policy import BasePolicy
+from ocrrl_ros.policy.composition import ACTION_SIZE, compose
+from ocrrl_ros.policy.object_poses import ObjectPoseBuffer
+from ocrrl_ros.policy.observation import build_observation, ObservationInputs, ObservationLayout
+from ocrrl_ros.sim.domain import Domain
+from ocrrl_ros.sim.physics import PhysicsConfig
+from ocrrl_ros.sim.pose_model import PoseModel, visibility
+from ocrrl_ros.sim.pose_model_config import PoseModelConfig
+from ocrrl_ros.sim.tasks import SuccessCounter, Task
+from ocrrl_ros.sim.truth import TaskState
+from ocrrl_ros.sim.vec_arm import VecArm
+from ocrrl_ros.sim.vec_base import VecBase
+from ocrrl_ros.sim.vec_camera import VecCamera
+from ocrrl_ros.sim.vec_config import TICK_S, VecEnvConfig
+from ocrrl_ros.sim.vec_contract import StepResult, VecEnv
+from ocrrl_ros.sim.vec_physics import VecPhysics
+from ocrrl_ros.sim.vec_state import array_state, restore_array_state
+from ocrrl_ros.sim.vec_truth import critic_truth, critic_truth_size
+
+
+class ResidualVecEnv(VecEnv):
+    """
+    Base policy, residual, command path, physics and pose sensor of N worlds in 50 ms ticks.
+
+    In each tick: base target of the chunk one tick ahead, plus the residual times its gain,
+    through inverse kinematics and command shaping to the arm; physics; truth to reward and
+    outcome; pose sensor to the perceived poses; plans arrive and are asked for. What the actor
+    sees is built by the very classes that the robot runs.
+    """
+
+    action_dim = ACTION_SIZE
+
+    def __init__(
+        self, task: Task, domain: Domain, physics: PhysicsConfig, base: BasePolicy,
+        layout: ObservationLayout, pose_model: PoseModelConfig, config: VecEnvConfig,
+        rng: np.random.Generator,
+    ):
+        """
+        Compile the worlds; `reset` starts the first episodes.
+
+        :param domain: the training world; its ranges are drawn from where `config.randomize`.
+        :param base: plans chunks; an image base makes this environment render.
+        :param rng: the only source of randomness.
+        """
+        self.task, self.layout, self.config = task, layout, config
+        self.num_envs = config.num_envs
+        self._rng = rng
+        self._domains = [
+            domain.sample_dynamics(rng) for _ in range(config.models)
+        ] if config.randomize else [domain]
+        self._physics = VecPhysics(task, self._domains, physics, self.num_envs, config.threads)
+        self._arm = VecArm(self.num_envs)
+        self._camera = VecCamera(
+            self._physics, IMAGE_WIDTH, IMAGE_HEIGHT) if base.needs_images else None
+        self._base = VecBase(
+            base, task.instruction, config, rng, self._camera, self._physics.truth)
+        count = len(task.object_ids)
+        self._sensor = PoseModel(self.num_envs, count, pose_model, rng)
+        self._objects = ObjectPoseBuffer(self.num_envs, count, config.object_poses)
+        self._success = SuccessCounter(self.num_envs, task.hold_ticks)
+        self._held = np.zeros(self.num_envs, np.int64)
+        self._age = np.zeros(self.num_envs, np.int64)
+        self._horizon = round(task.horizon_s / TICK_S)
+        self._tick = 0
+        self.obs_dim = layout.size
+        self.critic_obs_dim = layout.size + critic_truth_size(task)
+        self._times: dict[str, float] = {}
+
+    @property
+    def now_s(self) -> float:
+        """Return the time of all environments, which runs on through resets."""
+        return self._tick * TICK_S
+
+    def reset(self) -> np.ndarray:
+        """Start N new episodes and return the critic's observation (N, C) float32."""
+        self._start(np.arange(self.num_envs))
+        self._base.update(self._tick, self.now_s, self._physics.reading)
+        return self._observe(self._physics.truth())
+
+    def step(self, action: np.ndarray) -> StepResult:
+        """Advance one tick; episodes that end are followed by new ones at once."""
+        self._act(np.clip(action, -1.0, 1.0))
+        self._tick += 1
+        self._age += 1
+        truth = self._physics.truth()
+        self._perceive(truth)
+        terms = self.task.reward(truth)
+        success, failed = self._judge(truth)
+        truncated = ~success & ~failed & (self._age >= self._horizon)
+        # Only a time limit bootstraps from the last observation of an episode.
+        final = self._observe(truth) if truncated.any() else None
+        done = success | failed | truncated
+        if done.any():
+            self._start(np.nonzero(done)[0])
+            truth = self._physics.truth()
+        with self._timed('base'):
+            self._base.update(self._tick, self.now_s, self._physics.reading)
+        observation = self._observe(truth)
+        return StepResult(
+            critic_obs=observation,
+            final_critic_obs=observation if final is None else np.where(
+                truncated[:, None], final, observation),
+            reward=self.task.total_reward(terms).astype(np.float32),
+            terminated=success | failed, truncated=truncated, success=success,
+            info={'gain': self._gain, **{f'reward/{name}': v for name, v in terms.items()}})
+
+    def _act(self, action: np.ndarray) -> None:
+        """Send base plus residual down the command path and step the physics."""
+        targets, openings, _, twists = self._plan
+        active = self._base.active
+        poses, openings = compose(
+            targets[:, 0], openings[:, 0], action, self.config.bounds,
+            np.where(active, self._gain, 0.0))
+        with self._timed('inverse_kinematics_and_shaping'):
+            self._arm.aim(active, poses, twists, openings)
+        with self._timed('command_sampling'):
+            arm, fingers = self._arm.sample(self._physics.finger_positions())
+        with self._timed('physics'):
+            self._physics.advance(arm, fingers)
+
+    def _judge(self, truth: TaskState) -> tuple[np.ndarray, np.ndarray]:
+        """Return which environments (N,) have succeeded and which have failed."""
+        success_now = self.task.success_now(truth)
+        self._held = np.where(success_now, self._held + 1, 0)
+        success = self._success.update(success_now)
+        return success, (self.task.failed(truth) | self._physics.diverged()) & ~success
+
+    def _perceive(self, truth: TaskState) -> None:
+        """Let the pose sensor report."""
+        with self._timed('pose_sensor'):
+            phase = visibility(
+                truth.base_T_tcp, truth.object_poses, truth.finger_contact,
+                self._sensor.config.near_distance_m)
+            reports = self._sensor.observe(self.now_s, truth.object_poses, phase)
+            self._objects.update(reports.rows, reports.objects, reports.poses, reports.stamp_s)
+            self._objects.mark_lost(reports.lost_rows, reports.lost_objects)
+
+    def _observe(self, truth: TaskState) -> np.ndarray:
+        """Return the critic's observation (N, C) of now; remember plan and gain for acting."""
+        with self._timed('observation'):
+            reading = self._physics.reading
+            self._plan = self._base.sample(self.now_s, reading)
+            view = self._objects.query(self.now_s)
+            self._gain = self._objects.gain()
+            targets, openings, phase, _ = self._plan
+            actor = build_observation(self.layout, ObservationInputs(
+                base_T_tcp=reading.base_T_tcp, tcp_velocity=reading.tcp_velocity,
+                opening=reading.opening, objects=view, targets=targets,
+                target_openings=openings, phase=phase, gain=self._gain))
+            return np.hstack([actor, critic_truth(
+                self.task, truth, self.layout.symmetries, self._held,
+                self._arm.width_target_m)])
+
+    def _start(self, rows: np.ndarray) -> None:
+        """Start new episodes (M,), each in a world of the pool."""
+        with self._timed('reset'):
+            worlds = self._rng.integers(0, len(self._domains), rows.size)
+            domains = [self._domains[world] for world in worlds]
+            initial = [self.task.sample_initial(self._rng, domain) for domain in domains]
+            self._physics.start(rows, worlds, initial)
+            self._arm.start(
+                rows, np.array([state.q for state in initial]),
+                np.array([state.opening for state in initial]), domains)
+            self._base.start(rows, self._tick)
+            self._sensor.reset(rows, self.now_s, self.task.horizon_s)
+            self._objects.reset(rows, self.now_s)
+            self._success.reset(rows)
+            self._held[rows] = 0
+            self._age[rows] = 0
+
+    @contextlib.contextmanager
+    def _timed(self, part: str) -> Iterator[None]:
+        """Add the time of a block to a part's total."""
+        started = time.perf_counter()
+        yield
+        self._times[part] = self._times.get(part, 0.0) + time.perf_counter() - started
+
+    def timings(self) -> dict[str, float]:
+        """Return the seconds spent so far by part."""
+        return dict(self._times)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything that the future of all environments depends on."""
+        return {
+            'rng': self._rng.bit_generator.state, 'tick': self._tick, 'age': self._age.copy(),
+            'held': self._held.copy(), 'success': array_state(self._success),
+            'physics': self._physics.state_dict(), 'arm': self._arm.state_dict(),
+            'base': self._base.state_dict(), 'sensor': self._sensor.state_dict(),
+            'objects': array_state(self._objects)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> np.ndarray:
+        """Continue from a saved state of an environment with the same settings and seed."""
+        self._rng.bit_generator.state = state['rng']
+        self._tick = int(state['tick'])
+        self._age, self._held = np.array(state['age']), np.array(state['held'])
+        restore_array_state(self._success, state['success'])
+        restore_array_state(self._objects, state['objects'])
+        for part in ('physics', 'arm', 'base', 'sensor'):
+            getattr(self, f'_{part}').load_state_dict(state[part])
+        return self._observe(self._physics.truth())
+
+    def close(self) -> None:
+        """Stop the physics threads and free the renderer."""
+        self._physics.close()
+        if self._camera is not None:
+            self._camera.close()
