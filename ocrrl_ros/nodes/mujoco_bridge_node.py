@@ -18,7 +18,7 @@ from ocrrl_ros.core.errors import OcrrlError
 from ocrrl_ros.interfaces.lockstep import LockstepServer
 from ocrrl_ros.interfaces.monitor import DiagnosticsPublisher, LoopMonitor
 from ocrrl_ros.interfaces.parameters import declare_config
-from ocrrl_ros.interfaces.polling import PolledExecutor
+from ocrrl_ros.interfaces.polling import PolledServices
 from ocrrl_ros.interfaces.qos import RELIABLE
 from ocrrl_ros.interfaces.realtime import DeadlineLoop, enter_realtime, freeze_garbage
 from ocrrl_ros.interfaces.spin import run_process
@@ -38,7 +38,7 @@ import rclpy
 from rclpy.node import Node
 from std_msgs.msg import Float64
 
-_SERVE_EVERY_S = 0.02
+_REPORT_EVERY_S = 0.02
 _REANNOUNCE_S = 0.2
 _POLL_S = 0.0001
 
@@ -153,9 +153,9 @@ def run_realtime(node: MujocoBridgeNode) -> None:
     scheduling = enter_realtime(node.config.realtime_priority)
     node.get_logger().info(f'physics at 1 kHz in real time, {scheduling.message}')
     node.monitor.set_value('scheduler', f'{scheduling.policy} {scheduling.priority}')
-    executor = PolledExecutor(node)
+    services = PolledServices(node)
     step_s = node.world.timestep_s
-    serve_every = round(_SERVE_EVERY_S / step_s)
+    report_every = round(_REPORT_EVERY_S / step_s)
     loop = DeadlineLoop(step_s)
     freeze_garbage()
     node.clock_map.offset_s = time.time() - node.physics_s
@@ -164,12 +164,11 @@ def run_realtime(node: MujocoBridgeNode) -> None:
         now_s = loop.wait()
         node.monitor.tick(now_s)
         node.advance(1)
+        services.serve_one()
         count += 1
-        if count % serve_every == 0:
-            executor.serve(1)
+        if count % report_every == 0:
             node.clock_map.follow(node.physics_s, time.time())
             node.report(now_s)
-    executor.close()
 
 
 def run_lockstep(node: MujocoBridgeNode) -> None:
@@ -178,11 +177,9 @@ def run_lockstep(node: MujocoBridgeNode) -> None:
     server = LockstepServer(node, config.lockstep_participants)
     names = ', '.join(config.lockstep_participants) or 'nobody, at the pace of real time'
     node.get_logger().info(f'simulated time in lockstep with: {names}')
-    executor = PolledExecutor(node)
+    services = PolledServices(node)
     pace = None if config.lockstep_participants else DeadlineLoop(config.command_tick_s)
     steps = round(config.command_tick_s / node.world.timestep_s)
-    serve_every = round(_SERVE_EVERY_S / config.command_tick_s)
-    count = 0
     while rclpy.ok():
         if pace is not None:
             pace.wait()
@@ -190,16 +187,13 @@ def run_lockstep(node: MujocoBridgeNode) -> None:
         node.advance(steps)
         if node.camera is not None:
             node.camera.wait_published(rclpy.ok)
-        _await_participants(node, server, executor)
-        count += 1
-        if count % serve_every == 0:
-            executor.serve(1)
-            node.report(time.monotonic())
-    executor.close()
+        _await_participants(node, server, services)
+        services.serve_all()
+        node.report(time.monotonic())
 
 
 def _await_participants(
-        node: MujocoBridgeNode, server: LockstepServer, executor: PolledExecutor) -> None:
+        node: MujocoBridgeNode, server: LockstepServer, services: PolledServices) -> None:
     """Announce the clock and wait until every participant has handled it."""
     clock_s = node.physics_s
     started_s = announced_s = time.monotonic()
@@ -213,7 +207,7 @@ def _await_participants(
         if now_s - announced_s > _REANNOUNCE_S:
             announced_s = now_s
             server.announce(clock_s)
-            executor.serve(1)
+            services.serve_all()
         if now_s - warned_s > node.config.lockstep_warning_s:
             warned_s = now_s
             node.get_logger().warning(

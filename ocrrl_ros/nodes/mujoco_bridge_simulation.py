@@ -11,6 +11,7 @@ import numpy as np
 from ocrrl_ros.core.errors import InputError, OcrrlError, UnknownNameError
 from ocrrl_ros.interfaces.conversions import pose_stamped, wrench_to_array
 from ocrrl_ros.interfaces.parameters import read_config
+from ocrrl_ros.interfaces.polling import PolledSubscription
 from ocrrl_ros.interfaces.qos import RELIABLE
 from ocrrl_ros.robot.fr3 import BASE_FRAME
 from ocrrl_ros.sim.bridge_config import EpisodeSelection
@@ -23,6 +24,7 @@ from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
 TASK_TICK_HZ = 20.0
+_PUSH_EVERY = 5
 
 
 class SimulationTopics:
@@ -49,7 +51,7 @@ class SimulationTopics:
             name: node.create_publisher(PoseStamped, f'~/sim/objects/{name}/pose', RELIABLE)
             for name in world.task.object_ids}
         node.create_service(Trigger, '~/sim/reset', self._on_reset_request)
-        node.create_subscription(WrenchStamped, '~/sim/push', self._on_push, RELIABLE)
+        self._pushes = PolledSubscription(node, WrenchStamped, '~/sim/push', RELIABLE)
 
     def reset(self, selection: EpisodeSelection) -> None:
         """Put the world at the start state that the selection draws."""
@@ -72,8 +74,11 @@ class SimulationTopics:
         self._failed = True
 
     def update(self, stamp_s: float) -> None:
-        """Count the success predicate at 20 Hz and publish what is due."""
+        """Push, count the success predicate at 20 Hz and publish what is due."""
         world = self._world
+        if world.step_count % _PUSH_EVERY == 0:
+            for message in self._pushes.take_all():
+                self._on_push(message)
         if self._tick.is_due(world.step_count):
             state = world.task_state()
             now = world.task.success_now(state)

@@ -4,13 +4,14 @@ import os
 import numpy as np
 from ocrrl_ros.interfaces.lockstep import DoneBoard
 from ocrrl_ros.interfaces.monitor import LoopMonitor
-from ocrrl_ros.interfaces.polling import PolledExecutor, PolledSubscription
-from ocrrl_ros.interfaces.qos import LATEST, RELIABLE
+from ocrrl_ros.interfaces.polling import PolledServices, PolledSubscription
+from ocrrl_ros.interfaces.qos import RELIABLE
 from ocrrl_ros.interfaces.realtime import DeadlineLoop, enter_realtime
 from ocrrl_ros.interfaces.shared_memory import StateReader, StateWriter
 from ocrrl_ros.interfaces.spin import use_fastdds_profile
 import pytest
 import rclpy
+import rclpy.executors
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
@@ -124,30 +125,50 @@ def test_profile_and_rmw_of_the_operator_are_respected(monkeypatch):
     assert use_fastdds_profile() == '/their/profile.xml'
 
 
-def test_executor_leaves_polled_messages_to_the_loop_and_serves_the_rest(ros_context):
+def test_polled_messages_wait_for_the_loop_and_no_executor_takes_them(ros_context):
     node = rclpy.create_node('polling_test', context=ros_context)
-    polled = PolledSubscription(node, String, 'polled', LATEST)
+    polled = PolledSubscription(node, String, 'polled', RELIABLE)
     heard = []
     node.create_subscription(String, 'polled', lambda m: heard.append(m.data), RELIABLE)
-    node.create_service(Trigger, 'serve', lambda _, response: response)
     publisher = node.create_publisher(String, 'polled', RELIABLE)
-    executor = PolledExecutor(node)
-    publisher.publish(String(data='first'))
-    for _ in range(200):
-        executor.serve()
-        if heard:
-            break
-    assert heard == ['first']
-    assert polled.take().data == 'first'
-    assert polled.take() is None
-    assert polled.publisher_count() == 1
-    for text in ('a', 'b'):
+    executor = rclpy.executors.SingleThreadedExecutor(context=ros_context)
+    executor.add_node(node)
+    for text in ('a', 'b', 'c'):
         publisher.publish(String(data=text))
-    newest = None
-    for _ in range(1000):
-        newest = polled.take_newest() or newest
-        if newest and newest.data == 'b':
+    for _ in range(50):
+        executor.spin_once(timeout_sec=0.1)
+        if len(heard) == 3:
             break
-    assert newest.data == 'b'
-    executor.close()
+    assert heard == ['a', 'b', 'c']
+    assert polled.publisher_count() == 1
+    assert polled.take().data == 'a'
+    assert polled.take_newest().data == 'c'
+    assert polled.take() is None
+    executor.shutdown()
     node.destroy_node()
+
+
+def test_polled_services_answer_requests_and_parameters(ros_context):
+    node = rclpy.create_node('serving_test', context=ros_context)
+    node.create_service(Trigger, 'serve', lambda _, response: respond(response))
+    services = PolledServices(node)
+    executor = rclpy.executors.SingleThreadedExecutor(context=ros_context)
+    asker = rclpy.create_node('asking_test', context=ros_context)
+    client = asker.create_client(Trigger, 'serve')
+    executor.add_node(asker)
+    assert client.wait_for_service(timeout_sec=5.0)
+    future = client.call_async(Trigger.Request())
+    for _ in range(200):
+        services.serve_all()
+        executor.spin_once(timeout_sec=0.01)
+        if future.done():
+            break
+    assert future.result().message == 'served'
+    executor.shutdown()
+    asker.destroy_node()
+    node.destroy_node()
+
+
+def respond(response):
+    response.message = 'served'
+    return response
