@@ -49,15 +49,15 @@ if [ ! -f $STAMP ] || [ "$(cat $STAMP)" != "$wanted" ]; then
   else
     "$PYTHON" -m venv --clear "${options[@]}" $VENV
   fi
-  "${PIP[@]}" install --quiet --no-deps -r "$lock"
-  "${PIP[@]}" install --quiet --no-deps --no-build-isolation --editable .
+  "${PIP[@]}" install -qq --no-deps -r "$lock"
+  "${PIP[@]}" install -qq --no-deps --no-build-isolation --editable .
   printf '%s\n' "$wanted" > $STAMP
 fi
 
 if [ -n "$TRAIN" ] && ! "$VENV/bin/python" -c 'import torch' 2>/dev/null; then
   train=requirements/lock/train$version.txt
   echo "Installing torch for training ($train)" >&2
-  if ! "${PIP[@]}" install --quiet --no-deps -r "$train" 2>$VENV/torch-install.log; then
+  if ! "${PIP[@]}" install -qq --no-deps -r "$train" 2>$VENV/torch-install.log; then
     message=("$(grep -m 1 '^torch==' "$train") cannot be had for Python $version from the package"
       'sources that pip is configured for (pip config list). Training needs it, nothing else does.'
       'Add PyTorch'"'"'s CPU wheels to them (extra-index-url or find-links): make setup TRAIN=1')
