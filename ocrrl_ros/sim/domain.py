@@ -60,7 +60,9 @@ class LightConfig:
     target_m: Triple = (0.5, 0.0, 0.0)
     diffuse: Triple = (0.7, 0.7, 0.7)
     specular: Triple = (0.2, 0.2, 0.2)
-    casts_shadow: bool = True
+    casts_shadow: bool = field(
+        default=False,
+        metadata={'description': 'shadows triple the frame time on a software renderer'})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,10 +20,10 @@ from ocrrl_ros.sim.truth import InitialState, TaskState
 
 PUSH_DURATION_S = 0.05
 GRIPPER_PERIOD_S = 0.005
-_HISTORY_S = 0.3
-_DIVERGED = (
-    mujoco.mjtWarning.mjWARN_BADQPOS, mujoco.mjtWarning.mjWARN_BADQVEL,
-    mujoco.mjtWarning.mjWARN_BADQACC)
+_DIVERGED = [
+    int(kind) for kind in (
+        mujoco.mjtWarning.mjWARN_BADQPOS, mujoco.mjtWarning.mjWARN_BADQVEL,
+        mujoco.mjtWarning.mjWARN_BADQACC)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,11 +61,13 @@ class SimWorld:
 
     def __init__(
             self, task: Task, domain: Domain, physics: PhysicsConfig, *,
-            timestep_s: float | None = None):
+            timestep_s: float | None = None, estimates_torque: bool = True):
         """
         Build the model; call :meth:`reset` before stepping.
 
         :param timestep_s: physics step; the evaluation step of ``physics`` when None.
+        :param estimates_torque: whether ``ArmState.tau_external`` is computed; zeros if not,
+            which is a sixth faster.
         """
         self.task = task
         self.domain = domain
@@ -83,7 +85,12 @@ class SimWorld:
             speed_m_s=domain.hand.speed_m_s, latency_s=domain.hand.latency_s)
         self._action_steps = round(domain.arm.action_delay_s / self.timestep_s)
         self._observation_steps = round(domain.arm.observation_delay_s / self.timestep_s)
+        self._estimates_torque = estimates_torque
         self._gripper_steps = max(1, round(GRIPPER_PERIOD_S / self.timestep_s))
+        self._no_torque = np.zeros(self.model.nv)
+        # After a changed command the hand's controller settles within this many steps.
+        settle_s = domain.hand.latency_s + fr3.MAX_WIDTH_M / domain.hand.speed_m_s + 0.05
+        self._gripper_settle_steps = round(settle_s / self.timestep_s)
         self.initial: InitialState | None = None
         self.init_sha256 = ''
 
@@ -103,13 +110,15 @@ class SimWorld:
         self.init_sha256 = initial_sha256(initial)
         self._step_count = 0
         self._commands: deque[tuple[int, str, np.ndarray]] = deque()
-        self._history: deque[tuple[int, ArmState]] = deque()
+        self._history: deque[tuple[int, tuple[np.ndarray, ...]]] = deque()
+        self._gripper_command = float(initial.opening)
+        self._gripper_busy_until = 0
         self._pushes: list[tuple[int, int]] = []
         self._gripper = GripperModel(1, self._gripper_config)
         self._gripper.reset(np.array([0]), np.array([initial.opening]))
         self._gripper_is_stopped = False
         self._act('q', np.asarray(initial.q, dtype=float))
-        self._write_gripper(0.0)
+        self.data.ctrl[self.readout.gripper_ctrl] = 0.5 * fr3.MAX_WIDTH_M * initial.opening
         mujoco.mj_forward(self.model, self.data)
         self._record()
 
@@ -194,7 +203,7 @@ class SimWorld:
             mujoco.mj_step(self.model, self.data, nstep=count)
             self._step_count += count
             self._record()
-        if any(self.data.warning[kind].number for kind in _DIVERGED):
+        if self.data.warning.number[_DIVERGED].any():
             raise OcrrlError(
                 f'physics diverged at {self.time_s:.3f} s of task {self.task.name!r} '
                 f'in domain {self.domain.name!r}')
@@ -204,10 +213,15 @@ class SimWorld:
     def arm_state(self) -> ArmState:
         """Return the newest state that is at least the observation delay old."""
         wanted = self._step_count - self._observation_steps
-        for step, state in reversed(self._history):
-            if step <= wanted:
-                return state
-        return self._history[0][1]
+        step, arrays = next(
+            (entry for entry in reversed(self._history) if entry[0] <= wanted), self._history[0])
+        qpos, qvel, tau, tau_external = arrays
+        readout = self.readout
+        return ArmState(
+            stamp_s=step * self.timestep_s, q=qpos[readout.arm_qpos], dq=qvel[readout.arm_dof],
+            tau=tau[readout.arm_dof], tau_external=tau_external[readout.arm_dof],
+            finger_positions=qpos[readout.finger_qpos],
+            finger_velocities=qvel[readout.finger_dof])
 
     def opening(self) -> float:
         """Return the reported gripper opening, 0 closed .. 1 open."""
@@ -257,7 +271,10 @@ class SimWorld:
         """Let a command take effect."""
         arm = self.readout.arm_ctrl
         if kind == 'gripper':
-            self._gripper.command(value)
+            if value[0] != self._gripper_command:
+                self._gripper_command = float(value[0])
+                self._gripper.command(value)
+                self._gripper_busy_until = self._step_count + self._gripper_settle_steps
             self._gripper_is_stopped = False
         elif kind == 'q':
             self.model.actuator_gainprm[arm], self.model.actuator_biasprm[arm] = self._gains
@@ -285,7 +302,8 @@ class SimWorld:
             if end <= self._step_count:
                 self.data.xfrc_applied[body] = 0.0
         self._pushes = [push for push in self._pushes if push[0] > self._step_count]
-        if self._step_count % self._gripper_steps == 0:
+        on_grid = self._step_count % self._gripper_steps == 0
+        if on_grid and self._step_count < self._gripper_busy_until:
             self._write_gripper(self._gripper_steps * self.timestep_s)
 
     def _next_event(self, end: int) -> int:
@@ -299,14 +317,12 @@ class SimWorld:
 
     def _record(self) -> None:
         """Remember the present state for delayed reading."""
-        data, readout = self.data, self.readout
-        state = ArmState(
-            stamp_s=self.time_s, q=data.qpos[readout.arm_qpos], dq=data.qvel[readout.arm_dof],
-            tau=data.qfrc_actuator[readout.arm_dof] + data.qfrc_applied[readout.arm_dof],
-            tau_external=external_torque(self.model, data)[readout.arm_dof],
-            finger_positions=data.qpos[readout.finger_qpos],
-            finger_velocities=data.qvel[readout.finger_dof])
-        self._history.append((self._step_count, state))
+        data = self.data
+        external = (
+            external_torque(self.model, data) if self._estimates_torque else self._no_torque)
+        self._history.append((self._step_count, (
+            data.qpos.copy(), data.qvel.copy(), data.qfrc_actuator + data.qfrc_applied,
+            external)))
         oldest = self._step_count - self._observation_steps
         while len(self._history) > 1 and self._history[1][0] <= oldest:
             self._history.popleft()
