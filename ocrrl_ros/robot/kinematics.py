@@ -9,6 +9,7 @@ writes its intermediate results into it.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+import math
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,8 @@ from ocrrl_ros.core.errors import ConfigError, InputError
 from ocrrl_ros.core.resources import model_path
 from ocrrl_ros.robot import fr3
 from ocrrl_ros.robot.limits import JointLimits
+
+_IDENTITY = np.eye(6)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +82,8 @@ class FrankaKinematics:
         self._data = self._model.createData()
         self._tcp = self._model.getFrameId(fr3.TCP_FRAME)
         self.ready_position = np.array(fr3.READY_POSITION)
-        self._lower, self._upper = self.limits.box(self.config.limit_speed_rad_s)
+        lower, upper = self.limits.box(self.config.limit_speed_rad_s)
+        self._lower, self._upper = lower.tolist(), upper.tolist()
 
     def forward(self, q: np.ndarray) -> np.ndarray:
         """Return base_T_tcp (7,) at joint positions q (7,) in rad."""
@@ -123,63 +127,72 @@ class FrankaKinematics:
         :raises InputError: the target or the start is not finite.
         """
         config = self.config
-        q = np.minimum(np.maximum(q_start, self._lower), self._upper)
-        if not np.isfinite(base_T_tcp.sum() + q.sum()):
+        q = self._inside(np.asarray(q_start, dtype=float))
+        if not math.isfinite(sum(base_T_tcp.tolist()) + sum(q.tolist())):
             raise InputError(
-                f'IK target {np.asarray(base_T_tcp).tolist()} from q {np.asarray(q_start).tolist()}'
-                ': every number must be finite')
+                f'IK target {base_T_tcp.tolist()} from {np.asarray(q_start).tolist()}: every '
+                'number must be finite')
         target = pin.XYZQUATToSE3(base_T_tcp)
         posture = config.posture_gain * (self.ready_position - q)
         for _ in range(iterations or config.iterations):
-            error, is_converged = self._error(q, target)
-            if is_converged and posture is None:
+            error, translation2, rotation2 = self._error(q, target)
+            if posture is None and self._is_converged(translation2, rotation2):
                 return q, True
-            q = self._step(q, error, posture)
+            q = self._step(q, error, translation2 + rotation2, posture)
             posture = None
-        return q, self._error(q, target)[1]
+        return q, self._is_converged(*self._error(q, target)[1:])
 
-    def _error(self, q: np.ndarray, target: pin.SE3) -> tuple[np.ndarray, bool]:
-        """Return the error twist (6,) in the TCP frame and whether it is within tolerance."""
+    def _is_converged(self, translation2: float, rotation2: float) -> bool:
+        """Return whether squared errors in m^2 and rad^2 are within tolerance."""
+        config = self.config
+        return (translation2 <= config.position_tolerance_m ** 2
+                and rotation2 <= config.rotation_tolerance_rad ** 2)
+
+    def _inside(self, q: np.ndarray) -> np.ndarray:
+        """Return q (7,) clipped to the limits; NaN stays NaN."""
+        for value, lower, upper in zip(q.tolist(), self._lower, self._upper):
+            if not lower <= value <= upper:
+                return np.minimum(np.maximum(q, self._lower), self._upper)
+        return q
+
+    def _error(self, q: np.ndarray, target: pin.SE3) -> tuple[np.ndarray, float, float]:
+        """Return the error twist (6,) in the TCP frame and its squared norms, m^2 and rad^2."""
         pin.forwardKinematics(self._model, self._data, q)
         pose = pin.updateFramePlacement(self._model, self._data, self._tcp)
         error = pin.log6(pose.actInv(target)).vector
         x, y, z, rx, ry, rz = error.tolist()
-        config = self.config
-        is_converged = (
-            x * x + y * y + z * z <= config.position_tolerance_m ** 2
-            and rx * rx + ry * ry + rz * rz <= config.rotation_tolerance_rad ** 2)
-        return error, is_converged
+        return error, x * x + y * y + z * z, rx * rx + ry * ry + rz * rz
 
     def _step(
-            self, q: np.ndarray, error: np.ndarray, posture: np.ndarray | None) -> np.ndarray:
-        """Return the positions (7,) after one damped Newton step inside the limits."""
+            self, q: np.ndarray, error: np.ndarray, error2: float,
+            posture: np.ndarray | None) -> np.ndarray:
+        """
+        Return the positions (7,) after one damped Newton step inside the limits.
+
+        :param error2: squared norm of the error.
+        :param posture: null-space motion (7,) to add.
+        """
         jacobian = pin.computeFrameJacobian(self._model, self._data, q, self._tcp, pin.LOCAL)
-        step = self._damped_step(jacobian, error, posture)
-        moved = q + step
-        inside = np.minimum(np.maximum(moved, self._lower), self._upper)
-        blocked = inside != moved
-        if blocked.any():
-            # Let the free joints make up for those that their limits stop.
-            jacobian = jacobian.copy()
-            jacobian[:, blocked] = 0.0
-            moved = q + self._damped_step(jacobian, error, None)
-            inside = np.minimum(np.maximum(moved, self._lower), self._upper)
-        return inside
+        moved = q + self._damped_step(jacobian, error, error2, posture)
+        inside = self._inside(moved)
+        if inside is moved:
+            return moved
+        # Let the free joints make up for those that their limits stop.
+        jacobian = np.where(inside == moved, jacobian, 0.0)
+        return self._inside(q + self._damped_step(jacobian, error, error2, None))
 
     def _damped_step(
-            self, jacobian: np.ndarray, error: np.ndarray,
+            self, jacobian: np.ndarray, error: np.ndarray, error2: float,
             posture: np.ndarray | None) -> np.ndarray:
         """Return the joint step (7,) for an error twist (6,), posture in the null space."""
         config = self.config
         if posture is not None:
             error = error - jacobian @ posture
-        normal = jacobian @ jacobian.T
-        damping = config.damping + config.damping_per_error * float(error @ error)
-        normal.flat[::7] += damping
-        step = jacobian.T @ dposv(normal, error)[1]
+        damping = config.damping + config.damping_per_error * error2
+        step = dposv(jacobian @ jacobian.T + damping * _IDENTITY, error)[1] @ jacobian
         if posture is not None:
             step += posture
-        largest = max(step.max(), -step.min())
+        largest = max(map(abs, step.tolist()))
         if largest > config.max_step_rad:
             step *= config.max_step_rad / largest
         return step

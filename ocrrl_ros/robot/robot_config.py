@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Everything that can be set about the arm and its hand, in one place (config/robots/)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ocrrl_ros.core.configuration import load_yaml
+from ocrrl_ros.core.errors import ConfigError
+from ocrrl_ros.core.resources import config_path
+from ocrrl_ros.robot import fr3
+from ocrrl_ros.robot.command_shaping import ShapingConfig
+from ocrrl_ros.robot.gripper import GripperConfig
+from ocrrl_ros.robot.impedance import CartesianImpedanceConfig, JointImpedanceConfig
+from ocrrl_ros.robot.kinematics import KinematicsConfig
+from ocrrl_ros.robot.limits import JointLimits
+
+
+@dataclass(frozen=True, kw_only=True)
+class RobotConfig:
+    """Settings of one robot; the defaults are those of an FR3 with system image 5.9."""
+
+    system_image: fr3.SystemImage = field(
+        default='5.9', metadata={'description': (
+            "control box image that sets the joint limits: '5.9' or newer, '5.8' or older")})
+    kinematics: KinematicsConfig = field(default_factory=KinematicsConfig)
+    shaping: ShapingConfig = field(default_factory=ShapingConfig)
+    joint_impedance: JointImpedanceConfig = field(default_factory=JointImpedanceConfig)
+    cartesian_impedance: CartesianImpedanceConfig = field(
+        default_factory=CartesianImpedanceConfig)
+    gripper: GripperConfig = field(default_factory=GripperConfig)
+
+    def __post_init__(self) -> None:
+        """Refuse an unknown system image."""
+        if self.system_image not in fr3.POSITION_LIMITS:
+            raise ConfigError(
+                f'system_image is {self.system_image!r}; allowed: '
+                + ', '.join(sorted(fr3.POSITION_LIMITS)))
+
+    def limits(self) -> JointLimits:
+        """Return the joint limits of the system image."""
+        return JointLimits.for_image(self.system_image)
+
+
+def load_robot(name: str = 'fr3') -> RobotConfig:
+    """
+    Return the settings of a robot that config/robots/<name>.yaml describes.
+
+    :raises ConfigError: there is no such file, or it does not fit.
+    """
+    return load_yaml(RobotConfig, config_path('robots', f'{name}.yaml'))
