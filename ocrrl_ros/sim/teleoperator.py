@@ -8,7 +8,7 @@ The model, each part drawn anew per episode from the operator's own generator:
   start, sometimes again from the hover point (then with ``correction_gain`` of the error), and
   after every failed grasp.
 - *Moving*: minimum-jerk strokes (Flash and Hogan, J. Neurosci. 1985) of log-normal speed, bent
-  sideways and upwards, with a first-order tremor on top.
+  sideways and upwards, with a smooth tremor on top.
 - *Hesitating*: a reaction time, pauses at the hover point, now and then a pause on the way down.
 - *Gripping*: the command to close comes somewhat before or after the hand has arrived.
 - *Recovering*: fingers that close on nothing, or an object left on the table, lead to a regrasp.
@@ -118,7 +118,7 @@ class ScriptedOperator:
         self.regrasps = 0
         self._rng = rng
         self._tick_s = tick_s
-        self._tremor = np.zeros(3)
+        self._tremor = np.zeros((2, 3))
         self._view: OperatorView | None = None
         self._target = np.zeros(7)
         self._gripper = 1.0
@@ -143,11 +143,12 @@ class ScriptedOperator:
         return OperatorCommand(pose, self._gripper, self._phase)
 
     def _shake(self) -> np.ndarray:
-        """Advance the tremor by one tick."""
+        """Advance the tremor by one tick: white noise through two equal low-pass stages."""
         keep = np.exp(-self._tick_s / self.config.tremor_tau_s)
-        noise = self._rng.normal(size=3) * self.config.tremor_m
-        self._tremor = keep * self._tremor + np.sqrt(1.0 - keep**2) * noise
-        return self._tremor
+        gain = np.sqrt((1.0 - keep**2)**3 / (1.0 + keep**2))
+        stage = keep * self._tremor[0] + gain * self._rng.normal(size=3)
+        self._tremor = np.stack([stage, keep * self._tremor[1] + stage])
+        return self.config.tremor_m * self._tremor[1]
 
     def _episode(self) -> Iterator[None]:
         """Approach, grasp and lift until the object is up; then hold it."""
