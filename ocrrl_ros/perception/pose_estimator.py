@@ -88,22 +88,27 @@ class PoseEstimator:
         """Measured over true depth, as the supporting plane shows it."""
         return self._plane.depth_scale
 
+    @property
+    def camera_tilt(self) -> np.ndarray:
+        """Tilt (3,) in rad by which the supporting plane corrects the camera pose, base frame."""
+        return self._plane.tilt
+
     def set_camera(self, base_T_camera: np.ndarray) -> None:
         """Use another camera pose (7,) from the next frame on; tracks continue in base."""
         self._base_T_camera = check_pose(base_T_camera, 'base_T_camera')
 
     def process(self, frame: RgbdFrame) -> dict[str, ObjectEstimate]:
         """Return one estimate per object id; frames come in the order of their stamps."""
-        scale = self._plane.update(
-            frame.depth_m, frame.intrinsics, self._base_T_camera, frame.stamp_s)
+        self._plane.update(frame.depth_m, frame.intrinsics, self._base_T_camera, frame.stamp_s)
+        base_T_camera = self._plane.levelled(self._base_T_camera)
         view = View(
-            frame=frame, base_R_camera=quat_to_matrix(self._base_T_camera[3:]),
-            base_t_camera=self._base_T_camera[:3],
-            plane=self._plane.in_camera(self._base_T_camera), depth_scale=scale)
+            frame=frame, base_R_camera=quat_to_matrix(base_T_camera[3:]),
+            base_t_camera=base_T_camera[:3], plane=self._plane.in_camera(base_T_camera),
+            depth_scale=self._plane.depth_scale)
         return {name: tracker.process(view) for name, tracker in self._trackers.items()}
 
     def reset(self) -> None:
-        """Forget every track; the scale of the depth camera is kept."""
+        """Forget every track; what the table said about the camera is kept."""
         for tracker in self._trackers.values():
             tracker.reset()
 

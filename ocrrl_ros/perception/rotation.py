@@ -8,6 +8,8 @@ faster here, and the compiled kernels take matrices.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from ocrrl_ros.core.se3 import matrix_to_quat, quat_to_matrix
 
@@ -16,11 +18,15 @@ POOL = 3000
 
 def rotation_exp(vector: np.ndarray) -> np.ndarray:
     """Return the rotation matrix (3, 3) of a rotation vector (3,) in rad."""
-    angle = float(np.sqrt(vector @ vector))
-    x, y, z = vector
-    cross = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
-    half = np.sinc(angle / (2.0 * np.pi))
-    return np.eye(3) + np.sinc(angle / np.pi) * cross + 0.5 * half * half * (cross @ cross)
+    x, y, z = vector.tolist()
+    squared = x * x + y * y + z * z
+    angle = math.sqrt(squared)
+    first = math.sin(angle) / angle if angle > 1e-6 else 1.0
+    second = (1.0 - math.cos(angle)) / squared if angle > 1e-4 else 0.5
+    return np.array([
+        [1.0 - second * (y * y + z * z), second * x * y - first * z, second * x * z + first * y],
+        [second * x * y + first * z, 1.0 - second * (x * x + z * z), second * y * z - first * x],
+        [second * x * z - first * y, second * y * z + first * x, 1.0 - second * (x * x + y * y)]])
 
 
 def rotation_log(matrix: np.ndarray) -> np.ndarray:

@@ -21,6 +21,9 @@ from ocrrl_ros.perception.object_model import ObjectModel
 from ocrrl_ros.perception.rotation import rotation_exp, rotation_log, start_rotations
 from ocrrl_ros.perception.segmentation import Segment
 
+STEP_M, STEP_RAD = 5e-5, 1e-3
+"""Steps below these sizes end the descent."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class SolverConfig:
@@ -36,13 +39,15 @@ class SolverConfig:
         default=0.6, metadata={'description': 'noise of the mask edge, px'})
     edge_correlation: float = field(
         default=2.0, metadata={'description': 'edge pixels per independent observation'})
+    edge_stride: int = field(
+        default=2, metadata={'description': 'every how many-th edge pixel is used'})
     kernel_sigmas: float = field(
         default=4.0, metadata={'description': 'Geman-McClure width, standard deviations'})
     coarse_sigmas: float = field(
         default=12.0, metadata={'description': 'Geman-McClure width of the first steps'})
-    coarse_iterations: int = field(default=4, metadata={'description': 'steps at coarse width'})
+    coarse_iterations: int = field(default=3, metadata={'description': 'steps at coarse width'})
     iterations: int = field(default=6, metadata={'description': 'steps at final width'})
-    max_points: int = field(default=500, metadata={'description': 'surface points used at most'})
+    max_points: int = field(default=260, metadata={'description': 'surface points used at most'})
     behind_m: float = field(
         default=0.008, metadata={'description': 'background is at least this far behind, m'})
     on_plane_m: float = field(
@@ -50,7 +55,7 @@ class SolverConfig:
     hypothesis_spacing_deg: float = field(
         default=24.0, metadata={'description': 'angle between start rotations, deg'})
     hypotheses_refined: int = field(
-        default=5, metadata={'description': 'start rotations refined to the end'})
+        default=4, metadata={'description': 'start rotations refined to the end'})
 
     def __post_init__(self) -> None:
         """Refuse noise and effort that are not positive."""
@@ -66,8 +71,9 @@ class SolverConfig:
         if not 10.0 <= self.hypothesis_spacing_deg <= 60.0:
             raise ConfigError(
                 f'hypothesis_spacing_deg is {self.hypothesis_spacing_deg} deg; allowed: 10 .. 60')
-        if min(self.coarse_iterations, self.iterations, self.hypotheses_refined) < 1:
-            raise ConfigError('iterations and hypotheses_refined must be >= 1')
+        for name in ('edge_stride', 'coarse_iterations', 'iterations', 'hypotheses_refined'):
+            if getattr(self, name) < 1:
+                raise ConfigError(f'{name} is {getattr(self, name)}; allowed: >= 1')
         if self.max_points < 50:
             raise ConfigError(f'max_points is {self.max_points}; allowed: >= 50')
 
@@ -139,7 +145,8 @@ class SdfTracker:
             segment.score, segment.filled, segment.depth, segment.camera, plane,
             np.array([config.behind_m, config.on_plane_m]))
         return Observation(
-            points=points, rays=rays, silhouette=silhouette, stride=stride,
+            points=points, rays=np.ascontiguousarray(rays[::config.edge_stride]),
+            silhouette=np.ascontiguousarray(silhouette[::config.edge_stride]), stride=stride,
             focal_px=float(segment.camera[0]))
 
     def track(
@@ -158,11 +165,11 @@ class SdfTracker:
         """Find the pose without any prediction, from start rotations around the mask."""
         depth = segment.median_depth_m()
         centre = segment.centre_ray() * (depth + 0.6 * float(self._half.min()))
-        sparse = _thinned(observation, 150, 90)
+        sparse = _thinned(observation, 120, 60)
         coarse = [
             self._descend(
                 sparse, rotation, centre, self._config.coarse_sigmas,
-                self._config.coarse_iterations + 2, None)
+                self._config.coarse_iterations + 3, None)
             for rotation in self._starts]
         coarse.sort(key=lambda fit: fit.cost)
         fits = [
@@ -198,7 +205,7 @@ class SdfTracker:
                 system, right, cost = trial
                 extra, pull, penalty = trial_prior
                 damping = max(damping * 0.2, 1e-6)
-                if np.abs(step[:3]).max() < 2e-5 and np.abs(step[3:]).max() < 3e-4:
+                if np.abs(step[:3]).max() < STEP_M and np.abs(step[3:]).max() < STEP_RAD:
                     break
             else:
                 damping = min(damping * 10.0, 1e3)
@@ -209,9 +216,10 @@ class SdfTracker:
         """Return the noise vector of the accumulate kernel."""
         config = self._config
         point_weight = min(1.0, (observation.stride / config.depth_correlation_px) ** 2)
+        ray_weight = min(1.0, config.edge_stride / config.edge_correlation)
         return np.array([
             config.depth_sigma_m, config.depth_floor_m, point_weight,
-            config.edge_sigma_px / observation.focal_px, 1.0 / config.edge_correlation, width])
+            config.edge_sigma_px / observation.focal_px, ray_weight, width])
 
 
 def _prior_terms(

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The table that objects start on: where it is, and what it says about the depth camera.
+The table that objects start on: what it says about the camera.
 
-A depth camera's scale error (about 1 % of range) moves an object along the viewing ray by more
-than all other errors together. The table's height in the base frame is known, so the ratio of
-measured to expected depth over its pixels measures that error.
+Its height and its level are known in the base frame. The normal of the plane fitted to the depth
+image shows by how much the calibrated camera pose is tilted; the distance shows the scale error of
+the depth camera (about 1 % of range), which otherwise moves objects along the viewing ray by more
+than all other errors together. Turning about the vertical and horizontal shifts stay unseen.
 """
 
 from __future__ import annotations
@@ -13,101 +14,143 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from ocrrl_ros.core.errors import ConfigError
-from ocrrl_ros.core.se3 import quat_to_matrix
+from ocrrl_ros.core.se3 import quat_from_rotvec, quat_multiply, quat_to_matrix
 from ocrrl_ros.perception.frame import Intrinsics
+
+FIT_ROUNDS = 4
 
 
 @dataclass(frozen=True, kw_only=True)
 class SupportPlaneConfig:
-    """Supporting plane and how far its depth is trusted."""
+    """Supporting plane and how far its image is trusted against the calibration."""
 
+    correct: bool = field(
+        default=True, metadata={'description': 'correct tilt and depth scale by the table'})
     height_m: float = field(
         default=0.0, metadata={'description': 'table height in the base frame, m'})
-    correct_scale: bool = field(
-        default=True, metadata={'description': 'correct the depth scale by the table'})
-    prior_sigma: float = field(
-        default=0.006, metadata={'description': 'standard deviation of the scale error, share'})
-    plane_sigma: float = field(
-        default=0.003,
-        metadata={'description': 'scale error that the calibration of the camera feigns, share'})
-    max_error: float = field(
-        default=0.035, metadata={'description': 'largest depth deviation seen as table, share'})
-    grid_px: int = field(default=12, metadata={'description': 'grid of the pixels looked at, px'})
-    min_pixels: int = field(default=80, metadata={'description': 'fewest table pixels to use'})
+    scale_sigma: float = field(
+        default=0.006, metadata={'description': 'scale error of the depth camera, share'})
+    height_sigma_m: float = field(
+        default=0.002, metadata={'description': 'error of the calibrated camera height, m'})
+    tilt_sigma_deg: float = field(
+        default=0.4, metadata={'description': 'error of the calibrated camera tilt, deg'})
+    level_sigma_deg: float = field(
+        default=0.1, metadata={'description': 'error of the fitted normal, depth warp, deg'})
+    band_m: float = field(
+        default=0.03, metadata={'description': 'height within which pixels may be table, m'})
+    max_range_m: float = field(
+        default=1.5, metadata={'description': 'farthest table pixel used, m'})
+    max_tilt_deg: float = field(
+        default=2.0, metadata={'description': 'a plane tilted more is not the table, deg'})
+    grid_px: int = field(default=12, metadata={'description': 'grid of the pixels used, px'})
+    min_pixels: int = field(default=150, metadata={'description': 'fewest table pixels to use'})
+    period_s: float = field(default=0.1, metadata={'description': 'time between two fits, s'})
     smoothing_s: float = field(
-        default=1.0, metadata={'description': 'time constant of the scale estimate, s'})
+        default=1.0, metadata={'description': 'time constant of the estimate, s'})
 
     def __post_init__(self) -> None:
-        """Refuse shares and sizes outside their range."""
-        for name in ('prior_sigma', 'plane_sigma', 'max_error'):
+        """Refuse sizes that are not positive."""
+        for name in ('scale_sigma', 'height_sigma_m', 'tilt_sigma_deg', 'level_sigma_deg',
+                     'band_m', 'max_range_m', 'max_tilt_deg', 'smoothing_s'):
             value = getattr(self, name)
-            if not 0.0 < value <= 0.1:
-                raise ConfigError(f'{name} is {value}; allowed: 0 .. 0.1')
-        if self.grid_px < 2 or self.min_pixels < 10:
+            if not value > 0.0:
+                raise ConfigError(f'{name} is {value}; allowed: > 0')
+        if self.grid_px < 2 or self.min_pixels < 10 or self.period_s < 0.0:
             raise ConfigError(
-                f'grid_px is {self.grid_px} px and min_pixels {self.min_pixels}; '
-                'allowed: >= 2 px and >= 10')
-        if not self.smoothing_s > 0.0:
-            raise ConfigError(f'smoothing_s is {self.smoothing_s} s; allowed: > 0 s')
+                f'grid_px is {self.grid_px} px, min_pixels {self.min_pixels}, period_s '
+                f'{self.period_s} s; allowed: >= 2 px, >= 10, >= 0 s')
 
 
 class SupportPlane:
-    """Supporting plane in the optical frame and the running estimate of the depth scale."""
+    """Running estimate of camera tilt and depth scale from the supporting plane."""
 
     def __init__(self, config: SupportPlaneConfig) -> None:
-        """Start with a scale of one."""
+        """Start with the calibration as it is."""
         self._config = config
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget what was seen."""
         self._stamp_s: float | None = None
+        self._tilt = np.zeros(3)
         self.depth_scale = 1.0
+
+    @property
+    def tilt(self) -> np.ndarray:
+        """Rotation vector (3,) in rad, base frame, from the calibrated to the true camera."""
+        return self._tilt
+
+    def update(
+            self, depth_m: np.ndarray, camera: Intrinsics, base_T_camera: np.ndarray,
+            stamp_s: float) -> None:
+        """
+        Take one depth image (H, W) of a camera calibrated at a pose (7,).
+
+        What is seen is shrunk towards the calibration by their standard deviations.
+        """
+        config = self._config
+        last_s = self._stamp_s
+        if not config.correct or (last_s is not None and stamp_s < last_s + config.period_s):
+            return
+        height = base_T_camera[2] - config.height_m
+        plane = self._fit(depth_m, camera, self.in_camera(base_T_camera))
+        if plane is None or height <= 0.0:
+            return
+        length = float(np.sqrt(plane @ plane))
+        up = quat_to_matrix(base_T_camera[3:]) @ (-plane / length)
+        tilt = np.array([up[1], -up[0], 0.0])
+        scale = 1.0 / (length * height)
+        if not (np.sqrt(tilt @ tilt) < np.radians(config.max_tilt_deg)
+                and abs(scale - 1.0) < 5.0 * config.scale_sigma):
+            return
+        tilt = tilt * _trust(config.tilt_sigma_deg, config.level_sigma_deg)
+        scale = 1.0 + (scale - 1.0) * _trust(config.scale_sigma, config.height_sigma_m / height)
+        blend = 1.0
+        if last_s is not None:
+            blend = 1.0 - float(np.exp(-(stamp_s - last_s) / config.smoothing_s))
+        self._tilt = self._tilt + blend * (tilt - self._tilt)
+        self.depth_scale += blend * (scale - self.depth_scale)
+        self._stamp_s = stamp_s
+
+    def levelled(self, base_T_camera: np.ndarray) -> np.ndarray:
+        """Return the camera pose (7,) turned about its centre so that the table is level."""
+        if not self._tilt.any():
+            return base_T_camera
+        turned = quat_multiply(quat_from_rotvec(self._tilt), base_T_camera[3:])
+        return np.concatenate([base_T_camera[:3], turned])
 
     def in_camera(self, base_T_camera: np.ndarray) -> np.ndarray:
         """Return (4,) normal and offset: ``normal . p + offset`` is a point's height, m."""
         rotation = quat_to_matrix(base_T_camera[3:])
         return np.append(rotation[2], base_T_camera[2] - self._config.height_m)
 
-    def update(
-            self, depth_m: np.ndarray, camera: Intrinsics, base_T_camera: np.ndarray,
-            stamp_s: float) -> float:
+    def _fit(
+            self, depth_m: np.ndarray, camera: Intrinsics, expected: np.ndarray,
+            ) -> np.ndarray | None:
         """
-        Take one depth image (H, W); return the scale (measured over true depth).
+        Return (a, b, c) of ``1 / z = a x + b y + c`` over the table's pixels.
 
-        The observed ratio is shrunk towards one by the two standard deviations of the
-        configuration: a camera pose that is a little wrong shifts the expected depth as well.
+        A plane is linear in inverse depth, whose noise is the same at every range.
         """
-        config = self._config
-        if not config.correct_scale:
-            return 1.0
-        ratio = self._ratio(depth_m, camera, self.in_camera(base_T_camera))
-        if ratio is None:
-            return self.depth_scale
-        trust = config.prior_sigma ** 2 / (config.prior_sigma ** 2 + config.plane_sigma ** 2)
-        observed = 1.0 + trust * (ratio - 1.0)
-        if self._stamp_s is None:
-            self.depth_scale = observed
-        else:
-            step = max(stamp_s - self._stamp_s, 0.0)
-            blend = 1.0 - np.exp(-step / config.smoothing_s)
-            self.depth_scale += float(blend) * (observed - self.depth_scale)
-        self._stamp_s = stamp_s
-        return self.depth_scale
+        config, grid = self._config, self._config.grid_px
+        z = depth_m[grid // 2::grid, grid // 2::grid].astype(float)
+        rows, columns = np.nonzero((z > 0.1) & (z < config.max_range_m))
+        z = z[rows, columns]
+        x = (columns * grid + grid // 2 - camera.cx) / camera.fx
+        y = (rows * grid + grid // 2 - camera.cy) / camera.fy
+        inputs = np.stack([x, y, np.ones_like(x)], axis=-1)
+        inverse = 1.0 / np.maximum(z, 1e-3)
+        plane = -expected[:3] / max(expected[3], 1e-6)
+        for band in np.geomspace(config.band_m, 0.2 * config.band_m, FIT_ROUNDS):
+            # A height h above the plane shifts inverse depth by h |plane| / z.
+            table = np.abs(inverse - inputs @ plane) * z < band * np.sqrt(plane @ plane)
+            if table.sum() < config.min_pixels:
+                return None
+            chosen = inputs[table]
+            plane = np.linalg.solve(chosen.T @ chosen, chosen.T @ inverse[table])
+        return plane
 
-    def reset(self) -> None:
-        """Forget the scale."""
-        self._stamp_s = None
-        self.depth_scale = 1.0
 
-    def _ratio(
-            self, depth_m: np.ndarray, camera: Intrinsics, plane: np.ndarray) -> float | None:
-        """Return the median of measured over expected depth, None with too little table."""
-        grid = self._config.grid_px
-        measured = depth_m[grid // 2::grid, grid // 2::grid].astype(float)
-        rows = np.arange(measured.shape[0])[:, None] * grid + grid // 2
-        columns = np.arange(measured.shape[1])[None] * grid + grid // 2
-        slope = (
-            plane[0] * (columns - camera.cx) / camera.fx
-            + plane[1] * (rows - camera.cy) / camera.fy + plane[2])
-        expected = np.where(slope < -0.05, -plane[3] / np.minimum(slope, -0.05), np.inf)
-        ratio = measured / expected
-        table = np.abs(ratio - 1.0) < self._config.max_error
-        table &= expected < 1.5
-        return float(np.median(ratio[table])) if table.sum() >= self._config.min_pixels else None
+def _trust(prior: float, error: float) -> float:
+    """Return the weight of an observation with this error against a prior of this spread."""
+    return prior * prior / (prior * prior + error * error)
