@@ -71,9 +71,11 @@ class PhysicsConfig:
     impratio: float = field(
         default=10.0,
         metadata={'description': 'frictional over normal impedance; high holds a grasp'})
-    iterations: int = field(default=20, metadata={'description': 'most solver iterations'})
-    tolerance: float = field(default=1e-6, metadata={'description': 'solver tolerance'})
-    ls_iterations: int = field(default=20, metadata={'description': 'most line searches'})
+    iterations: int = field(default=50, metadata={'description': 'most solver iterations'})
+    tolerance: float = field(default=1e-8, metadata={'description': 'solver tolerance'})
+    ls_iterations: int = field(
+        default=50,
+        metadata={'description': 'most line search steps; with 20 a grasped cube slips out'})
     contact: ContactParameters = field(default_factory=ContactParameters)
     arm: JointImpedanceConfig = field(default_factory=JointImpedanceConfig)
 
