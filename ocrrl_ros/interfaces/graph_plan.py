@@ -17,6 +17,10 @@ from ocrrl_ros.policy.task_spec import known_task_specs
 NODES = (
     'mujoco_bridge', 'camera', 'pose_estimator', 'base_policy', 'residual_policy', 'episode',
     'recorder')
+#: Sub-systems, one launch file each.
+SUBSYSTEMS = {
+    'robot': ('mujoco_bridge', 'camera'), 'perception': ('pose_estimator',),
+    'policy': ('episode', 'base_policy', 'residual_policy', 'recorder')}
 #: Participants of lockstep: every node that takes part in a tick's outcome.
 LOCKSTEP_NODES = ('pose_estimator', 'base_policy', 'residual_policy', 'episode')
 _FR3_GAIN = 0.0

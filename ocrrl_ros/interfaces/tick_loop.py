@@ -10,13 +10,12 @@ import time
 from ocrrl_ros.core.errors import ConfigError
 from ocrrl_ros.interfaces.lockstep import LockstepClient
 from ocrrl_ros.interfaces.monitor import DiagnosticsPublisher, LoopMonitor
-from ocrrl_ros.interfaces.polling import PolledExecutor
+from ocrrl_ros.interfaces.polling import PolledServices
 from ocrrl_ros.interfaces.realtime import (
     DeadlineLoop, enter_realtime, freeze_garbage, Scheduling)
 import rclpy
 from rclpy.node import Node
 
-_SERVICE_PERIOD_S = 0.02
 _CLOCK_POLL_S = 1e-4
 
 
@@ -39,25 +38,24 @@ class LoopConfig:
 
 class TickLoop:
     """
-    Calls ``step(now_s)`` until the context shuts down, and serves the node's slow part.
+    Calls ``step(now_s)`` until the context shuts down, and serves the node's services.
 
     On wall time the calls come at ``rate_hz`` on absolute deadlines, with ``now_s`` from the
     node's clock. With ``use_sim_time`` every lockstep clock is one call, answered when done.
 
-    :param node: its services and timers are served at 50 Hz from the same thread.
+    :param node: its services are looked at in turn, one per tick, from the same thread;
+        everything else that it hears must be a ``PolledSubscription``.
     """
 
     def __init__(self, node: Node, config: LoopConfig):
         """Attach monitor, diagnostics and executor to the node."""
         self._node = node
         self._config = config
-        self._executor = PolledExecutor(node)
         self._lockstep = (
             LockstepClient(node) if node.get_parameter('use_sim_time').value else None)
         period_s = 0.0 if self._lockstep else 1.0 / config.rate_hz
         self.monitor = LoopMonitor(node.get_name(), period_s)
         self._diagnostics = DiagnosticsPublisher(node, [self.monitor.status])
-        self._served_s = float('-inf')
         self.scheduling: Scheduling | None = None
 
     def run(self, step: Callable[[float], None]) -> None:
@@ -66,16 +64,14 @@ class TickLoop:
         self.monitor.set_value('scheduler', self.scheduling.message)
         if self._config.realtime_priority and not self.scheduling.is_fifo:
             self._node.get_logger().warning(self.scheduling.message)
+        services = PolledServices(self._node)
         freeze_garbage()
-        try:
-            if self._lockstep is not None:
-                self._run_lockstep(step)
-            else:
-                self._run_wall(step)
-        finally:
-            self._executor.close()
+        if self._lockstep is not None:
+            self._run_lockstep(step, services)
+        else:
+            self._run_wall(step, services)
 
-    def _run_wall(self, step: Callable[[float], None]) -> None:
+    def _run_wall(self, step: Callable[[float], None], services: PolledServices) -> None:
         """Step on absolute deadlines of the monotonic clock."""
         deadlines = DeadlineLoop(1.0 / self._config.rate_hz)
         clock = self._node.get_clock()
@@ -84,24 +80,18 @@ class TickLoop:
             self.monitor.tick(started_s)
             now_s = clock.now().nanoseconds * 1e-9
             step(now_s)
-            self._serve(started_s)
+            services.serve_one()
             self._diagnostics.publish_if_due(now_s)
 
-    def _run_lockstep(self, step: Callable[[float], None]) -> None:
+    def _run_lockstep(self, step: Callable[[float], None], services: PolledServices) -> None:
         """Step once per clock message and answer it."""
         while rclpy.ok(context=self._node.context):
             now_s = self._lockstep.take()
             if now_s is None:
                 time.sleep(_CLOCK_POLL_S)
-                self._serve(time.monotonic())
+                services.serve_one()
                 continue
             self.monitor.tick(time.monotonic())
             step(now_s)
             self._lockstep.done(now_s)
             self._diagnostics.publish_if_due(now_s)
-
-    def _serve(self, monotonic_s: float) -> None:
-        """Serve services and timers at 50 Hz; a look costs more than a command tick."""
-        if monotonic_s - self._served_s >= _SERVICE_PERIOD_S:
-            self._served_s = monotonic_s
-            self._executor.serve()

@@ -8,7 +8,8 @@ import sys
 
 from ocrrl_ros.interfaces import episode_state
 from ocrrl_ros.interfaces.parameters import declare_config
-from ocrrl_ros.interfaces.qos import LATCHED
+from ocrrl_ros.interfaces.polling import PolledSubscription
+from ocrrl_ros.interfaces.qos import LATCHED, LATEST
 from ocrrl_ros.interfaces.spin import run_process
 from ocrrl_ros.interfaces.tick_loop import LoopConfig, TickLoop
 from ocrrl_ros.policy.episode_clock import EpisodeClock, Outcome
@@ -45,13 +46,13 @@ class EpisodeNode(Node):
         super().__init__(NODE_NAME, **arguments)
         config = declare_config(self, EpisodeConfig)
         task = load_task_spec(config.task, f'parameter task of {NODE_NAME}')
-        self._clock = EpisodeClock(
+        self._episode = EpisodeClock(
             config.task, config.instruction or task.instruction,
             config.timeout_s or task.timeout_s)
         self._state_out = self.create_publisher(String, episode_state.TOPIC, LATCHED)
         self._instruction_out = self.create_publisher(
             String, 'base_policy/instruction', LATCHED)
-        self.create_subscription(String, 'episode/instruction', self._on_instruction, 1)
+        self._instruction_in = PolledSubscription(self, String, 'episode/instruction', LATEST)
         self.create_service(Trigger, 'episode/start', self._on_start)
         for name, outcome in (
                 ('stop', 'stopped'), ('mark_success', 'success'), ('mark_failure', 'failure')):
@@ -62,46 +63,49 @@ class EpisodeNode(Node):
         self.loop = TickLoop(self, config.loop)
 
     def step(self, now_s: float) -> None:
-        """End an episode whose time is up."""
+        """Take a new instruction; end an episode whose time is up."""
         self._now_s = now_s
-        if self._clock.is_overdue(now_s):
-            self._clock.end('timeout', now_s)
+        message = self._instruction_in.take_newest()
+        if message is not None:
+            self._on_instruction(message)
+        if self._episode.is_overdue(now_s):
+            self._episode.end('timeout', now_s)
             self._publish_state()
 
     def _on_start(
             self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         """Start an episode."""
-        return self._answer(response, self._clock.start(self._now_s))
+        return self._answer(response, self._episode.start(self._now_s))
 
     def _ending(self, outcome: Outcome):
         """Return the service callback that ends an episode with this outcome."""
         def callback(
                 request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-            return self._answer(response, self._clock.end(outcome, self._now_s))
+            return self._answer(response, self._episode.end(outcome, self._now_s))
 
         return callback
 
     def _answer(self, response: Trigger.Response, problem: str | None) -> Trigger.Response:
         """Publish the new state, or return why nothing changed."""
         response.success = problem is None
-        response.message = problem or episode_state.to_message(self._clock.state).data
+        response.message = problem or episode_state.to_message(self._episode.state).data
         if problem is None:
             self._publish_state()
         return response
 
     def _on_instruction(self, message: String) -> None:
         """Take a new sentence; the base policy plans anew from it."""
-        self._clock.state = dataclasses.replace(self._clock.state, instruction=message.data)
+        self._episode.state = dataclasses.replace(self._episode.state, instruction=message.data)
         self._publish_instruction()
         self._publish_state()
 
     def _publish_instruction(self) -> None:
         """Tell the base policy what to do."""
-        self._instruction_out.publish(String(data=self._clock.state.instruction))
+        self._instruction_out.publish(String(data=self._episode.state.instruction))
 
     def _publish_state(self) -> None:
         """Tell everybody what is going on."""
-        self._state_out.publish(episode_state.to_message(self._clock.state))
+        self._state_out.publish(episode_state.to_message(self._episode.state))
 
 
 def main(args: list[str] | None = None) -> int:

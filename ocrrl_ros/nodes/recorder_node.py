@@ -112,7 +112,9 @@ class RecorderNode(Node):
             self.get_logger().info(f'wrote {log.folder}')
 
     def close(self) -> None:
-        """Close the log on the way out; called after the last callback."""
+        """Close the log on the way out; an episode cut off by that is marked ``stopped``."""
+        if self._state.running:
+            self._state = dataclasses.replace(self._state, running=False, outcome='stopped')
         self._finish()
 
 

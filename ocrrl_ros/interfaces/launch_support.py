@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Turn the plan of the graph into launch actions; imported by the files in launch/ alone.
+
+The launch files stay declarations: what runs with which parameters is ``graph_plan``, the same
+that ``stack`` starts.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from launch import LaunchContext, LaunchDescription
+from launch.actions import (
+    DeclareLaunchArgument, EmitEvent, IncludeLaunchDescription, OpaqueFunction,
+    SetEnvironmentVariable)
+from launch.events import Shutdown
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch_ros.actions import Node
+from launch_ros.substitutions import FindPackageShare
+from ocrrl_ros.core.configuration import from_mapping
+from ocrrl_ros.interfaces.graph_plan import (
+    GraphConfig, NodePlan, parse_arguments, plan_graph, SUBSYSTEMS)
+from ocrrl_ros.interfaces.spin import use_fastdds_profile
+
+PACKAGE = 'ocrrl'
+
+
+def declared_arguments() -> list[DeclareLaunchArgument]:
+    """Return one launch argument per field of ``GraphConfig``, with default and description."""
+    return [
+        DeclareLaunchArgument(
+            field.name, default_value=_text(field.default),
+            description=field.metadata['description'])
+        for field in dataclasses.fields(GraphConfig)]
+
+
+def subsystem_description(name: str) -> LaunchDescription:
+    """Return the launch description of one sub-system, usable alone or included."""
+    def nodes(context: LaunchContext) -> list[Node]:
+        config = config_from_context(context)
+        return [
+            node_action(plan, config) for plan in plan_graph(config)
+            if plan.name in SUBSYSTEMS[name]]
+
+    return LaunchDescription([*declared_arguments(), OpaqueFunction(function=nodes)])
+
+
+def graph_description() -> LaunchDescription:
+    """Return the whole graph: the profile of the middleware and every sub-system."""
+    arguments = {
+        field.name: LaunchConfiguration(field.name)
+        for field in dataclasses.fields(GraphConfig)}
+    includes = [
+        IncludeLaunchDescription(
+            PythonLaunchDescriptionSource(PathJoinSubstitution(
+                [FindPackageShare(PACKAGE), 'launch', f'{name}.launch.py'])),
+            launch_arguments=arguments.items())
+        for name in SUBSYSTEMS]
+    profile = use_fastdds_profile()
+    environment = [
+        SetEnvironmentVariable(name, profile)
+        for name in ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
+        if profile]
+    return LaunchDescription([*declared_arguments(), *environment, *includes])
+
+
+def config_from_context(context: LaunchContext) -> GraphConfig:
+    """Return the launch arguments as the graph's checked settings."""
+    values = [
+        f'{field.name}:={LaunchConfiguration(field.name).perform(context)}'
+        for field in dataclasses.fields(GraphConfig)]
+    return from_mapping(GraphConfig, parse_arguments(values), 'launch arguments')
+
+
+def node_action(plan: NodePlan, config: GraphConfig) -> Node:
+    """Return the action that runs one node; the graph ends when a needed node refuses to run."""
+    files = [config.params_file] if config.params_file else []
+    return Node(
+        package=PACKAGE, executable=plan.name, name=plan.name, namespace=config.namespace,
+        parameters=[plan.parameters, *files], output='screen', respawn=False,
+        on_exit=EmitEvent(event=Shutdown(reason=f'{plan.name} ended')))
+
+
+def _text(value: object) -> str:
+    """Return a default as launch writes it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
