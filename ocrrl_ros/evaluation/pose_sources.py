@@ -14,6 +14,8 @@ from typing import Literal, Protocol
 
 import numpy as np
 from ocrrl_ros.perception.frame import depth_to_metres, Intrinsics, RgbdFrame
+from ocrrl_ros.perception.object_model import load_object
+from ocrrl_ros.perception.pose_estimator import load_tracker_config, PoseEstimator
 from ocrrl_ros.sim.depth_noise import DepthNoise
 from ocrrl_ros.sim.domain import Domain
 from ocrrl_ros.sim.pose_model import PoseModel, visibility
@@ -23,6 +25,8 @@ from ocrrl_ros.sim.truth import TaskState
 
 PoseKind = Literal['truth', 'modelled', 'perceived', 'lost']
 LOST = -1.0
+FRAMES_BEFORE = 5
+"""Frames that the tracker has seen when an episode starts."""
 CERTAIN = np.zeros(36)
 
 
@@ -67,10 +71,11 @@ class PoseSource(ABC):
     period_s: float
     """How often it must be polled."""
 
-    def reset(self, rng: np.random.Generator) -> None:
+    def reset(self, world: World, rng: np.random.Generator) -> None:
         """
         Start an episode at time zero.
 
+        :param world: already at its start state.
         :param rng: the episode's sensor stream.
         """
 
@@ -118,7 +123,7 @@ class ModelledPoses(PoseSource):
         self._horizon_s = horizon_s
         self._model: PoseModel | None = None
 
-    def reset(self, rng: np.random.Generator) -> None:
+    def reset(self, world: World, rng: np.random.Generator) -> None:
         """Draw the sensor's errors of a new episode."""
         self._model = PoseModel(1, len(self._ids), self._config, rng)
         self._model.reset(np.array([0]), 0.0, self._horizon_s)
@@ -147,55 +152,63 @@ class PerceivedPoses(PoseSource):
         :param tracker_latency_s: time from image in software to pose, the tracker's p95.
         :param period_s: polling period, the command tick.
         """
-        from ocrrl_ros.perception.object_model import load_object
-        from ocrrl_ros.perception.pose_estimator import PoseEstimator
         camera = domain.camera
         self.period_s = period_s
         self._camera = camera
         self._delay_s = camera.delay_s + tracker_latency_s
         self._renderer = renderer
-        self._estimator = PoseEstimator(
-            tuple(load_object(name) for name in object_ids), camera.told_pose())
+        self._objects = tuple(load_object(name) for name in object_ids)
         self._intrinsics = Intrinsics(
             **dict(zip(('fx', 'fy', 'cx', 'cy'), camera.told_intrinsics())),
             width=camera.width, height=camera.height)
-        self._estimator.warm_up()
+        self._create_estimator().warm_up()
+        self._estimator: PoseEstimator | None = None
         self._noise: DepthNoise | None = None
         self._next_frame_s = 0.0
         self._waiting: deque[tuple[float, list[PoseReading]]] = deque()
-        self._seen: dict[str, bool] = {}
 
-    def reset(self, rng: np.random.Generator) -> None:
-        """Start tracking anew; the camera's phase and depth noise come from the stream."""
-        self._estimator.reset()
+    def _create_estimator(self) -> PoseEstimator:
+        """Build a tracker that has seen nothing, with the calibration that software is told."""
+        return PoseEstimator(self._objects, self._camera.told_pose(), load_tracker_config())
+
+    def reset(self, world: World, rng: np.random.Generator) -> None:
+        """
+        Start with a new tracker that has watched the start state for a few frames.
+
+        The deployed tracker runs before an episode starts. A new one per episode keeps the
+        result independent of which episodes the worker ran before. The camera's phase and the
+        depth noise come from the stream.
+        """
+        self._estimator = self._create_estimator()
         self._noise = DepthNoise(self._camera.depth_noise, rng)
-        self._next_frame_s = float(rng.uniform(0.0, 1.0 / self._camera.rate_hz))
+        period = 1.0 / self._camera.rate_hz
+        self._next_frame_s = float(rng.uniform(0.0, period))
         self._waiting.clear()
-        self._seen = {}
+        for index in range(FRAMES_BEFORE, 0, -1):
+            stamp_s = self._next_frame_s - index * period
+            self._waiting.append((stamp_s + self._delay_s, self._track(world, stamp_s)))
 
     def poll(self, world: World) -> list[PoseReading]:
         """Take an image when one is due, and return the poses whose delay has passed."""
         if world.time_s >= self._next_frame_s - 1e-9:
             self._next_frame_s += 1.0 / self._camera.rate_hz
-            self._waiting.append((world.time_s + self._delay_s, self._track(world)))
+            self._waiting.append((world.time_s + self._delay_s, self._track(world, world.time_s)))
         arrived: list[PoseReading] = []
         while self._waiting and self._waiting[0][0] <= world.time_s + 1e-9:
             arrived += self._waiting.popleft()[1]
         return arrived
 
-    def _track(self, world: World) -> list[PoseReading]:
+    def _track(self, world: World, stamp_s: float) -> list[PoseReading]:
         """Render, add noise, track; a closing gate yields one loss message."""
         rgb, depth = self._renderer.render(world.render_state())
         frame = RgbdFrame(
-            stamp_s=world.time_s, rgb=rgb, intrinsics=self._intrinsics,
+            stamp_s=stamp_s, rgb=rgb, intrinsics=self._intrinsics,
             depth_m=depth_to_metres(self._noise.apply(depth)))
         readings = []
         for name, estimate in self._estimator.process(frame).items():
-            valid = bool(estimate.valid)
-            if valid:
+            if estimate.valid:
                 readings.append(PoseReading(name, estimate.base_T_object,
-                                            np.ravel(estimate.covariance), world.time_s))
-            elif self._seen.get(name, False):
-                readings.append(lost_reading(name, world.time_s))
-            self._seen[name] = valid
+                                            np.ravel(estimate.covariance), stamp_s))
+            elif estimate.just_lost:
+                readings.append(lost_reading(name, stamp_s))
         return readings

@@ -171,7 +171,7 @@ class Rollout:
         started = time.perf_counter()
         self._world.reset(streams.initial)
         self._chunks.reset(streams.base)
-        self._poses.reset(streams.sensor)
+        self._poses.reset(self._world, streams.sensor)
         run = _Run(self._world, self._controller)
         end, success, left = self._loop(run, film)
         mode = SUCCESS if success else run.log.failure_mode(left)
