@@ -90,6 +90,7 @@ class ResidualTrainer:
         self.log = TrainingLog(self.folder / 'curve.csv')
         self.steps = 0
         self.wall_s = 0.0
+        self.learner_s = 0.0
         self._stop_requested = False
         self._metrics: dict[str, float] = {}
         self._observation: np.ndarray | None = None
@@ -142,10 +143,12 @@ class ResidualTrainer:
         """Take the updates of one tick, critics alone at first."""
         if self.in_warmup:
             return
+        started = time.perf_counter()
         for _ in range(self.config.updates_per_tick):
             batch = self.replay.sample(self.config.batch_size, self._rng)
             learns = self.learner.updates >= self.config.critic_only_updates
             self._metrics |= self.learner.update(batch, with_actor=learns)
+        self.learner_s += time.perf_counter() - started
 
     def _store(self, observation: np.ndarray, action: np.ndarray, result: StepResult) -> None:
         """Put a tick into the replay; success pays the value of staying successful for ever."""

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`ocrrl train residual`."""
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+import signal
+from typing import Any, Literal
+
+from ocrrl_ros.cli.output import progress_bar, rate_text
+from ocrrl_ros.core.configuration import load_yaml
+from ocrrl_ros.core.errors import ConfigError
+from ocrrl_ros.core.resources import config_path
+from rich.console import Console
+from rich.progress import Progress
+
+EXIT_DONE, EXIT_INTERRUPTED = 0, 130
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainResidual:
+    """
+    Train a residual on a base policy in simulation and write it as a bundle.
+
+    Curve and checkpoints go to OUT.run; the same command continues an interrupted run.
+    """
+
+    task: str = field(default='cube_lift', metadata={'description': 'task name'})
+    base: str = field(
+        default='', metadata={'description': 'base bundle; default: models/base_sim. stand_in '
+                              'and expert are scripted, for trials alone'})
+    algorithm: Literal['td3'] = field(default='td3', metadata={'description': 'learner'})
+    seed: int = field(default=0, metadata={'description': 'training seed, 0 .. 9999'})
+    steps: int | None = field(
+        default=None, metadata={'description': 'environment steps; default: the settings file'})
+    out: Path = field(metadata={'description': 'folder of the new bundle'})
+    settings: Path | None = field(
+        default=None, metadata={'description': 'YAML; default: config/train/residual_td3.yaml'})
+    envs: int = field(default=64, metadata={'description': 'environments'})
+    workers: int | None = field(
+        default=None, metadata={'description': 'environment processes; default: one per core'})
+    learner_threads: int = field(default=1, metadata={'description': 'threads of the learner'})
+    episodes: int = field(
+        default=128, metadata={'description': 'episodes that the result is measured on'})
+
+    def run(self, console: Console) -> int | dict[str, Any]:
+        """Train with a progress bar; Ctrl-C saves first."""
+        from ocrrl_ros.learning.residual_run import ResidualRun
+        config = self._config()
+        with progress_bar(console) as bar:
+            run = ResidualRun(config, self.out, _Show(bar))
+            previous = signal.signal(signal.SIGINT, lambda *_: run.request_stop())
+            try:
+                metrics = run.run()
+            finally:
+                signal.signal(signal.SIGINT, previous)
+        if metrics is None:
+            console.print(f'interrupted; the same command continues from {run.run_folder}')
+            return EXIT_INTERRUPTED
+        for name, found in metrics.items():
+            if 'wilson95' in found:
+                console.print(f'{name}: {rate_text(found["success_rate"], found["wilson95"])}, '
+                              f'n = {found["n"]}, saturated {found["saturated_ticks"]:.1%}')
+        console.print(f'wrote {self.out}')
+        return {'out': str(self.out), 'metrics': metrics}
+
+    def _config(self) -> Any:
+        """Return the settings of the whole run."""
+        from ocrrl_ros.core.resources import model_path
+        from ocrrl_ros.evaluation.provenance import available_cores
+        from ocrrl_ros.learning.residual_run import ResidualRunConfig
+        from ocrrl_ros.learning.residual_trainer import TrainerConfig
+        from ocrrl_ros.sim.vec_config import VecEnvConfig
+        from ocrrl_ros.sim.vec_recipe import EnvRecipe
+        if self.envs < 1:
+            raise ConfigError(f'envs is {self.envs}; allowed: >= 1')
+        trainer = load_yaml(
+            TrainerConfig, self.settings or config_path('train', 'residual_td3.yaml'))
+        if self.steps is not None:
+            trainer = replace(trainer, steps=self.steps)
+        recipe = EnvRecipe(
+            task=self.task, base=self.base or str(model_path('base_sim')), seed=self.seed,
+            env=VecEnvConfig(num_envs=self.envs))
+        workers = available_cores() if self.workers is None else self.workers
+        return ResidualRunConfig(
+            recipe=recipe, trainer=trainer, workers=min(workers, self.envs),
+            torch_threads=self.learner_threads, final_episodes=self.episodes)
+
+
+class _Show:
+    """Turns progress into a bar per phase with the newest numbers behind it."""
+
+    def __init__(self, bar: Progress):
+        """Start without bars."""
+        self._bar = bar
+        self._works: dict[str, Any] = {}
+
+    def __call__(self, phase: str, done: int, total: int, row: dict[str, float]) -> None:
+        """Show the state of a phase."""
+        if phase not in self._works:
+            self._works[phase] = self._bar.add_task(phase, total=total, note='')
+        note = ''
+        if row:
+            note = (f'success {row["success_greedy"]:.0%} (exploring {row["success_all"]:.0%}), '
+                    f'{row["steps"] / max(row["wall_s"], 1e-9):.0f} steps/s')
+        self._bar.update(self._works[phase], completed=min(done, total), note=note)

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A description of a training environment that any process can build it from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from ocrrl_ros.core.bundle import load_bundle
+from ocrrl_ros.core.configuration import load_yaml
+from ocrrl_ros.core.errors import ConfigError
+from ocrrl_ros.core.resources import config_path
+from ocrrl_ros.policy.adapters.onnx_policy import OnnxBasePolicy
+from ocrrl_ros.policy.base_policy import BasePolicy
+from ocrrl_ros.policy.task_spec import load_task_spec
+from ocrrl_ros.sim.domain import load_domain
+from ocrrl_ros.sim.expert import ScriptedExpert
+from ocrrl_ros.sim.physics import load_physics
+from ocrrl_ros.sim.pose_model_config import PoseModelConfig
+from ocrrl_ros.sim.stand_in import StandInBase, StandInConfig
+from ocrrl_ros.sim.tasks import get_task
+from ocrrl_ros.sim.vec_config import VecEnvConfig
+from ocrrl_ros.sim.vec_env import ResidualVecEnv
+
+TRAINING_DOMAIN = 'sim'
+"""The only world that training opens."""
+SCRIPTED_BASES = ('stand_in', 'expert')
+
+
+def load_pose_model() -> PoseModelConfig:
+    """Return the settings of config/pose_model.yaml."""
+    return load_yaml(PoseModelConfig, config_path('pose_model.yaml'))
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnvRecipe:
+    """Everything that a `ResidualVecEnv` is made of; pickles to worker processes."""
+
+    task: str = 'cube_lift'
+    base: str = field(default='stand_in', metadata={
+        'description': 'folder of a base bundle, or a scripted base for benchmarks: '
+        + ', '.join(SCRIPTED_BASES)})
+    seed: int = 0
+    env: VecEnvConfig = field(default_factory=VecEnvConfig)
+    pose_model: PoseModelConfig = field(default_factory=load_pose_model)
+    stand_in: StandInConfig = field(default_factory=StandInConfig)
+
+    def __post_init__(self) -> None:
+        """Refuse unknown tasks, missing bundles and seeds early, before any process starts."""
+        get_task(self.task)
+        if self.seed < 0:
+            raise ConfigError(f'seed is {self.seed}; allowed: >= 0')
+        if self.base not in SCRIPTED_BASES:
+            load_bundle(self.base, 'base', task=self.task)
+
+    def split(self, parts: int) -> list[EnvRecipe]:
+        """Return recipes of nearly equal numbers of environments that make up this one."""
+        sizes = np.full(parts, self.env.num_envs // parts)
+        sizes[:self.env.num_envs % parts] += 1
+        if sizes.min() < 1:
+            raise ConfigError(
+                f'workers is {parts}; allowed: 1 .. {self.env.num_envs}, the number of '
+                'environments')
+        models = max(1, self.env.models // parts)
+        return [
+            replace(self, env=replace(self.env, num_envs=int(size), models=models))
+            for size in sizes]
+
+    def build(self, shard: int = 0) -> ResidualVecEnv:
+        """
+        Return the environment.
+
+        :param shard: number of this part, so that parts draw independently.
+        """
+        rng = np.random.default_rng(np.random.SeedSequence([self.seed, 2, shard]))
+        return ResidualVecEnv(
+            get_task(self.task), load_domain(TRAINING_DOMAIN), load_physics(), self._base(rng),
+            load_task_spec(self.task).layout(), self.pose_model, self.env, rng)
+
+    def _base(self, rng: np.random.Generator) -> BasePolicy:
+        """Return the base policy."""
+        if self.base == 'expert':
+            return ScriptedExpert()
+        if self.base == 'stand_in':
+            return StandInBase(self.env.num_envs, rng, self.stand_in)
+        return OnnxBasePolicy.from_bundle(load_bundle(self.base, 'base', task=self.task))
