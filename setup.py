@@ -6,11 +6,10 @@ from setuptools import find_packages
 from setuptools import setup
 
 PACKAGE = 'ocrrl'
-NODES = (
-    'mujoco_bridge', 'pose_estimator', 'base_policy', 'residual_policy', 'episode', 'recorder',
-    'stack',
-)
 ROOT = Path(__file__).resolve().parent
+# One executable per node: `x` runs main() of ocrrl_ros/nodes/x_node.py.
+NODES = sorted(
+    path.stem[:-len('_node')] for path in (ROOT / 'ocrrl_ros' / 'nodes').glob('*_node.py'))
 
 
 def shared_files(*folders: str) -> list[tuple[str, list[str]]]:

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tests of what `ocrrl doctor` and `make` find missing."""
+import hashlib
+import os
+from pathlib import Path
+import sys
+
+from ocrrl_ros.core import system_check, system_packages
+from ocrrl_ros.core.bundle import hash_layout, Manifest, save_bundle
+import pytest
+
+LAYOUT = {'version': 1}
+
+
+def save_example(folder: Path) -> None:
+    """Write a small valid base bundle."""
+    save_bundle(folder, {'policy.onnx': b'network'}, Manifest(
+        kind='base', tasks=('cube_lift',), layout=LAYOUT, layout_hash=hash_layout(LAYOUT),
+        action_scale={}, rate_hz=20.0, seed=1, training={}, metrics={}))
+
+
+def test_missing_libraries_name_their_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without OpenGL and EGL both packages are named, and nothing that is there."""
+    monkeypatch.setattr(system_packages, 'has_library', lambda name: False)
+    monkeypatch.setattr(system_packages, '_has_venv', lambda: True)
+    monkeypatch.setattr(system_packages, '_exists', lambda *patterns: True)
+    assert sorted(system_packages.missing_packages()) == ['libegl1', 'libgl1']
+    result = system_check.check_system_packages()
+    assert result.state == system_packages.FAILED
+    assert result.remedy.endswith('apt-get install -y libegl1 libgl1')
+
+
+def test_a_missing_venv_module_names_the_package_of_this_python(
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    """Debian splits venv off the interpreter."""
+    monkeypatch.setattr(system_packages, '_has_venv', lambda: False)
+    assert f'python3.{sys.version_info[1]}-venv' in system_packages.missing_packages()
+
+
+@pytest.mark.parametrize(('user_id', 'expected'), [
+    (0, 'apt-get update && apt-get install -y a b'),
+    (1000, 'sudo apt-get update && sudo apt-get install -y a b'),
+])
+def test_the_install_line_fits_the_user(
+        user_id: int, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A normal user gets sudo, root does not."""
+    monkeypatch.setattr(os, 'geteuid', lambda: user_id)
+    assert system_packages.install_command(['a', 'b']) == expected
+
+
+@pytest.mark.parametrize(('version', 'state'), [
+    ((3, 9, 18), 'failed'), ((3, 10, 0), 'ok'), ((3, 13, 1), 'ok'), ((3, 14, 0), 'failed'),
+])
+def test_python_outside_the_supported_range_is_refused(
+        version: tuple[int, int, int], state: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The finding names the version and the range."""
+    monkeypatch.setattr(sys, 'version_info', version)
+    result = system_packages.check_python()
+    monkeypatch.undo()
+    assert result.state == state
+    assert state == 'ok' or '3.10 to 3.13' in result.detail
+
+
+def test_the_limits_line_permits_the_priority_that_the_check_asks_for() -> None:
+    """pam_limits reads: domain, type, item, value."""
+    assert system_check.limits_line('ada') == f'ada - rtprio {system_check.RTPRIO_NEEDED}'
+
+
+def test_small_shared_memory_is_a_warning_with_a_remedy(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Containers often have 64 MB."""
+    monkeypatch.setattr(system_check, 'SHARED_MEMORY_NEEDED', 2 ** 60)
+    result = system_check.check_shared_memory(str(tmp_path))
+    assert result.state == system_packages.WARNING
+    assert str(tmp_path) in result.remedy
+
+
+def test_absent_shared_memory_fails(tmp_path: Path) -> None:
+    """The folder is named."""
+    result = system_check.check_shared_memory(str(tmp_path / 'none'))
+    assert result.state == system_packages.FAILED
+    assert 'none' in result.detail
+
+
+def test_a_whole_bundle_is_found_and_an_altered_one_is_named(tmp_path: Path) -> None:
+    """A changed byte turns the finding red, by the name of the bundle."""
+    save_example(tmp_path / 'base_one')
+    save_example(tmp_path / 'base_two')
+    (tmp_path / 'base_two' / 'policy.onnx').write_bytes(b'altered')
+    states = {result.name: result for result in system_check.check_bundles(tmp_path)}
+    assert states['bundle base_one'].state == 'ok'
+    assert states['bundle base_two'].state == 'failed'
+    assert 'policy.onnx' in states['bundle base_two'].detail
+
+
+def test_a_folder_without_bundles_fails(tmp_path: Path) -> None:
+    """The folder is named."""
+    result, = system_check.check_bundles(tmp_path)
+    assert result.state == 'failed'
+    assert str(tmp_path) in result.detail
+
+
+def test_a_missing_python_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the name that pip knows."""
+    monkeypatch.setitem(system_check.REQUIRED_MODULES, 'no_such_module', 'no-such-package')
+    result = system_check.check_packages()
+    assert result.state == 'failed'
+    assert 'no-such-package' in result.detail
+
+
+def test_a_program_that_does_not_answer_is_reported() -> None:
+    """A hung driver does not hang the doctor."""
+    ran, text = system_check._run_python('import time; time.sleep(60)', timeout_s=0.5)
+    assert not ran
+    assert 'no answer' in text
+
+
+def test_rendering_reports_the_renderer_or_names_the_packages(
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program that fails becomes a finding with an install line."""
+    monkeypatch.setattr(system_check, 'RENDER_PROGRAM', 'raise RuntimeError("no EGL")')
+    result = system_check.check_rendering()
+    assert result.state == 'failed'
+    assert 'no EGL' in result.detail
+    assert 'libegl1' in result.remedy
+
+
+def test_the_hash_in_a_finding_is_that_of_the_manifest(tmp_path: Path) -> None:
+    """So that two machines can be compared by eye."""
+    save_example(tmp_path / 'base_one')
+    expected = hashlib.sha256((tmp_path / 'base_one' / 'manifest.json').read_bytes()).hexdigest()
+    result, = system_check.check_bundles(tmp_path)
+    assert expected[:12] in result.detail
