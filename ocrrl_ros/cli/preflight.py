@@ -9,6 +9,7 @@ prints the names of the missing packages only, for a script that installs them.
 from __future__ import annotations
 
 import shutil
+import subprocess
 import sys
 
 from ocrrl_ros.core.system_packages import check_python, FAILED, install_command
@@ -16,10 +17,11 @@ from ocrrl_ros.core.system_packages import missing_packages, SUPPORTED_PYTHONS
 
 
 def installed_pythons() -> list[str]:
-    """Return the supported interpreters on the search path."""
+    """Return the supported interpreters on the search path that start."""
     low, high = SUPPORTED_PYTHONS
     names = [f'python3.{minor}' for minor in range(low[1], high[1] + 1)]
-    return [name for name in names if shutil.which(name)]
+    return [name for name in names if shutil.which(name) and subprocess.run(
+        [name, '--version'], capture_output=True, check=False).returncode == 0]
 
 
 def main(arguments: list[str] | None = None) -> int:
