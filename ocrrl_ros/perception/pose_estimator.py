@@ -62,14 +62,14 @@ class PoseEstimator:
 
     :param objects: the objects to track; ids are unique.
     :param base_T_camera: (7,) pose of the colour camera's optical frame as calibrated.
-    :param config: settings; `load_tracker_config` reads the shipped ones.
+    :param config: settings; those of `config/tracker.yaml` when None.
     """
 
     def __init__(
             self, objects: Sequence[ObjectModel], base_T_camera: np.ndarray,
             config: TrackerConfig | None = None) -> None:
         """Start with every object lost."""
-        self._config = config or TrackerConfig()
+        self._config = config or load_tracker_config()
         ids = [model.id for model in objects]
         if not ids or len(set(ids)) != len(ids):
             raise ConfigError(f'object ids are {ids}; allowed: at least one, all different')

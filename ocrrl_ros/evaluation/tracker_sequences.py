@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Rendered RGB-D sequences with true object poses, to measure the tracker with.
+
+Four kinds, each a row of the bench: ``rest`` (an object in its start range), ``free`` (any pose
+in the air, up to 0.3 m/s and 90 deg/s), ``face_on`` (one face towards the camera, slow), ``grasp``
+(the scripted expert grasps and lifts). The first three move the object by hand, the last by
+physics.
+"""
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from ocrrl_ros.core import se3
+from ocrrl_ros.core.errors import UnknownNameError
+from ocrrl_ros.perception.frame import depth_to_metres, RgbdFrame
+from ocrrl_ros.policy.base_policy import BaseInputs
+from ocrrl_ros.policy.target_follower import TargetFollower
+from ocrrl_ros.robot.command_shaping import CommandShaper
+from ocrrl_ros.robot.kinematics import FrankaKinematics
+from ocrrl_ros.sim.depth_noise import DepthNoise, DepthNoiseConfig
+from ocrrl_ros.sim.domain import Domain
+from ocrrl_ros.sim.expert import ScriptedExpert
+from ocrrl_ros.sim.physics import PhysicsConfig
+from ocrrl_ros.sim.pose_model import visibility
+from ocrrl_ros.sim.renderer import SceneRenderer
+from ocrrl_ros.sim.seeding import episode_rngs, Streams
+from ocrrl_ros.sim.tasks import get_task
+from ocrrl_ros.sim.world import SimWorld
+
+ROWS = ('rest', 'free', 'face_on', 'grasp')
+REPLAN_TICKS = 8
+TICK_S = 0.05
+COMMAND_S = 0.005
+NEAR_M = 0.1
+MAX_SPEED_M_S = 0.3
+MAX_TURN_RAD_S = np.pi / 2
+LENGTH_S = {'rest': 0.5, 'free': 1.0, 'face_on': 1.0, 'grasp': 7.0}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrueFrame:
+    """
+    One frame with what is true of it.
+
+    ``true_pose`` base_T_object (7,); ``phase`` 0 free, 1 near the hand, 2 held; ``speed`` the
+    object's (2,) m/s and rad/s.
+    """
+
+    frame: RgbdFrame
+    true_pose: np.ndarray
+    phase: int
+    speed: np.ndarray
+
+
+class SequenceSource:
+    """Renders sequences of one task in one domain; one object of it is the target."""
+
+    def __init__(self, task: str, domain: Domain, depth_bias: float | None = None):
+        """
+        Build world and camera.
+
+        :param depth_bias: share of range added to depth; the domain's own when None.
+        """
+        self._task = get_task(task)
+        self._domain = domain
+        self._bias = depth_bias
+        self._world = SimWorld(self._task, domain, PhysicsConfig())
+        camera = domain.camera
+        self._renderer = SceneRenderer(self._world.model, camera.width, camera.height)
+        self._intrinsics = camera.told_intrinsics()
+        self._period_s = 1.0 / camera.rate_hz
+        body = self._world.model.body(self._task.object_ids[0])
+        self._address = int(self._world.model.jnt_qposadr[body.jntadr[0]])
+        self._kinematics = FrankaKinematics()
+
+    @property
+    def object_id(self) -> str:
+        """Id of the object whose poses are true in the sequences."""
+        return self._task.object_ids[0]
+
+    def close(self) -> None:
+        """Free the camera."""
+        self._renderer.close()
+
+    def sequence(self, row: str, seed: int, index: int) -> Iterator[TrueFrame]:
+        """
+        Render one sequence.
+
+        :raises UnknownNameError: no such row.
+        """
+        if row not in ROWS:
+            raise UnknownNameError('bench row', row, ROWS)
+        streams = episode_rngs(f'tracker/{self._task.name}/{row}', self._domain.name, seed, index)
+        noise = DepthNoise(self._noise_config(), streams.sensor)
+        self._world.reset(streams.initial)
+        if row == 'grasp':
+            return self._grasp(noise)
+        return self._moved(row, streams, noise)
+
+    def _noise_config(self) -> DepthNoiseConfig:
+        """Return the depth noise of the domain with the bias asked for."""
+        config = self._domain.camera.depth_noise
+        return config if self._bias is None else replace(config, bias_fraction=self._bias)
+
+    def _moved(self, row: str, streams: Streams, noise: DepthNoise) -> Iterator[TrueFrame]:
+        """Carry the object through the air, or leave it where it starts."""
+        rng = streams.perturbation
+        pose = self._world.object_pose(self.object_id)
+        velocity, spin = np.zeros(3), np.zeros(3)
+        if row == 'free':
+            pose = se3.pose(
+                rng.uniform([0.40, -0.20, 0.06], [0.62, 0.20, 0.32]),
+                se3.quat_normalize(rng.normal(size=4)))
+            velocity = _direction(rng) * rng.uniform(0.0, MAX_SPEED_M_S)
+            spin = _direction(rng) * rng.uniform(0.0, MAX_TURN_RAD_S)
+        elif row == 'face_on':
+            pose = self._facing(rng)
+            velocity = _direction(rng) * rng.uniform(0.0, 0.03)
+        state = self._world.render_state()
+        speed = np.array([np.linalg.norm(velocity), np.linalg.norm(spin)])
+        for step in range(round(LENGTH_S[row] / self._period_s)):
+            time_s = step * self._period_s
+            now = se3.pose(
+                pose[:3] + velocity * time_s,
+                se3.quat_multiply(se3.quat_from_rotvec(spin * time_s), pose[3:]))
+            state[0] = time_s
+            at = 1 + self._address
+            state[at:at + 3] = now[:3]
+            state[at + 3:at + 7] = now[[6, 3, 4, 5]]
+            yield self._look(state, now, 0, speed, noise)
+
+    def _facing(self, rng: np.random.Generator) -> np.ndarray:
+        """Return a pose in the air with one face square to the line of sight."""
+        camera = self._domain.camera.true_pose()
+        ray = np.append(rng.uniform(-0.12, 0.12, 2), 1.0)
+        ray *= rng.uniform(0.5, 0.72) / ray[2]
+        axis = np.cross([0.0, 0.0, 1.0], ray / np.linalg.norm(ray))
+        angle = np.arcsin(np.linalg.norm(axis))
+        turn = se3.quat_multiply(
+            se3.quat_from_rotvec(axis / max(np.linalg.norm(axis), 1e-9) * angle),
+            se3.quat_from_rotvec(np.array([0.0, 0.0, rng.uniform(-np.pi, np.pi)])))
+        return se3.pose(
+            se3.pose_transform(camera, ray), se3.quat_multiply(camera[3:], turn))
+
+    def _grasp(self, noise: DepthNoise) -> Iterator[TrueFrame]:
+        """Let the expert grasp and lift."""
+        world = self._world
+        follower = TargetFollower(self._kinematics, CommandShaper())
+        follower.seed(world.arm_state().q)
+        expert = ScriptedExpert()
+        steps = round(COMMAND_S / world.timestep_s)
+        ticks = round(TICK_S / COMMAND_S)
+        next_frame_s = 0.0
+        for count in range(round(LENGTH_S['grasp'] / COMMAND_S)):
+            tick = count // ticks
+            if count % (ticks * REPLAN_TICKS) == 0:
+                chunk = expert.infer(self._inputs())
+                start = tick
+            if count % ticks == 0:
+                at = tick - start
+                target, following = chunk.poses[0, at], chunk.poses[0, at + 1]
+                world.set_gripper(float(chunk.grippers[0, at]))
+                follower.aim(target, se3.pose_twist(target, following, TICK_S), TICK_S)
+            world.set_joint_target(follower.sample(COMMAND_S)[0])
+            world.step(steps)
+            if world.time_s >= next_frame_s:
+                next_frame_s += self._period_s
+                yield self._look_at_world(noise)
+
+    def _inputs(self) -> BaseInputs:
+        """Return what the expert decides from."""
+        state, arm = self._world.task_state(), self._world.arm_state()
+        return BaseInputs(
+            stamp_s=np.array([self._world.time_s]), rgb=None,
+            base_T_tcp=self._kinematics.forward(arm.q)[None], gripper=np.array([arm.opening]),
+            instructions=(self._task.instruction,), privileged=state)
+
+    def _look_at_world(self, noise: DepthNoise) -> TrueFrame:
+        """Render the world as it is."""
+        truth = self._world.task_state()
+        phase = visibility(
+            truth.base_T_tcp, truth.object_poses, truth.finger_contact, NEAR_M)[0, 0]
+        speed = np.array([
+            np.linalg.norm(truth.object_linear[0, 0]), np.linalg.norm(truth.object_angular[0, 0])])
+        return self._look(
+            self._world.render_state(), truth.object_poses[0, 0], int(phase), speed, noise)
+
+    def _look(
+            self, state: np.ndarray, pose: np.ndarray, phase: int, speed: np.ndarray,
+            noise: DepthNoise) -> TrueFrame:
+        """Render a state."""
+        rgb, depth = self._renderer.render(state)
+        frame = RgbdFrame(
+            stamp_s=float(state[0]), rgb=rgb.copy(), intrinsics=self._intrinsics,
+            depth_m=depth_to_metres(noise.apply(depth)))
+        return TrueFrame(frame=frame, true_pose=pose, phase=phase, speed=speed)
+
+
+def _direction(rng: np.random.Generator) -> np.ndarray:
+    """Return a random unit vector (3,)."""
+    vector = rng.normal(size=3)
+    return vector / np.linalg.norm(vector)
