@@ -54,6 +54,10 @@ class ControllerConfig:
 
     policy_period_s: float = dataclasses.field(
         default=0.02, metadata={'description': 'time between policy ticks, s'})
+    aim_ahead_s: float = dataclasses.field(
+        default=0.05, metadata={
+            'description': 'how far ahead the target lies, s; the policy period of training, '
+                           'whatever the rate here, so that observation and command agree'})
     command_rate_hz: float = dataclasses.field(
         default=200.0, metadata={'description': 'rate of streamed commands, Hz'})
     max_state_age_s: float = dataclasses.field(
@@ -70,7 +74,8 @@ class ControllerConfig:
     def __post_init__(self) -> None:
         """Refuse settings that cannot work."""
         ranges = {
-            'policy_period_s': (0.002, 0.05), 'command_rate_hz': (20.0, 1000.0),
+            'policy_period_s': (0.002, 0.05), 'aim_ahead_s': (0.005, 0.2),
+            'command_rate_hz': (20.0, 1000.0),
             'max_state_age_s': (0.005, 1.0), 'max_deadman_age_s': (0.05, 1.0),
             'residual_gain': (0.0, 1.0)}
         for name, (low, high) in ranges.items():
@@ -248,13 +253,13 @@ class ResidualController:
                 self._enter(ControllerState.HOLDING, problem)
             return None
         self._enter(ControllerState.RUNNING, 'executing')
-        period = self.config.policy_period_s
-        sample = self.chunks.sample(now_s, period)
+        ahead = self.config.aim_ahead_s
+        sample = self.chunks.sample(now_s, ahead)
         action, gain = self._residual_action(sample, now_s)
         bounds = self._residual.bounds if self._residual is not None else ResidualBounds()
         poses, openings = compose(
             sample.poses[:1], sample.grippers[:1], action[None], bounds, np.array([gain]))
-        converged = self._follower.aim(poses[0], sample.twist, period)
+        converged = self._follower.aim(poses[0], sample.twist, ahead)
         self._command_opening = float(openings[0])
         self._moving = True
         return PolicyAction(
