@@ -92,7 +92,8 @@ def sha256_file(path: Path | str) -> str:
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
-def save_bundle(folder: Path | str, files: Mapping[str, bytes | Path], manifest: Manifest) -> Bundle:
+def save_bundle(
+        folder: Path | str, files: Mapping[str, bytes | Path], manifest: Manifest) -> Bundle:
     """
     Write a bundle; the folder appears whole or not at all.
 

@@ -11,9 +11,8 @@ import typing
 from typing import Any, TypeVar
 
 import numpy as np
-import yaml
-
 from ocrrl_ros.core.errors import ConfigError, UnknownNameError
+import yaml
 
 T = TypeVar('T')
 

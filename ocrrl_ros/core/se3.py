@@ -91,8 +91,10 @@ def matrix_to_quat(m: np.ndarray) -> np.ndarray:
     squares = np.stack(
         [1 + m00 - m11 - m22, 1 - m00 + m11 - m22, 1 - m00 - m11 + m22, 1 + m00 + m11 + m22],
         axis=-1)
-    xy, xz, yz = m[..., 0, 1] + m[..., 1, 0], m[..., 0, 2] + m[..., 2, 0], m[..., 1, 2] + m[..., 2, 1]
-    wx, wy, wz = m[..., 2, 1] - m[..., 1, 2], m[..., 0, 2] - m[..., 2, 0], m[..., 1, 0] - m[..., 0, 1]
+    transposed = np.swapaxes(m, -1, -2)
+    symmetric, skew = m + transposed, m - transposed
+    xy, xz, yz = symmetric[..., 0, 1], symmetric[..., 0, 2], symmetric[..., 1, 2]
+    wx, wy, wz = skew[..., 2, 1], skew[..., 0, 2], skew[..., 1, 0]
     products = np.stack(
         [
             np.stack([squares[..., 0], xy, xz, wx], axis=-1),

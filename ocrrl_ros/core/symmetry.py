@@ -57,7 +57,8 @@ def _belongs(name: str, matrix: np.ndarray) -> bool:
 
 
 def canonical_rotation(
-        rotation: np.ndarray, group: np.ndarray, reference: np.ndarray | None = None) -> np.ndarray:
+        rotation: np.ndarray, group: np.ndarray,
+        reference: np.ndarray | None = None) -> np.ndarray:
     """
     Return the equivalent rotation that is nearest to a reference.
 

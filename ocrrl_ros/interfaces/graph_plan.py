@@ -38,9 +38,9 @@ class GraphConfig:
     task: str = dataclasses.field(
         default='cube_lift', metadata={'description': 'task, a file of config/tasks'})
     vla: str = dataclasses.field(
-        default='', metadata={'description': 'base bundle folder; empty: the domain\'s'})
+        default='', metadata={'description': 'base bundle folder; empty: that of the domain'})
     residual: str = dataclasses.field(
-        default='', metadata={'description': 'residual bundle folder; empty: the task\'s'})
+        default='', metadata={'description': 'residual bundle folder; empty: that of the task'})
     domain: str = dataclasses.field(
         default='proxy', metadata={'description': 'simulated world: sim, proxy or a YAML file'})
     namespace: str = dataclasses.field(
@@ -65,7 +65,7 @@ class GraphConfig:
     lockstep: bool = dataclasses.field(
         default=False, metadata={'description': 'simulated time, one tick at a time'})
     view: bool = dataclasses.field(
-        default=False, metadata={'description': 'open the simulator\'s viewer'})
+        default=False, metadata={'description': 'open the viewer of the simulator'})
 
     def __post_init__(self) -> None:
         """Refuse contradictions by name."""

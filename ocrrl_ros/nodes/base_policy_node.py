@@ -25,7 +25,7 @@ from ocrrl_ros.interfaces.tick_loop import LoopConfig, TickLoop
 from ocrrl_ros.policy.action_chunk import ActionChunk
 from ocrrl_ros.policy.adapters.onnx_policy import OnnxBasePolicy
 from ocrrl_ros.policy.base_policy import BaseInputs, BasePolicy
-from ocrrl_ros.policy.replanning import Replanner, ReplanConfig
+from ocrrl_ros.policy.replanning import ReplanConfig, Replanner
 from rclpy.node import Node
 from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import String

@@ -7,6 +7,7 @@ import dataclasses
 import sys
 import time
 
+from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseWithCovarianceStamped, TransformStamped
 from ocrrl_ros.core.errors import ConfigError, InputError
 from ocrrl_ros.core.se3 import check_pose
@@ -23,7 +24,6 @@ from ocrrl_ros.perception.frame import RgbdFrame
 from ocrrl_ros.perception.object_model import load_object
 from ocrrl_ros.perception.pose_estimator import load_tracker_config, PoseEstimator
 from ocrrl_ros.policy.task_spec import load_task_spec
-from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.node import Node
 from std_msgs.msg import String
 

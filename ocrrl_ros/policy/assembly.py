@@ -52,5 +52,3 @@ def build_controller(
     shaper.set_speed_scale(speed_scale)
     return ResidualController(
         layout, kinematics, TargetFollower(kinematics, shaper), residual, config)
-
-

@@ -114,7 +114,7 @@ class ObjectPoseBuffer:
             age_s=np.where(valid, np.maximum(age, 0.0), self.config.max_pose_age_s))
 
     def gain(self) -> np.ndarray:
-        """Return the residual's gain (N,) in 0 .. 1 as of the last query."""
+        """Return what scales the residual, (N,) in 0 .. 1, as of the last query."""
         return self._gain.copy()
 
     def _advance_gain(self, now: np.ndarray, valid: np.ndarray) -> None:

@@ -55,7 +55,7 @@ def resize_images(rgb: np.ndarray) -> np.ndarray:
 
 
 def proprioception(base_T_tcp: np.ndarray, gripper: np.ndarray) -> np.ndarray:
-    """Return the network's proprioception (N, 11) float32."""
+    """Return what the network is told of the arm and gripper, (N, 11) float32."""
     return np.concatenate(
         [
             base_T_tcp[:, :3],
