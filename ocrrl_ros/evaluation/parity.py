@@ -91,19 +91,25 @@ class ScriptedStarts:
         return self._task.success_now(state)
 
 
-class GivenChunks(BasePolicy):
-    """Returns chunk i to robot i at its first request and keeps returning it."""
+class GivenWays(BasePolicy):
+    """
+    Plans along given ways, one per robot, whenever it is asked.
+
+    The two paths ask at different times; both get the same targets at the same times.
+    """
 
     needs_images = False
 
-    def __init__(self, chunks: ChunkBatch):
-        """Keep the chunks of N robots."""
-        self._chunks = chunks
+    def __init__(self, ways: np.ndarray):
+        """Keep the targets (N, T, 7) of N robots at 20 Hz from time zero; the last one stays."""
+        self._ways = ways
 
     def infer(self, inputs: BaseInputs) -> ChunkBatch:
         """Return the chunks of the robots that ask."""
         rows = inputs.rows if inputs.rows is not None else np.arange(len(inputs))
-        return ChunkBatch(self._chunks.poses[rows], self._chunks.grippers[rows])
+        first = np.rint(np.asarray(inputs.stamp_s) / self.step_s).astype(int)
+        points = np.minimum(first[:, None] + np.arange(self.horizon), self._ways.shape[1] - 1)
+        return ChunkBatch(self._ways[rows[:, None], points], np.ones(points.shape))
 
 
 def draw_starts(task: Task, domain: Domain, seed: int, count: int) -> list[InitialState]:
@@ -112,11 +118,11 @@ def draw_starts(task: Task, domain: Domain, seed: int, count: int) -> list[Initi
             for i in range(count)]
 
 
-def draw_chunks(starts: Sequence[InitialState], rng: np.random.Generator) -> ChunkBatch:
+def draw_ways(starts: Sequence[InitialState], rng: np.random.Generator) -> np.ndarray:
     """
-    Draw one smooth chunk per start: up to 12 cm and 0.4 rad away along a minimum-jerk profile.
+    Draw a chunk's targets (N, 16, 7) per start: up to 12 cm and 0.4 rad on a minimum-jerk profile.
 
-    A base policy's targets lead the arm in the same way, so the chunk begins at the start pose.
+    They begin at the start pose and reach 0.3 m/s and 1 rad/s, faster than the expert.
     """
     kinematics = FrankaKinematics()
     share = np.linspace(0.0, 1.0, BasePolicy.horizon)
@@ -129,7 +135,7 @@ def draw_chunks(starts: Sequence[InitialState], rng: np.random.Generator) -> Chu
         rotvec = profile[:, None] * 0.4 * turn / max(1.0, np.linalg.norm(turn))
         poses[row] = se3.pose(position, se3.quat_multiply(
             np.broadcast_to(begin[3:], (len(share), 4)), se3.quat_from_rotvec(rotvec)))
-    return ChunkBatch(poses, np.ones(poses.shape[:2]))
+    return poses
 
 
 def _create_training_env(task: Any, domain: Domain, base: BasePolicy, num_envs: int, *,
@@ -144,10 +150,10 @@ def _create_training_env(task: Any, domain: Domain, base: BasePolicy, num_envs: 
 
 
 def training_way(task: Task, domain: Domain, starts: Sequence[InitialState],
-                 chunks: ChunkBatch) -> np.ndarray:
+                 ways: np.ndarray) -> np.ndarray:
     """Return the TCP poses (N, T, 7) of the training path at 20 Hz, from 50 ms on."""
     scripted = ScriptedStarts(task, starts)
-    env = _create_training_env(scripted, domain, GivenChunks(chunks), len(starts),
+    env = _create_training_env(scripted, domain, GivenWays(ways), len(starts),
                                latency_s=(LATENCY_S, LATENCY_S), replan_ticks=REPLAN_TICKS)
     try:
         env.reset()
@@ -159,7 +165,7 @@ def training_way(task: Task, domain: Domain, starts: Sequence[InitialState],
 
 
 def evaluation_way(task: Task, domain: Domain, starts: Sequence[InitialState],
-                   chunks: ChunkBatch) -> np.ndarray:
+                   targets: np.ndarray) -> np.ndarray:
     """Return the TCP poses (N, T, 7) of the evaluation path at the same times."""
     ways = []
     scripted = ScriptedStarts(task, starts)
@@ -169,8 +175,7 @@ def evaluation_way(task: Task, domain: Domain, starts: Sequence[InitialState],
                            replan_period_s=REPLAN_TICKS * TICK_S)
     row = 0
     rollout = Rollout(
-        world, lambda rng: GivenChunks(ChunkBatch(
-            chunks.poses[row:row + 1], chunks.grippers[row:row + 1])),
+        world, lambda rng: GivenWays(targets[row:row + 1]),
         build_controller(task.name), LostPoses(config.policy_period_s),
         kinematics=FrankaKinematics(), renderer=None, bounds=ResidualBounds(), config=config)
     for row in range(len(starts)):
@@ -227,11 +232,11 @@ def bench_parity(config: ParityConfig, progress: Progress | None = None) -> dict
     """
     task, domain = get_task(config.task), load_domain(config.domain)
     starts = draw_starts(task, domain, config.seed, config.chunks)
-    chunks = draw_chunks(starts, np.random.default_rng(config.seed))
+    targets = draw_ways(starts, np.random.default_rng(config.seed))
     result: dict[str, Any] = {
         'task': task.name, 'domain': domain.name, 'config': asdict(config),
-        'joint_impedance': compare_ways(training_way(task, domain, starts, chunks),
-                                        evaluation_way(task, domain, starts, chunks))}
+        'joint_impedance': compare_ways(training_way(task, domain, starts, targets),
+                                        evaluation_way(task, domain, starts, targets))}
     passed = result['joint_impedance']['passed']
     if config.episodes:
         starts = draw_starts(task, domain, config.seed, config.episodes)
