@@ -28,7 +28,7 @@ class EpisodeConfig:
     task: str = dataclasses.field(
         default='cube_lift', metadata={'description': 'task, a file of config/tasks'})
     instruction: str = dataclasses.field(
-        default='', metadata={'description': 'sentence for the base policy; empty: that of the task'})
+        default='', metadata={'description': 'what to do; empty: the sentence of the task'})
     timeout_s: float = dataclasses.field(
         default=0.0, metadata={'description': 'longest episode, s; 0: that of the task'})
     loop: LoopConfig = LoopConfig(rate_hz=50.0)

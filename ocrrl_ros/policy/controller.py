@@ -162,7 +162,7 @@ class ResidualController:
         self._q, self._dq, self._state_stamp_s = q, dq, stamp_s
 
     def on_gripper(self, opening: float) -> None:
-        """Take the measured opening, 0 closed .. 1 open; a number that is not finite is dropped."""
+        """Take the measured opening, 0 closed .. 1 open; drop a number that is not finite."""
         if np.isfinite(opening):
             self._opening = float(np.clip(opening, 0.0, 1.0))
 
