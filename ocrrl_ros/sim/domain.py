@@ -30,7 +30,8 @@ Range = tuple[float, float]
 def _require(name: str, value: float, low: float, high: float, unit: str = '') -> None:
     """Raise a ConfigError when the value is not a number in [low, high]."""
     if not low <= value <= high:
-        raise ConfigError(f'{name} is {value} {unit}; allowed: {low} .. {high} {unit}'.rstrip())
+        suffix = f' {unit}' if unit else ''
+        raise ConfigError(f'{name} is {value}{suffix}; allowed: {low} .. {high}{suffix}')
 
 
 @dataclass(frozen=True, kw_only=True)

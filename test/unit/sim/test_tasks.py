@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every task starts, scores and fails as the protocol says."""
+
+import dataclasses
+
+import numpy as np
+from ocrrl_ros.core import se3
+from ocrrl_ros.core.errors import UnknownNameError
+from ocrrl_ros.sim.domain import load_domain
+from ocrrl_ros.sim.tasks import (
+    get_task, initial_sha256, known_tasks, lowest_points, SuccessCounter, TaskState)
+import pytest
+
+
+def _state(height: float = 0.12, **changes: np.ndarray) -> TaskState:
+    """Return one world in which the cube is held at a height."""
+    cube = np.array([[[0.5, 0.0, height, 0.0, 0.0, 0.0, 1.0]]])
+    fields = {
+        'object_poses': cube, 'object_linear': np.zeros((1, 1, 3)),
+        'object_angular': np.zeros((1, 1, 3)),
+        'object_half_extents': np.full((1, 1, 3), 0.02),
+        'finger_contact': np.ones((1, 1, 2), dtype=bool), 'base_T_tcp': cube[:, 0],
+        'width': np.array([0.04]), 'width_speed': np.zeros(1)}
+    return TaskState(**{**fields, **changes})
+
+
+@pytest.mark.parametrize('name', known_tasks())
+def test_start_states_fill_the_start_range(name):
+    task, domain = get_task(name), load_domain('sim')
+    rng = np.random.default_rng(0)
+    states = [task.sample_initial(rng, domain) for _ in range(300)]
+    xy = np.array([state.object_poses[0, :2] for state in states])
+    assert xy.min(axis=0) == pytest.approx([0.40, -0.15], abs=0.01)
+    assert xy.max(axis=0) == pytest.approx([0.60, 0.15], abs=0.01)
+    assert all(np.isfinite(state.q).all() for state in states)
+
+
+@pytest.mark.parametrize('name', known_tasks())
+def test_reward_weights_sum_to_one_and_terms_stay_in_range(name):
+    task = get_task(name)
+    assert sum(task.reward_weights.values()) == pytest.approx(1.0)
+    for height in (0.02, 0.05, 0.07, 0.2):
+        terms = task.reward(_state(height))
+        assert set(terms) == set(task.reward_weights)
+        assert all(((value >= 0.0) & (value <= 1.0)).all() for value in terms.values())
+        assert 0.0 <= task.total_reward(terms)[0] <= 1.0
+
+
+def test_unknown_task_lists_the_known_ones():
+    with pytest.raises(UnknownNameError, match=r"'fly'.*cube_lift"):
+        get_task('fly')
+
+
+def test_start_state_hash_follows_the_state():
+    task, domain = get_task('cube_lift'), load_domain('sim')
+    one, two = (task.sample_initial(np.random.default_rng(i), domain) for i in (0, 1))
+    assert initial_sha256(one) != initial_sha256(two)
+    assert initial_sha256(one) == initial_sha256(dataclasses.replace(one))
+
+
+def test_held_still_and_high_cube_is_success():
+    assert get_task('cube_lift').success_now(_state(0.0701))[0]
+
+
+@pytest.mark.parametrize('changes', [
+    {'height': 0.0699},
+    {'object_linear': np.array([[[0.0, 0.03, 0.041]]])},
+    {'finger_contact': np.array([[[True, False]]])},
+])
+def test_low_fast_or_loose_cube_is_no_success(changes):
+    assert not get_task('cube_lift').success_now(_state(**changes))[0]
+
+
+def test_tilted_cube_must_be_higher():
+    tilt = se3.quat_from_rotvec(np.array([np.pi / 4, 0.0, 0.0]))
+    pose = se3.pose(np.array([0.5, 0.0, 0.075]), tilt)
+    lowest = lowest_points(pose[None], np.full((1, 3), 0.02))
+    assert lowest[0] == pytest.approx(0.075 - 0.02 * np.sqrt(2.0))
+    assert not get_task('cube_lift').success_now(_state(object_poses=pose[None, None]))[0]
+
+
+def test_stages_pay_more_the_further_the_task_is():
+    task = get_task('cube_lift')
+    far = _state(0.02, base_T_tcp=np.array([[0.3, 0.0, 0.5, 1.0, 0.0, 0.0, 0.0]]),
+                 finger_contact=np.zeros((1, 1, 2), dtype=bool))
+    near = dataclasses.replace(far, base_T_tcp=far.object_poses[:, 0])
+    held = dataclasses.replace(near, finger_contact=np.ones((1, 1, 2), dtype=bool))
+    order = [task.total_reward(task.reward(state))[0]
+             for state in (far, near, held, _state(0.05), _state(0.08))]
+    assert order == sorted(order)
+    assert np.diff(order).min() > 0.05
+
+
+def test_object_outside_the_workspace_fails():
+    task = get_task('cube_lift')
+    assert not task.failed(_state())[0]
+    gone = np.array([[[0.9, 0.0, 0.02, 0.0, 0.0, 0.0, 1.0]]])
+    assert task.failed(_state(object_poses=gone))[0]
+
+
+def test_success_must_hold_without_a_break():
+    counter = SuccessCounter(2, hold_ticks=3)
+    ticks = [(1, 1), (1, 0), (1, 1), (0, 1), (1, 1)]
+    held = [counter.update(np.array(tick, dtype=bool)) for tick in ticks]
+    assert [bool(h[0]) for h in held] == [False, False, True, False, False]
+    assert [bool(h[1]) for h in held] == [False, False, False, False, True]
+    counter.reset(np.array([1]))
+    assert not counter.update(np.array([True, True]))[1]
