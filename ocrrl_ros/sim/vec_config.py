@@ -44,7 +44,8 @@ class VecEnvConfig:
                 'allowed: >= 1, >= 1, >= 0')
         low, high = self.chunk_latency_s
         if not 0.0 <= low <= high <= 0.5:
-            raise ConfigError(f'chunk_latency_s is ({low}, {high}) s; allowed: 0 .. 0.5, low first')
+            raise ConfigError(
+                f'chunk_latency_s is ({low}, {high}) s; allowed: 0 <= low <= high <= 0.5')
         if self.replan_ticks < 1 or self.replan_ticks * TICK_S + high > 15 * TICK_S + 1e-9:
             raise ConfigError(
                 f'replan_ticks is {self.replan_ticks}; allowed: >= 1, and few enough that a chunk '

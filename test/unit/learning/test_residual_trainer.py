@@ -77,11 +77,13 @@ class OffsetEnv(VecEnv):
 
 def config(**overrides: Any) -> TrainerConfig:
     """Return small and quick settings."""
-    settings = dict(
-        steps=960, warmup_steps=160, critic_only_updates=20, updates_per_tick=2, batch_size=32,
-        capacity=2000, gamma=0.9, log_period_steps=160, checkpoint_period_steps=100_000,
-        td3=Td3Config(networks=NetworkConfig(hidden=(32, 32)), value_max=10.0, polyak=0.02,
-                      learning_rate=1e-3, actor_average=0.02))
+    settings = {
+        'steps': 960, 'warmup_steps': 160, 'critic_only_updates': 20, 'updates_per_tick': 2,
+        'batch_size': 32, 'capacity': 2000, 'gamma': 0.9, 'log_period_steps': 160,
+        'checkpoint_period_steps': 100_000,
+        'td3': Td3Config(
+            networks=NetworkConfig(hidden=(32, 32)), value_max=10.0, polyak=0.02,
+            learning_rate=1e-3, actor_average=0.02)}
     return TrainerConfig(**(settings | overrides))
 
 
