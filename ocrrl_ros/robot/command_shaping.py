@@ -9,7 +9,7 @@ velocity, then braking to rest. A silent policy therefore cannot make the arm dr
 A plan is adopted only when all of it, braking included, respects the position-dependent velocity
 limit. Otherwise gentler plans are tried, and if none fits the arm brakes. Braking needs no check:
 from any state of a checked plan the time-optimal stop stays below the plan's own speed at every
-position, but for the time that the acceleration takes to turn, which ``_MARGIN_RAD_S`` covers.
+position, but for the time that the acceleration takes to turn, which the guard's margin covers.
 """
 
 from __future__ import annotations
@@ -22,13 +22,10 @@ import ruckig
 
 from ocrrl_ros.core.errors import ConfigError, InputError
 from ocrrl_ros.robot.limits import JointLimits
+from ocrrl_ros.robot.velocity_guard import VelocityGuard
 
 _DOFS = 7
 _ZEROS = [0.0] * _DOFS
-_MARGIN_RAD_S = 0.03
-_CHECK_STEP_S = 0.01
-_MAX_CHECKS = 1000
-_TINY_RAD_S = 1e-6
 State = tuple[list[float], list[float], list[float]]
 
 
@@ -57,9 +54,10 @@ class ShapingConfig:
                 f'goal_speed_rad_s is {self.goal_speed_rad_s} rad/s; allowed: 0.05..1')
 
 
-# Gentler plans, in order: share of velocity, and acceleration relative to the deceleration that
-# the position-dependent limit assumes. Below that ratio 1 a stop follows the limit's curve.
-_FALLBACKS = ((1.0, math.inf), (0.5, 0.4), (0.25, 0.15))
+# Gentler plans, in order: for joints that come near a limit, the share of velocity, and of the
+# deceleration that the position-dependent limit assumes (a stop at less than all of it can follow
+# the limit's curve). The first only gives up a moving goal's velocity.
+_FALLBACKS = ((1.0, math.inf), (1.0, 0.4), (1.0, 0.25), (0.5, 0.15))
 
 
 class CommandShaper:
@@ -73,8 +71,8 @@ class CommandShaper:
         self.max_acceleration = self.config.acceleration_fraction * self.limits.acceleration
         self.max_jerk = self.config.jerk_fraction * self.limits.jerk
         self._goal_lower, self._goal_upper = self.limits.box(self.config.goal_speed_rad_s)
-        free_lower, free_upper = self.limits.box(self.max_velocity + _MARGIN_RAD_S)
-        self._free_lower, self._free_upper = free_lower.tolist(), free_upper.tolist()
+        self._guard = VelocityGuard(self.limits, self.max_velocity, self.max_jerk)
+        self._near = np.ones(_DOFS, dtype=bool)
         self._speed_scale = 1.0
         self._planner = ruckig.Ruckig(_DOFS)
         self._goal_input = self._input(ruckig.ControlInterface.Position)
@@ -133,12 +131,12 @@ class CommandShaper:
             raise InputError(
                 f'seed q {q.tolist()} rad lies outside the joint limits '
                 f'{self.limits.position_lower.tolist()} .. {self.limits.position_upper.tolist()}')
-        lower, upper = self._allowed_velocity(q, _CHECK_STEP_S)
+        lower, upper = self.limits.velocity_bounds(q)
         limit = np.minimum(self.max_velocity, np.where(velocity > 0.0, upper, -lower))
         velocity = np.where(np.abs(velocity) <= limit, velocity, 0.0)
         self._state = (q.tolist(), velocity.tolist(), _ZEROS)
         self._plan_stop()
-        if not self._is_admissible(self._trajectory, math.inf):
+        if not self._is_admissible(self._trajectory, math.inf, self.max_acceleration):
             self._state = (q.tolist(), _ZEROS, _ZEROS)
             self._plan_stop()
 
@@ -176,6 +174,7 @@ class CommandShaper:
             raise InputError(f'min_duration_s is {min_duration_s} s; allowed: 0 <= x < inf')
         self._seeded()
         position = np.minimum(np.maximum(position, self._goal_lower), self._goal_upper)
+        self._near[:] = True
         if velocity is not None:
             velocity = self._clipped_velocity(position, velocity, min_duration_s)
         goal = position.tolist(), _ZEROS if velocity is None else velocity.tolist()
@@ -228,10 +227,13 @@ class CommandShaper:
             velocity_share: float, deceleration_share: float) -> bool:
         """Adopt a plan to the goal if there is an admissible one; return whether."""
         parameters = self._goal_input
-        share = velocity_share * self._speed_scale
-        parameters.max_velocity = (share * self.max_velocity).tolist()
-        parameters.max_acceleration = np.minimum(
-            self.max_acceleration, deceleration_share * self.limits.deceleration).tolist()
+        velocity, acceleration = self._speed_scale * self.max_velocity, self.max_acceleration
+        if deceleration_share < math.inf:
+            velocity = np.where(self._near, velocity_share * velocity, velocity)
+            gentle = np.minimum(acceleration, deceleration_share * self.limits.deceleration)
+            acceleration = np.where(self._near, gentle, acceleration)
+        parameters.max_velocity = velocity.tolist()
+        parameters.max_acceleration = acceleration.tolist()
         parameters.current_position, parameters.current_velocity, \
             parameters.current_acceleration = self._state
         parameters.target_position, parameters.target_velocity = goal
@@ -244,8 +246,10 @@ class CommandShaper:
             return False
         is_moving = any(goal[1])
         brake_at_s = self._spare.duration + min_duration_s if is_moving else math.inf
-        if not self._is_free(self._spare) and not self._is_admissible(self._spare, brake_at_s):
-            return False
+        if not self._guard.is_free(self._spare):
+            if not self._is_admissible(self._spare, brake_at_s, acceleration):
+                self._near = self._guard.leaves_free(self._spare)
+                return False
         self._trajectory, self._spare = self._spare, self._trajectory
         self._time_s = 0.0
         self._brake_at_s = brake_at_s
@@ -278,39 +282,26 @@ class CommandShaper:
         velocity = np.minimum(np.maximum(velocity, -limit), limit)
         stop_s = np.abs(velocity) / self.max_acceleration + self.max_acceleration / self.max_jerk
         end = position + velocity * (min_duration_s + stop_s)
-        is_safe = (end >= self._free_lower) & (end <= self._free_upper)
+        is_safe = (end >= self._guard.free_lower) & (end <= self._guard.free_upper)
         return np.where(is_safe, velocity, 0.0)
 
-    def _is_free(self, trajectory: ruckig.Trajectory) -> bool:
-        """Return whether a trajectory stays where the velocity limit is constant."""
-        bounds = zip(trajectory.position_extrema, self._free_lower, self._free_upper)
-        return all(bound.min >= lower and bound.max <= upper for bound, lower, upper in bounds)
+    def _is_admissible(
+            self, trajectory: ruckig.Trajectory, brake_at_s: float,
+            acceleration: np.ndarray) -> bool:
+        """
+        Return whether a plan, braking included, respects the position-dependent limit.
 
-    def _allowed_velocity(
-            self, q: np.ndarray, step_s: float) -> tuple[np.ndarray, np.ndarray]:
-        """Return velocity bounds at q (..., 7) that also hold up to step_s / 2 away in time."""
-        margin = _MARGIN_RAD_S + 0.5 * step_s * (self.max_acceleration + self.limits.deceleration)
-        lower, upper = self.limits.velocity_bounds(q)
-        return np.minimum(lower + margin, 0.0), np.maximum(upper - margin, 0.0)
-
-    def _is_admissible(self, trajectory: ruckig.Trajectory, brake_at_s: float) -> bool:
-        """Return whether a plan, braking included, respects the position-dependent limit."""
-        end_s = trajectory.duration if math.isinf(brake_at_s) else brake_at_s
-        if not self._respects_bounds(trajectory, end_s):
+        :param acceleration: largest acceleration (7,) of the plan, but for that of its start.
+        """
+        acceleration = np.maximum(acceleration, np.abs(trajectory.at_time(0.0)[2]))
+        is_moving = brake_at_s < math.inf
+        end_s = brake_at_s if is_moving else trajectory.duration
+        if not self._guard.keeps_limit(trajectory, end_s, acceleration):
             return False
-        if math.isinf(brake_at_s):
+        if not is_moving:
             return True
         self._calculate_stop(trajectory.at_time(brake_at_s), self._brake)
-        return self._respects_bounds(self._brake, self._brake.duration)
-
-    def _respects_bounds(self, trajectory: ruckig.Trajectory, end_s: float) -> bool:
-        """Return whether a trajectory up to end_s keeps the position-dependent limit."""
-        count = min(max(math.ceil(end_s / _CHECK_STEP_S), 1), _MAX_CHECKS)
-        step_s = end_s / count
-        states = [trajectory.at_time(i * step_s)[:2] for i in range(count + 1)]
-        q, dq = np.moveaxis(np.array(states), 1, 0)
-        lower, upper = self._allowed_velocity(q, step_s)
-        return bool(((dq >= lower - _TINY_RAD_S) & (dq <= upper + _TINY_RAD_S)).all())
+        return self._guard.keeps_limit(self._brake, self._brake.duration, acceleration)
 
     def _seeded(self) -> State:
         """Return the state, or raise if there is none."""

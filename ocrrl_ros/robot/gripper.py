@@ -17,6 +17,8 @@ import numpy as np
 from ocrrl_ros.core.errors import ConfigError, InputError
 from ocrrl_ros.robot import fr3
 
+_TINY_S = 1e-9
+
 
 @dataclass(frozen=True, kw_only=True)
 class GripperConfig:
@@ -127,7 +129,8 @@ class GripperModel:
             that a hand that squeezes an object opens at once, as the real one does.
         """
         moving_s = np.clip(dt_s - self._wait_s, 0.0, dt_s)
-        self._wait_s = np.maximum(self._wait_s - dt_s, 0.0)
+        left_s = self._wait_s - dt_s
+        self._wait_s = np.where(left_s > _TINY_S, left_s, 0.0)
         switched = (self._wait_s <= 0.0) & (self._wanted_open != self._is_open)
         self._is_open = np.where(switched, self._wanted_open, self._is_open)
         if finger_m is not None:

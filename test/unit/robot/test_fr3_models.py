@@ -185,16 +185,13 @@ def test_fingers_squeeze_with_the_configured_force(timestep_s: float) -> None:
     spec.option.timestep = timestep_s
     spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
     spec.option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
-    hand = spec.body('fr3_hand')
-    hand.add_geom(
-        type=mujoco.mjtGeom.mjGEOM_BOX, size=[0.015, 0.02, 0.015], pos=[0, 0, fr3.TCP_Z_M],
-        mass=0.001)
-    # Parent and child do not collide by default; here they must.
-    spec.option.disableflags |= mujoco.mjtDisableBit.mjDSBL_FILTERPARENT
+    block = spec.worldbody.add_body(pos=[0.306891, 0.0, 0.486882], gravcomp=1.0)
+    block.add_freejoint()
+    block.add_geom(type=mujoco.mjtGeom.mjGEOM_BOX, size=[0.015, 0.02, 0.015], mass=0.08)
     model = spec.compile()
     data = mujoco.MjData(model)
     data.qpos[:7] = data.ctrl[:7] = fr3.READY_POSITION
-    data.qpos[7:] = 0.03
+    data.qpos[7:9] = 0.03
     force = np.zeros(6)
     mujoco.mj_step(model, data, round(0.5 / timestep_s))
     pads = {model.geom(name).id: 0.0 for name in fr3.PAD_GEOM_NAMES}
@@ -204,4 +201,4 @@ def test_fingers_squeeze_with_the_configured_force(timestep_s: float) -> None:
             if geom in pads:
                 pads[geom] += force[0]
     np.testing.assert_allclose(list(pads.values()), 35.0, rtol=0.05)
-    assert np.abs(data.qvel[7:]).max() < 1e-3
+    assert np.abs(data.qvel[7:9]).max() < 1e-3

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Check planned motions against the velocity limit that depends on the joint positions."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import ruckig
+
+from ocrrl_ros.robot.limits import JointLimits
+
+_CHECK_STEP_S = 0.005
+_MAX_CHECKS = 1000
+_TINY_RAD_S = 1e-6
+# Bound on the second time derivative of the limit along a motion that keeps it, rad/s^3:
+# d a / offset + (4 / 27) d^2 / offset with the FR3's largest d / offset and a = 10 rad/s^2.
+_LIMIT_CURVATURE = 700.0
+
+
+class VelocityGuard:
+    """
+    Says whether ruckig trajectories keep the position-dependent velocity limit.
+
+    Cheap where the limit is constant, by the extremes of the motion; by samples elsewhere.
+    """
+
+    def __init__(self, limits: JointLimits, max_velocity: np.ndarray, max_jerk: np.ndarray):
+        """
+        Prepare the range in which a joint may move at its full planned speed.
+
+        :param max_velocity: largest planned speed (7,) in rad/s.
+        :param max_jerk: jerk (7,) in rad/s^3 of plans and of stops.
+        """
+        self._limits = limits
+        self._max_jerk = max_jerk
+        self.free_lower, self.free_upper = limits.box(max_velocity)
+        self._free = list(zip(self.free_lower.tolist(), self.free_upper.tolist()))
+
+    def is_free(self, trajectory: ruckig.Trajectory) -> bool:
+        """Return whether a trajectory stays where the velocity limit is constant."""
+        return all(
+            bound.min >= lower and bound.max <= upper
+            for bound, (lower, upper) in zip(trajectory.position_extrema, self._free))
+
+    def leaves_free(self, trajectory: ruckig.Trajectory) -> np.ndarray:
+        """Return which joints (7,) leave the range where their velocity limit is constant."""
+        extrema = np.array([(bound.min, bound.max) for bound in trajectory.position_extrema])
+        return (extrema[:, 0] < self.free_lower) | (extrema[:, 1] > self.free_upper)
+
+    def keeps_limit(
+            self, trajectory: ruckig.Trajectory, end_s: float, acceleration: np.ndarray) -> bool:
+        """
+        Return whether a trajectory up to end_s keeps the limit, with room for a stop.
+
+        The margin covers what a stop adds to the velocity while the acceleration turns, and how
+        far limit and velocity can approach each other between two checked times.
+
+        :param acceleration: largest acceleration (7,) of the trajectory.
+        """
+        count = min(max(math.ceil(end_s / _CHECK_STEP_S), 1), _MAX_CHECKS)
+        step_s = end_s / count
+        states = [trajectory.at_time(i * step_s)[:2] for i in range(count + 1)]
+        q, dq = np.moveaxis(np.array(states), 1, 0)
+        margin = (0.5 * acceleration ** 2 / self._max_jerk
+                  + step_s ** 2 / 8.0 * (self._max_jerk + _LIMIT_CURVATURE))
+        lower, upper = self._limits.velocity_bounds(q)
+        lower = np.minimum(lower + margin, 0.0) - _TINY_RAD_S
+        upper = np.maximum(upper - margin, 0.0) + _TINY_RAD_S
+        return bool(((dq >= lower) & (dq <= upper)).all())
