@@ -85,6 +85,10 @@ class EpisodeWorker:
             self._task.name, self._domain.name, self._settings.seed, episode)
         return self._rollout.run(episode, streams).to_mapping()
 
+    def close(self) -> None:
+        """Free the renderer."""
+        self._rollout.close()
+
 
 class PartFile:
     """Finished episodes of an evaluation that may be interrupted, one JSON line each."""

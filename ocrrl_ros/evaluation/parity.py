@@ -194,7 +194,8 @@ def compare_ways(first: np.ndarray, second: np.ndarray) -> dict[str, Any]:
     return {'chunks': len(first), 'ticks': first.shape[1], 'tcp_rms_mm': rms_mm,
             'tcp_rms_deg': rms_deg, 'tcp_max_mm': float(1e3 * distance.max()),
             'tcp_max_deg': float(angle.max()),
-            'passed': rms_mm <= 1e3 * POSITION_GOAL_M and rms_deg <= np.rad2deg(ROTATION_GOAL_RAD)}
+            'passed': bool(
+                rms_mm <= 1e3 * POSITION_GOAL_M and rms_deg <= np.rad2deg(ROTATION_GOAL_RAD))}
 
 
 def training_outcomes(task: Task, domain: Domain, starts: Sequence[InitialState],

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
-from ocrrl_ros.perception.frame import depth_to_metres, Intrinsics, RgbdFrame
+from ocrrl_ros.perception.frame import depth_to_metres, RgbdFrame
 from ocrrl_ros.perception.object_model import load_object
 from ocrrl_ros.perception.pose_estimator import load_tracker_config, PoseEstimator
 from ocrrl_ros.sim.depth_noise import DepthNoise
@@ -158,9 +158,7 @@ class PerceivedPoses(PoseSource):
         self._delay_s = camera.delay_s + tracker_latency_s
         self._renderer = renderer
         self._objects = tuple(load_object(name) for name in object_ids)
-        self._intrinsics = Intrinsics(
-            **dict(zip(('fx', 'fy', 'cx', 'cy'), camera.told_intrinsics())),
-            width=camera.width, height=camera.height)
+        self._intrinsics = camera.told_intrinsics()
         self._create_estimator().warm_up()
         self._estimator: PoseEstimator | None = None
         self._noise: DepthNoise | None = None

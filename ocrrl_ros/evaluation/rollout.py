@@ -183,6 +183,11 @@ class Rollout:
             clip_inactive_share=None,
             residual=residual_statistics(run.actions, self._bounds))
 
+    def close(self) -> None:
+        """Free the renderer, in the thread that made it."""
+        if self._renderer is not None:
+            self._renderer.close()
+
     def _loop(self, run: '_Run', film: EpisodeFilm | None) -> tuple[float, bool, bool]:
         """Run until the judge ends the episode; return end time, success, left workspace."""
         config, world = self._config, self._world

@@ -7,6 +7,7 @@ gets one item at a time. Results come back as they finish; an item's result must
 worker ran it. A worker that dies or raises ends the whole run with its message.
 """
 from collections.abc import Callable, Iterable, Iterator
+import contextlib
 import multiprocessing
 from multiprocessing.connection import Connection, wait
 import os
@@ -24,14 +25,25 @@ class WorkerError(OcrrlError):
     """A worker process failed."""
 
 
+@contextlib.contextmanager
+def _built(factory: Callable[[Any], Callable[[Any], Any]],
+           settings: Any) -> Iterator[Callable[[Any], Any]]:
+    """Build the worker and close it at the end, if it can be closed."""
+    worker = factory(settings)
+    try:
+        yield worker
+    finally:
+        getattr(worker, 'close', lambda: None)()
+
+
 def _serve(connection: Connection, factory: Callable[[Any], Callable[[Any], Any]],
            settings: Any) -> None:
     """Build the worker, then answer items until the parent closes the pipe."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        worker = factory(settings)
-        while True:
-            connection.send((True, worker(connection.recv())))
+        with _built(factory, settings) as worker:
+            while True:
+                connection.send((True, worker(connection.recv())))
     except EOFError:
         return
     except OcrrlError as error:
@@ -80,16 +92,17 @@ def run_items(factory: Callable[[Any], Callable[[Any], Any]], settings: Any,
     """
     Yield the result of every item, in the order in which they finish.
 
-    :param factory: importable function; ``factory(settings)`` returns the function of one item.
+    :param factory: importable function; ``factory(settings)`` returns the function of one item,
+        whose ``close`` is called at the end if it has one.
     :param settings: picklable argument of the factory.
     :param items: picklable items.
     :param workers: number of processes; 1 runs in this process.
     """
     pending = list(items)
     if workers <= 1 or len(pending) <= 1:
-        worker = factory(settings) if pending else None
-        for item in pending:
-            yield worker(item)
+        if pending:
+            with _built(factory, settings) as worker:
+                yield from map(worker, pending)
         return
     saved = {name: os.environ.get(name) for name in THREAD_VARIABLES}
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, '1'))

@@ -1,0 +1,256 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Errors, losses, honesty and speed of the embedded tracker on rendered sequences.
+
+Errors are gross: camera calibration, depth bias and noise of the domain are all in them, and so is
+the choice among the object's symmetric poses, which is undone before comparing.
+"""
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+import time
+from typing import Any
+
+import numpy as np
+from ocrrl_ros.core import se3
+from ocrrl_ros.core.errors import ConfigError, UnknownNameError
+from ocrrl_ros.core.symmetry import canonical_rotation, symmetry_group
+from ocrrl_ros.evaluation.tracker_pictures import WorstFrames
+from ocrrl_ros.evaluation.tracker_sequences import ROWS, SequenceSource, TrueFrame
+from ocrrl_ros.perception.confidence import FEATURES
+from ocrrl_ros.perception.object_model import load_object
+from ocrrl_ros.perception.object_tracker import ObjectEstimate
+from ocrrl_ros.perception.pose_estimator import PoseEstimator, TrackerConfig
+from ocrrl_ros.sim.domain import Domain, load_domain
+
+GOOD_M, GOOD_RAD = 0.005, np.radians(5.0)
+BAD_M, BAD_RAD = 0.015, np.radians(15.0)
+CHI2_95_3DOF = 7.815
+PHASES = ('free', 'near', 'held')
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackerBenchConfig:
+    """What is rendered and measured."""
+
+    task: str = field(default='cube_lift', metadata={'description': 'task whose object is tracked'})
+    domains: tuple[str, ...] = field(
+        default=('sim', 'proxy'), metadata={'description': 'domains to render'})
+    rows: tuple[str, ...] = field(
+        default=ROWS, metadata={'description': f'kinds of sequences, of {ROWS}'})
+    depth_biases: tuple[float, ...] = field(
+        default=(0.0, 0.01), metadata={'description': 'depth biases, share of range'})
+    sequences: int = field(default=10, metadata={'description': 'sequences per row'})
+    grasps: int = field(default=4, metadata={'description': 'sequences of the row grasp'})
+    seed: int = field(default=10_000, metadata={'description': 'seed of all sequences'})
+
+    def __post_init__(self) -> None:
+        """Refuse unknown rows and empty runs."""
+        for row in self.rows:
+            if row not in ROWS:
+                raise UnknownNameError('bench row', row, ROWS)
+        if self.sequences < 1 or self.grasps < 1:
+            raise ConfigError(
+                f'sequences is {self.sequences} and grasps {self.grasps}; allowed: >= 1')
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """One judged frame; errors are estimate minus truth in the base frame."""
+
+    sequence: int
+    stamp_s: float
+    phase: int
+    speed: np.ndarray
+    error_m: np.ndarray
+    error_rad: np.ndarray
+    tilt_rad: float
+    valid: bool
+    just_lost: bool
+    state: str
+    confidence: float
+    nees_position: float
+    nees_rotation: float
+    wall_s: float
+    cpu_s: float
+    first: bool
+    parts: dict[str, float]
+
+    @property
+    def distance_m(self) -> float:
+        """Return the position error, m."""
+        return float(np.linalg.norm(self.error_m))
+
+    @property
+    def angle_rad(self) -> float:
+        """Return the rotation error, rad."""
+        return float(np.linalg.norm(self.error_rad))
+
+    @property
+    def is_good(self) -> bool:
+        """Say whether the pose may be used."""
+        return self.distance_m <= GOOD_M and self.angle_rad <= GOOD_RAD
+
+    @property
+    def is_bad(self) -> bool:
+        """Say whether the pose must not be used."""
+        return self.distance_m > BAD_M or self.angle_rad > BAD_RAD
+
+
+class TrackerBench:
+    """Runs the tracker over sequences of one domain and depth bias."""
+
+    def __init__(
+            self, task: str, domain: Domain, depth_bias: float | None,
+            config: TrackerConfig | None = None, pictures: WorstFrames | None = None):
+        """Build renderer and tracker, and compile."""
+        self.source = SequenceSource(task, domain, depth_bias)
+        model = load_object(self.source.object_id)
+        self._group = symmetry_group(model.symmetry)
+        self._camera_m = domain.camera.true_pose()[:3]
+        self._estimator = PoseEstimator([model], domain.camera.told_pose(), config)
+        self._estimator.warm_up()
+        self._pictures = pictures
+        self._view = (
+            domain.camera.true_pose(), domain.camera.true_intrinsics(), model.shape.half_m)
+
+    def run(self, row: str, seed: int, index: int) -> list[Sample]:
+        """Track one sequence from nothing."""
+        self._estimator.reset()
+        samples = []
+        for number, truth in enumerate(self.source.sequence(row, seed, index)):
+            wall, cpu = time.perf_counter(), time.thread_time()
+            estimate = self._estimator.process(truth.frame)[self.source.object_id]
+            spent = time.perf_counter() - wall, time.thread_time() - cpu
+            sample = self._judge(index, truth, estimate, spent, number == 0)
+            samples.append(sample)
+            if self._pictures is not None and sample.state in ('ok', 'warn'):
+                self._pictures.offer(
+                    sample.distance_m / BAD_M + sample.angle_rad / BAD_RAD, truth, estimate,
+                    *self._view, f'{row} {index} {sample.stamp_s:.2f} s')
+        return samples
+
+    def close(self) -> None:
+        """Free the camera."""
+        self.source.close()
+
+    def _judge(
+            self, index: int, truth: TrueFrame, estimate: ObjectEstimate,
+            spent: tuple[float, float], first: bool) -> Sample:
+        """Compare an estimate with the truth."""
+        pose, true_pose = estimate.base_T_object, truth.true_pose
+        turned = canonical_rotation(pose[3:], self._group, true_pose[3:])
+        error_m = pose[:3] - true_pose[:3]
+        error_rad = se3.quat_to_rotvec(
+            se3.quat_multiply(turned, se3.quat_conjugate(true_pose[3:])))
+        ray = true_pose[:3] - self._camera_m
+        ray = ray / np.linalg.norm(ray)
+        tilt = error_rad - (error_rad @ ray) * ray
+        covariance = estimate.covariance
+        return Sample(
+            sequence=index, stamp_s=truth.frame.stamp_s, phase=truth.phase, speed=truth.speed,
+            error_m=error_m, error_rad=error_rad, tilt_rad=float(np.linalg.norm(tilt)),
+            valid=estimate.valid, just_lost=estimate.just_lost, state=estimate.state.value,
+            confidence=estimate.confidence, wall_s=spent[0], cpu_s=spent[1], first=first,
+            nees_position=float(error_m @ np.linalg.solve(covariance[:3, :3], error_m)),
+            nees_rotation=float(error_rad @ np.linalg.solve(covariance[3:, 3:], error_rad)),
+            parts=estimate.parts)
+
+
+def run_bench(
+        config: TrackerBenchConfig, *, tracker: TrackerConfig | None = None,
+        pictures: WorstFrames | None = None,
+        progress: Callable[[str, int, int], None] | None = None,
+        log: Callable[[str, float, str, Sequence[Sample]], None] | None = None,
+        ) -> list[dict[str, Any]]:
+    """
+    Measure every combination of domain, depth bias and row.
+
+    :param progress: called with what runs, sequences done and sequences in all.
+    :param log: called with domain, bias, row and the samples of each sequence.
+    :return: one mapping per combination, see `summarise`.
+    """
+    counts = {row: config.grasps if row == 'grasp' else config.sequences for row in config.rows}
+    total = sum(counts.values()) * len(config.domains) * len(config.depth_biases)
+    done, results = 0, []
+    for name in config.domains:
+        for bias in config.depth_biases:
+            bench = TrackerBench(config.task, load_domain(name), bias, tracker, pictures)
+            for row in config.rows:
+                samples: list[Sample] = []
+                for index in range(counts[row]):
+                    if progress is not None:
+                        progress(f'{name} {row}', done, total)
+                    found = bench.run(row, config.seed, index)
+                    if log is not None:
+                        log(name, bias, row, found)
+                    samples += found
+                    done += 1
+                results.append(
+                    {'domain': name, 'depth_bias': bias, 'row': row} | summarise(samples))
+            bench.close()
+    return results
+
+
+def summarise(samples: Sequence[Sample]) -> dict[str, Any]:
+    """
+    Return counts, error quantiles, loss, honesty and time of one row.
+
+    ``valid_share`` counts from the first valid frame of each sequence; ``losses`` are closings of
+    the gate; ``bad_passed`` and ``good_rejected`` are the shares of bad frames that are valid and
+    of good frames that are not, None without such frames.
+    """
+    started = _since_first_valid(samples)
+    used = [sample for sample in samples if sample.valid]
+    bad = [sample for sample in samples if sample.is_bad and sample.state in ('ok', 'warn')]
+    good = [sample for sample in started if sample.is_good]
+    steady = [sample for sample in samples if not sample.first]
+    return {
+        'frames': len(samples), 'sequences': len({sample.sequence for sample in samples}),
+        'never_valid': len({s.sequence for s in samples} - {s.sequence for s in used}),
+        'valid_share': _share(started, lambda sample: sample.valid),
+        'losses': sum(sample.just_lost for sample in samples),
+        'position_mm': _quantiles([1e3 * sample.distance_m for sample in used]),
+        'rotation_deg': _quantiles([np.degrees(sample.angle_rad) for sample in used]),
+        'tilt_deg': _quantiles([np.degrees(sample.tilt_rad) for sample in used]),
+        'bad_frames': len(bad), 'bad_passed': _share(bad, lambda sample: sample.valid),
+        'good_rejected': _share(good, lambda sample: not sample.valid),
+        'nees_position_95': _share(used, lambda sample: sample.nees_position < CHI2_95_3DOF),
+        'nees_rotation_95': _share(used, lambda sample: sample.nees_rotation < CHI2_95_3DOF),
+        'cpu_ms': _quantiles([1e3 * sample.cpu_s for sample in steady]),
+        'wall_ms': _quantiles([1e3 * sample.wall_s for sample in steady]),
+        'first_frame_ms': _quantiles([1e3 * s.cpu_s for s in samples if s.first]),
+    }
+
+
+def _since_first_valid(samples: Sequence[Sample]) -> list[Sample]:
+    """Return the frames of each sequence from its first valid one on."""
+    seen: set[int] = set()
+    kept = []
+    for sample in samples:
+        if sample.valid:
+            seen.add(sample.sequence)
+        if sample.sequence in seen:
+            kept.append(sample)
+    return kept
+
+
+def _share(samples: Sequence[Sample], claim: Callable[[Sample], bool]) -> float | None:
+    """Return the share of samples for which a claim holds; None of nothing."""
+    return float(np.mean([claim(sample) for sample in samples])) if samples else None
+
+
+def _quantiles(values: Sequence[float]) -> dict[str, float] | None:
+    """Return quantiles; None of nothing."""
+    if not len(values):
+        return None
+    p50, p95, p99 = np.quantile(values, [0.5, 0.95, 0.99])
+    return {'p50': float(p50), 'p95': float(p95), 'p99': float(p99), 'max': float(max(values))}
+
+
+def feature_rows(samples: Sequence[Sample]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return features (n, F) of the frames seen, and which are good and bad (n,) bool."""
+    seen = [sample for sample in samples if sample.state in ('ok', 'warn')]
+    features = np.array([[sample.parts[name] for name in FEATURES] for sample in seen])
+    return (
+        features.reshape(-1, len(FEATURES)), np.array([sample.is_good for sample in seen]),
+        np.array([sample.is_bad for sample in seen]))
