@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from ocrrl_ros.core.errors import DatasetError, MissingDependencyError
 
-# Constant rate factor: 18 keeps policy-sized (128 x 96) frames within 1 of 255 on average.
+# Constant rate factor: decoded frames differ by 0.4 of 255 on average, most of it from yuv420p.
 QUALITY_CRF = 18
 GROUP_OF_PICTURES = 20
 
@@ -55,12 +55,19 @@ def read_video(path: Path) -> np.ndarray:
     try:
         with av.open(str(path)) as container:
             frames = [
-                frame.to_ndarray(format='rgb24') for frame in container.decode(video=0)]
+                frame.reformat(format='rgb24', interpolation=exact_conversion(av)).to_ndarray()
+                for frame in container.decode(video=0)]
     except (av.error.FFmpegError, IndexError, ValueError) as error:
         raise DatasetError(f'{path}: the video cannot be decoded: {error}') from error
     if not frames:
         raise DatasetError(f'{path}: the video holds no frames')
     return np.stack(frames)
+
+
+def exact_conversion(av):  # noqa: ANN001, ANN201 (module, its enumeration)
+    """Return the flags without which every decoded pixel comes out 1.4 of 255 too dark."""
+    kind = av.video.reformatter.Interpolation
+    return kind.BICUBIC | kind.ACCURATE_RND | kind.FULL_CHR_H_INT
 
 
 def _import_av():  # noqa: ANN202 (module object)
