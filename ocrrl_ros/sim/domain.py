@@ -11,27 +11,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields, replace
 import hashlib
 import json
-import math
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from ocrrl_ros.core import se3
 from ocrrl_ros.core.configuration import load_yaml, to_mapping
 from ocrrl_ros.core.errors import ConfigError, UnknownNameError
 from ocrrl_ros.core.resources import config_path
-from ocrrl_ros.perception.frame import Intrinsics
-from ocrrl_ros.sim.depth_noise import DepthNoiseConfig
+from ocrrl_ros.sim.camera_config import CameraConfig, require_range, Triple
 
-Triple = tuple[float, float, float]
 Range = tuple[float, float]
-
-
-def _require(name: str, value: float, low: float, high: float, unit: str = '') -> None:
-    """Raise a ConfigError when the value is not a number in [low, high]."""
-    if not low <= value <= high:
-        suffix = f' {unit}' if unit else ''
-        raise ConfigError(f'{name} is {value}{suffix}; allowed: {low} .. {high}{suffix}')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +39,7 @@ class SurfaceLook:
     def __post_init__(self) -> None:
         """Refuse colours outside 0..1."""
         for value in (*self.rgb, *self.rgb2):
-            _require('colour component', value, 0.0, 1.0)
+            require_range('colour component', value, 0.0, 1.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,90 +73,6 @@ class LooksConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CameraConfig:
-    """
-    The fixed camera: true pose and intrinsics, and the error in what software is told.
-
-    Frames: *optical* as OpenCV has it, z forward, x right, y down. Integer pixel (u, v) is
-    a pixel's centre, so a centred principal point is ((W - 1) / 2, (H - 1) / 2).
-    """
-
-    eye_m: Triple = field(
-        default=(1.02, 0.30, 0.45), metadata={'description': 'optical centre in base, m'})
-    target_m: Triple = field(
-        default=(0.48, 0.0, 0.06), metadata={'description': 'point on the optical axis, m'})
-    roll_deg: float = field(
-        default=0.0, metadata={'description': 'turn about the optical axis in deg'})
-    width: int = 640
-    height: int = 480
-    fx_px: float = 615.0
-    fy_px: float = 615.0
-    cx_px: float = 319.5
-    cy_px: float = 239.5
-    told_translation_error_m: Triple = field(
-        default=(0.0, 0.0, 0.0),
-        metadata={'description': 'told minus true position, in the optical frame, m'})
-    told_rotation_error_deg: Triple = field(
-        default=(0.0, 0.0, 0.0),
-        metadata={'description': 'rotation vector true to told, in the optical frame, deg'})
-    told_focal_error: float = field(
-        default=0.0, metadata={'description': 'told focal length / true - 1'})
-    told_centre_error_px: Range = field(
-        default=(0.0, 0.0), metadata={'description': 'told minus true principal point, px'})
-    delay_s: float = field(
-        default=0.03, metadata={'description': 'exposure to image in software, s'})
-    rate_hz: float = field(default=30.0, metadata={'description': 'frames per second'})
-    depth_noise: DepthNoiseConfig = field(default_factory=DepthNoiseConfig)
-
-    def __post_init__(self) -> None:
-        """Refuse what no camera has."""
-        _require('camera.fx_px', self.fx_px, 50.0, 5000.0, 'px')
-        _require('camera.fy_px', self.fy_px, 50.0, 5000.0, 'px')
-        _require('camera.width', self.width, 16, 4096, 'px')
-        _require('camera.height', self.height, 16, 4096, 'px')
-        _require('camera.delay_s', self.delay_s, 0.0, 0.5, 's')
-        _require('camera.rate_hz', self.rate_hz, 1.0, 200.0, 'Hz')
-        if math.dist(self.eye_m, self.target_m) < 1e-3:
-            raise ConfigError(f'camera.eye_m and camera.target_m are both {self.eye_m}')
-
-    def true_pose(self) -> np.ndarray:
-        """Return base_T_optical (7,) as the world has it."""
-        forward = np.subtract(self.target_m, self.eye_m)
-        forward = forward / np.linalg.norm(forward)
-        up = np.array([0.0, 0.0, 1.0])
-        if abs(forward[2]) > 0.999:
-            up = np.array([1.0, 0.0, 0.0])
-        right = np.cross(forward, up)
-        right /= np.linalg.norm(right)
-        matrix = np.stack([right, np.cross(forward, right), forward], axis=1)
-        roll = se3.quat_from_rotvec(np.array([0.0, 0.0, math.radians(self.roll_deg)]))
-        return se3.pose(
-            np.asarray(self.eye_m), se3.quat_multiply(se3.matrix_to_quat(matrix), roll))
-
-    def told_pose(self) -> np.ndarray:
-        """Return base_T_optical (7,) as the calibration file would say."""
-        error = se3.pose(
-            np.asarray(self.told_translation_error_m),
-            se3.quat_from_rotvec(np.radians(self.told_rotation_error_deg)))
-        return se3.pose_multiply(self.true_pose(), error)
-
-    def true_intrinsics(self) -> Intrinsics:
-        """Return the intrinsics that the world has."""
-        return Intrinsics(
-            fx=self.fx_px, fy=self.fy_px, cx=self.cx_px, cy=self.cy_px,
-            width=self.width, height=self.height)
-
-    def told_intrinsics(self) -> Intrinsics:
-        """Return the intrinsics that CameraInfo says."""
-        scale = 1.0 + self.told_focal_error
-        return Intrinsics(
-            fx=self.fx_px * scale, fy=self.fy_px * scale,
-            cx=self.cx_px + self.told_centre_error_px[0],
-            cy=self.cy_px + self.told_centre_error_px[1],
-            width=self.width, height=self.height)
-
-
-@dataclass(frozen=True, kw_only=True)
 class ObjectConfig:
     """How this world's objects deviate from the task's nominal ones."""
 
@@ -178,9 +83,9 @@ class ObjectConfig:
 
     def __post_init__(self) -> None:
         """Refuse objects that no hand could hold."""
-        _require('objects.size_scale', self.size_scale, 0.8, 1.2)
-        _require('objects.mass_scale', self.mass_scale, 0.2, 5.0)
-        _require('objects.friction', self.friction, 0.1, 2.0)
+        require_range('objects.size_scale', self.size_scale, 0.8, 1.2)
+        require_range('objects.mass_scale', self.mass_scale, 0.2, 5.0)
+        require_range('objects.friction', self.friction, 0.1, 2.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,11 +103,11 @@ class ArmConfig:
 
     def __post_init__(self) -> None:
         """Refuse scales and delays beyond what the controller could bear."""
-        _require('arm.stiffness_scale', self.stiffness_scale, 0.3, 3.0)
-        _require('arm.damping_scale', self.damping_scale, 0.3, 3.0)
-        _require('arm.joint_friction_scale', self.joint_friction_scale, 0.0, 3.0)
-        _require('arm.action_delay_s', self.action_delay_s, 0.0, 0.2, 's')
-        _require('arm.observation_delay_s', self.observation_delay_s, 0.0, 0.2, 's')
+        require_range('arm.stiffness_scale', self.stiffness_scale, 0.3, 3.0)
+        require_range('arm.damping_scale', self.damping_scale, 0.3, 3.0)
+        require_range('arm.joint_friction_scale', self.joint_friction_scale, 0.0, 3.0)
+        require_range('arm.action_delay_s', self.action_delay_s, 0.0, 0.2, 's')
+        require_range('arm.observation_delay_s', self.observation_delay_s, 0.0, 0.2, 's')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,9 +122,9 @@ class HandConfig:
 
     def __post_init__(self) -> None:
         """Refuse what the Franka Hand cannot do."""
-        _require('hand.speed_m_s', self.speed_m_s, 0.01, 0.2, 'm/s')
-        _require('hand.latency_s', self.latency_s, 0.0, 0.5, 's')
-        _require('hand.finger_force_n', self.finger_force_n, 5.0, 70.0, 'N')
+        require_range('hand.speed_m_s', self.speed_m_s, 0.01, 0.2, 'm/s')
+        require_range('hand.latency_s', self.latency_s, 0.0, 0.5, 's')
+        require_range('hand.finger_force_n', self.finger_force_n, 5.0, 70.0, 'N')
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -127,9 +127,9 @@ class ScriptedExpert(BasePolicy):
         # While closing, the fingers may push the object or the arm a little.
         slack = np.where(truth.width < 0.07, 2.0, 1.0)
         open_enough = truth.width > config.closed_gap_m
-        return (
-            (level < slack * config.corridor_m) & (np.abs(error[:, 2]) < slack
-             * config.grasp_height_m) & (turn < slack * config.corridor_rad) & open_enough)
+        near = level < slack * config.corridor_m
+        near &= np.abs(error[:, 2]) < slack * config.grasp_height_m
+        return near & (turn < slack * config.corridor_rad) & open_enough
 
     def _target(
             self, truth: TruthState, position: np.ndarray, quaternion: np.ndarray,

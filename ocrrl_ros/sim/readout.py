@@ -23,8 +23,9 @@ class Readout:
         """Resolve all names once."""
         self.arm_qpos = np.array([model.joint(name).qposadr[0] for name in fr3.ARM_JOINT_NAMES])
         self.arm_dof = np.array([model.joint(name).dofadr[0] for name in fr3.ARM_JOINT_NAMES])
-        self.finger_qpos = np.array([model.joint(name).qposadr[0] for name in fr3.FINGER_JOINT_NAMES])
-        self.finger_dof = np.array([model.joint(name).dofadr[0] for name in fr3.FINGER_JOINT_NAMES])
+        fingers = [model.joint(name) for name in fr3.FINGER_JOINT_NAMES]
+        self.finger_qpos = np.array([joint.qposadr[0] for joint in fingers])
+        self.finger_dof = np.array([joint.dofadr[0] for joint in fingers])
         self.arm_ctrl = np.array([model.actuator(name).id for name in fr3.ARM_ACTUATOR_NAMES])
         self.gripper_ctrl = int(model.actuator(fr3.GRIPPER_ACTUATOR_NAME).id)
         self.object_qpos = np.array(

@@ -69,13 +69,13 @@ class SceneRenderer:
         mujoco.mj_camlight(self._model, self._data)
 
     def rgb(self) -> np.ndarray:
-        """Return the colour image (H, W, 3) uint8 of the present state."""
+        """Return the colour image of the present state, uint8 of shape (H, W, 3)."""
         self._renderer.disable_depth_rendering()
         self._renderer.update_scene(self._data, self._camera, self._option)
         return self._renderer.render()
 
     def depth(self) -> np.ndarray:
-        """Return perfect depth (H, W) float32 along the optical axis in m."""
+        """Return perfect depth along the optical axis in m, float32 of shape (H, W)."""
         self._renderer.enable_depth_rendering()
         self._renderer.update_scene(self._data, self._camera, self._option)
         return self._renderer.render()

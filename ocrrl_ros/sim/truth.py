@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Simulator truth: what tasks score and scripted policies see. Never given to a deployed policy."""
+"""Simulator truth: tasks score it, scripted policies see it, deployed policies never do."""
 
 from __future__ import annotations
 
