@@ -56,7 +56,7 @@ class DemonstrationRig:
         :raises MissingDependencyError: no OpenGL.
         """
         self.task, self.domain = task, domain
-        self.world = SimWorld(task, domain, physics)
+        self.world = SimWorld(task, domain, physics, estimates_torque=False)
         self.kinematics = FrankaKinematics()
         self._follower = TargetFollower(self.kinematics, CommandShaper())
         self._camera = SceneRenderer(

@@ -60,7 +60,7 @@ def build_rollout(settings: RolloutSettings, bundles: PolicyBundles | None = Non
     :param bundles: checked bundles when the caller has them already.
     """
     task, domain = get_task(settings.task), load_domain(settings.domain)
-    world = SimWorld(task, domain, load_physics())
+    world = SimWorld(task, domain, load_physics(), estimates_torque=False)
     bundles = bundles or load_policies(task, settings.base, settings.residual)
     residual = create_residual(bundles, task.name)
     sees = settings.base not in SCRIPTED or settings.poses == 'perceived' or settings.film
