@@ -18,11 +18,10 @@ from dataclasses import dataclass, field
 import math
 
 import numpy as np
-import ruckig
-
 from ocrrl_ros.core.errors import ConfigError, InputError
 from ocrrl_ros.robot.limits import JointLimits
 from ocrrl_ros.robot.velocity_guard import VelocityGuard
+import ruckig
 
 _DOFS = 7
 _ZEROS = [0.0] * _DOFS
@@ -141,8 +140,17 @@ class CommandShaper:
             self._plan_stop()
 
     def restore(self, q: np.ndarray, dq: np.ndarray, ddq: np.ndarray) -> None:
-        """Go on from a command (7,) each that an earlier stream had reached; brake until a goal."""
-        self._state = (q.tolist(), dq.tolist(), ddq.tolist())
+        """
+        Go on from a command that this or an equal shaper had reached, braking until a goal comes.
+
+        Unlike ``seed`` it keeps velocity and acceleration as they are; q, dq, ddq are (7,).
+
+        :raises InputError: a value is not finite.
+        """
+        state = tuple(
+            self._checked(values, name).tolist()
+            for values, name in ((q, 'q'), (dq, 'dq'), (ddq, 'ddq')))
+        self._state = (state[0], state[1], state[2])
         self._plan_stop()
 
     def set_speed_scale(self, scale: float) -> None:

@@ -82,7 +82,7 @@ class Inertial:
     inertia: tuple[float, float, float, float, float, float]
 
     def matrix(self) -> np.ndarray:
-        """Return the inertia matrix (3, 3) about the centre of mass."""
+        """Return the inertia about the centre of mass, (3, 3)."""
         ixx, ixy, ixz, iyy, iyz, izz = self.inertia
         return np.array([[ixx, ixy, ixz], [ixy, iyy, iyz], [ixz, iyz, izz]])
 

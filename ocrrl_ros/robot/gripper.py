@@ -13,7 +13,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-
 from ocrrl_ros.core.errors import ConfigError, InputError
 from ocrrl_ros.robot import fr3
 

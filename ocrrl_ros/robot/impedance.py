@@ -16,7 +16,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-
 from ocrrl_ros.core.errors import ConfigError
 from ocrrl_ros.core.se3 import quat_conjugate, quat_multiply, quat_to_rotvec
 from ocrrl_ros.robot import fr3

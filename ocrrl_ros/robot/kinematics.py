@@ -13,13 +13,12 @@ import math
 from pathlib import Path
 
 import numpy as np
-import pinocchio as pin
-from scipy.linalg.lapack import dposv
-
 from ocrrl_ros.core.errors import ConfigError, InputError
 from ocrrl_ros.core.resources import model_path
 from ocrrl_ros.robot import fr3
 from ocrrl_ros.robot.limits import JointLimits
+import pinocchio as pin
+from scipy.linalg.lapack import dposv
 
 _IDENTITY = np.eye(6)
 

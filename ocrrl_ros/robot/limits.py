@@ -6,7 +6,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-
 from ocrrl_ros.core.errors import UnknownNameError
 from ocrrl_ros.robot import fr3
 

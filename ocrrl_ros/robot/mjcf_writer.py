@@ -18,7 +18,7 @@ from ocrrl_ros.robot.shapes import Block, COLOURS, Shape, SHAPES
 from ocrrl_ros.robot.urdf_writer import numbers
 
 VISUAL_GROUP = '2'
-COLLISION_GROUP = '3'
+COLLISION_GROUP = '1'
 FINGER_TENDON = 'finger_opening'
 
 
@@ -43,7 +43,7 @@ def _add_shape(body: ET.Element, shape: Shape) -> None:
             body, 'geom', attributes, pos=numbers(*shape.centre), size=numbers(*shape.half))
         return
     ET.SubElement(
-        body, 'geom', {'class': 'fr3_visual'}, type='capsule' if shape.round else 'cylinder',
+        body, 'geom', {'class': 'fr3_visual'}, type='capsule' if shape.is_round else 'cylinder',
         material=material, fromto=numbers(*shape.start, *shape.end), size=numbers(shape.radius))
 
 

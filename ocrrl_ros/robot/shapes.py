@@ -30,7 +30,7 @@ class Rod:
     end: Vector
     radius: float
     colour: str = 'shell'
-    round: bool = True
+    is_round: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,44 +65,51 @@ def _finger(pad_name: str) -> tuple[Shape, ...]:
 
 SHAPES: dict[str, tuple[Shape, ...]] = {
     'fr3_link0': (
-        Rod(start=(0, 0, 0), end=(0, 0, 0.140), radius=0.070, round=False),
+        Rod(start=(0, 0, 0), end=(0, 0, 0.140), radius=0.070, is_round=False),
         Block(centre=(-0.080, 0, 0.045), half=(0.070, 0.060, 0.045)),
         Block(centre=(-0.152, 0, 0.040), half=(0.004, 0.045, 0.030), colour='dark'),
     ),
     'fr3_link1': (
-        Rod(start=(0, 0, -0.193), end=(0, 0, -0.060), radius=0.062, round=False),
+        Rod(start=(0, 0, -0.193), end=(0, 0, -0.060), radius=0.062, is_round=False),
         Rod(start=(0, 0, -0.075), end=(0, 0, 0), radius=0.060),
-        Rod(start=(0, -0.075, 0), end=(0, 0.060, 0), radius=0.058, colour='joint', round=False),
+        Rod(start=(0, -0.075, 0), end=(0, 0.060, 0), radius=0.058, colour='joint',
+            is_round=False),
     ),
     'fr3_link2': (
         Rod(start=(0, 0, 0), end=(0, -0.110, 0), radius=0.060),
-        Rod(start=(0, -0.110, 0), end=(0, -0.195, 0), radius=0.062, round=False),
-        Rod(start=(0, 0, 0.060), end=(0, 0, 0.078), radius=0.050, colour='joint', round=False),
+        Rod(start=(0, -0.110, 0), end=(0, -0.195, 0), radius=0.062, is_round=False),
+        Rod(start=(0, 0, 0.060), end=(0, 0, 0.078), radius=0.050, colour='joint',
+            is_round=False),
     ),
     'fr3_link3': (
-        Rod(start=(0, 0, -0.121), end=(0, 0, -0.050), radius=0.060, colour='joint', round=False),
+        Rod(start=(0, 0, -0.121), end=(0, 0, -0.050), radius=0.060, colour='joint',
+            is_round=False),
         Rod(start=(0, 0, -0.050), end=(0.0825, 0, 0), radius=0.056),
-        Rod(start=(0.0825, -0.065, 0), end=(0.0825, 0.065, 0), radius=0.055, round=False),
+        Rod(start=(0.0825, -0.065, 0), end=(0.0825, 0.065, 0), radius=0.055, is_round=False),
     ),
     'fr3_link4': (
-        Rod(start=(0, 0, -0.078), end=(0, 0, 0.078), radius=0.048, colour='joint', round=False),
+        Rod(start=(0, 0, -0.078), end=(0, 0, 0.078), radius=0.048, colour='joint',
+            is_round=False),
         Rod(start=(0, 0, 0), end=(-0.0825, 0.075, 0), radius=0.055),
-        Rod(start=(-0.0825, 0.060, 0), end=(-0.0825, 0.124, 0), radius=0.060, round=False),
+        Rod(start=(-0.0825, 0.060, 0), end=(-0.0825, 0.124, 0), radius=0.060, is_round=False),
     ),
     'fr3_link5': (
-        Rod(start=(0, 0, -0.260), end=(0, 0, -0.180), radius=0.060, colour='joint', round=False),
+        Rod(start=(0, 0, -0.260), end=(0, 0, -0.180), radius=0.060, colour='joint',
+            is_round=False),
         Rod(start=(0, 0.010, -0.180), end=(0, 0.055, -0.050), radius=0.045),
         Rod(start=(0, 0.055, -0.050), end=(0, 0.070, 0), radius=0.044),
-        Rod(start=(0, 0.030, 0), end=(0, 0.095, 0), radius=0.050, round=False),
+        Rod(start=(0, 0.030, 0), end=(0, 0.095, 0), radius=0.050, is_round=False),
     ),
     'fr3_link6': (
-        Rod(start=(0, 0, -0.030), end=(0, 0, 0.050), radius=0.048, colour='joint', round=False),
+        Rod(start=(0, 0, -0.030), end=(0, 0, 0.050), radius=0.048, colour='joint',
+            is_round=False),
         Rod(start=(0, 0, 0), end=(0.088, 0, 0), radius=0.044),
-        Rod(start=(0.088, -0.050, 0), end=(0.088, 0.045, 0), radius=0.046, round=False),
+        Rod(start=(0.088, -0.050, 0), end=(0.088, 0.045, 0), radius=0.046, is_round=False),
     ),
     'fr3_link7': (
-        Rod(start=(0, 0, 0.050), end=(0, 0, 0.085), radius=0.044, round=False),
-        Rod(start=(0, 0, 0.085), end=(0, 0, 0.107), radius=0.032, colour='joint', round=False),
+        Rod(start=(0, 0, 0.050), end=(0, 0, 0.085), radius=0.044, is_round=False),
+        Rod(start=(0, 0, 0.085), end=(0, 0, 0.107), radius=0.032, colour='joint',
+            is_round=False),
     ),
     'fr3_hand': (
         Block(centre=(0, 0, 0.0330), half=(0.0315, 0.1020, 0.0330), role='collision'),

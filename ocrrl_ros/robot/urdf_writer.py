@@ -7,7 +7,6 @@ import math
 import xml.etree.ElementTree as ET
 
 import numpy as np
-
 from ocrrl_ros.robot import fr3
 from ocrrl_ros.robot.shapes import Block, COLOURS, Rod, Shape, SHAPES
 

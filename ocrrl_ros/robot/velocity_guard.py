@@ -6,9 +6,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import ruckig
-
 from ocrrl_ros.robot.limits import JointLimits
+import ruckig
 
 _CHECK_STEP_S = 0.005
 _MAX_CHECKS = 1000

@@ -115,7 +115,7 @@ def test_streams_near_the_limits_stay_within_them(
 @pytest.mark.parametrize('bad', [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize('field', ['q', 'dq', 'min_duration_s'])
 def test_unusable_goal_is_refused_and_the_old_one_goes_on(bad: float, field: str) -> None:
-    """NaN and infinity raise; the command stream is the same as without them."""
+    """Numbers that are not finite raise; the command stream is the same as without them."""
     goal = {'q': READY + 0.1, 'dq': np.zeros(7), 'min_duration_s': 0.1}
     disturbed, calm = _shaper(), _shaper()
     disturbed.set_goal(**goal)
@@ -218,6 +218,21 @@ def test_sampling_in_blocks_equals_sampling_one_by_one() -> None:
         shaper.set_goal(READY + 0.05, np.full(7, 0.1), 0.05)
     rows = block.sample_positions(0.005, 60)
     np.testing.assert_array_equal(rows, [one.sample(0.005)[0] for _ in range(60)])
+
+
+def test_restored_stream_goes_on_where_the_other_was() -> None:
+    """A command taken over in mid-motion continues without a jump."""
+    first, second = _shaper(), _shaper()
+    first.set_goal(READY + 0.3)
+    first.sample(0.1)
+    second.restore(first.q, first.dq, first.ddq)
+    watch = Watch(second)
+    second.set_goal(READY + 0.3)
+    for _ in range(300):
+        watch.sample(0.005)
+    np.testing.assert_allclose(second.q, READY + 0.3, atol=1e-9)
+    with pytest.raises(InputError, match='ddq'):
+        second.restore(first.q, first.dq, np.full(7, np.nan))
 
 
 def test_speed_scale_slows_goals() -> None:
