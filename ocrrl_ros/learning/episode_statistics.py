@@ -8,7 +8,13 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from ocrrl_ros.evaluation.episode_record import SATURATED
 from ocrrl_ros.sim.vec_contract import StepResult, VecEnv
+
+
+def saturated(action: np.ndarray) -> np.ndarray:
+    """Return (N,) bool: a translation or rotation component of (N, A) is at its bound."""
+    return (np.abs(action[:, :6]) > SATURATED).any(axis=1)
 
 
 class EpisodeStatistics:
@@ -63,13 +69,13 @@ def measure_success(
     per_env = -(-episodes // env.num_envs)
     total = per_env * env.num_envs
     counts = np.zeros(env.num_envs, int)
-    successes, ticks, saturated, square = 0, 0, 0.0, 0.0
+    successes, ticks, at_bound, square = 0, 0, 0, 0.0
     observation = env.reset()
     while counts.min() < per_env:
         action = act(observation)
         active = counts < per_env
         ticks += int(active.sum())
-        saturated += float((np.abs(action[active]) > 0.98).any(axis=1).sum())
+        at_bound += int(saturated(action[active]).sum())
         square += float((action[active] ** 2).mean(axis=1).sum())
         result = env.step(action)
         ended = (result.terminated | result.truncated) & active
@@ -80,5 +86,5 @@ def measure_success(
             on_episode(int(np.minimum(counts, per_env).sum()), total)
     return {
         'n': total, 'successes': successes, 'success_rate': successes / total,
-        'saturated_ticks': saturated / ticks, 'action_rms': float(np.sqrt(square / ticks)),
+        'saturated_ticks': at_bound / ticks, 'action_rms': float(np.sqrt(square / ticks)),
         'mean_ticks': ticks / total}

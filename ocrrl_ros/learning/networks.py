@@ -131,19 +131,24 @@ class CriticEnsemble(nn.Module):
             self.biases.append(nn.Parameter(torch.empty(count, 1, columns).uniform_(
                 -bound, bound)))
 
-    def forward(self, observations: torch.Tensor, actions: torch.Tensor) -> torch.Tensor:
+    def forward(
+        self, observations: torch.Tensor, actions: torch.Tensor, count: int | None = None,
+    ) -> torch.Tensor:
         """
         Return values (critics, N).
 
         :param observations: normalised critic observations (N, C).
         :param actions: (N, A).
+        :param count: ask the first critics alone; all when None.
         """
+        pick = slice(count)
         values = torch.cat([observations, actions], dim=-1)
-        values = values.expand(self.weights[0].shape[0], -1, -1)
+        values = values.expand(self.weights[0][pick].shape[0], -1, -1)
         for bias, weight in zip(self.biases[:-1], self.weights[:-1]):
-            values = torch.baddbmm(bias, values, weight)
+            values = torch.baddbmm(bias[pick], values, weight[pick])
             values = functional.relu(functional.layer_norm(values, values.shape[-1:]))
-        return torch.baddbmm(self.biases[-1], values, self.weights[-1]).squeeze(-1)
+        return torch.baddbmm(
+            self.biases[-1][pick], values, self.weights[-1][pick]).squeeze(-1)
 
 
 class ResidualPolicy(nn.Module):

@@ -80,6 +80,7 @@ class ResidualRun:
     def run(self) -> dict[str, Any] | None:
         """Return the manifest's metrics, or None where `request_stop` came first."""
         torch.set_num_threads(self.config.torch_threads)
+        torch.set_flush_denormal(True)
         env = make_env(self.config.recipe, self.config.workers)
         try:
             trainer = self._trainer = ResidualTrainer(

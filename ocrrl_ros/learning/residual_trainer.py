@@ -14,16 +14,13 @@ from ocrrl_ros.core.configuration import to_mapping
 from ocrrl_ros.core.errors import ConfigError
 from ocrrl_ros.learning.checkpoint import (
     CheckpointError, newest_checkpoint, read_checkpoint, write_checkpoint)
-from ocrrl_ros.learning.episode_statistics import EpisodeStatistics
+from ocrrl_ros.learning.episode_statistics import EpisodeStatistics, saturated
 from ocrrl_ros.learning.exploration import CorrelatedNoise, ExplorationConfig
 from ocrrl_ros.learning.replay_buffer import ReplayBuffer
 from ocrrl_ros.learning.td3 import Td3Config, Td3Learner
 from ocrrl_ros.learning.training_log import TrainingLog
 from ocrrl_ros.sim.vec_contract import StepResult, VecEnv
 import torch
-
-SATURATED = 0.98
-"""|action| from which a component counts as saturated."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +133,7 @@ class ResidualTrainer:
             return np.clip(noise, -1.0, 1.0).astype(np.float32)
         self.learner.normalizer.freeze()
         greedy = self.learner.act(observation)
-        self._metrics['saturated'] = float((np.abs(greedy) > SATURATED).any(axis=1).mean())
+        self._metrics['saturated'] = float(saturated(greedy).mean())
         return np.clip(greedy + noise, -1.0, 1.0).astype(np.float32)
 
     def _learn(self) -> None:

@@ -141,7 +141,7 @@ class Td3Learner:
         output = self.actor.pre_activation(obs[:, :self.obs_dim])
         action = torch.tanh(output)
         self.critic.requires_grad_(False)
-        value = self.critic(obs, action).mean()
+        value = self.critic(obs, action, 1).mean()
         self.critic.requires_grad_(True)
         excess = torch.relu(action.abs() - config.saturation_start)
         # Beyond the bound tanh passes no gradient back, so the output itself is held too.
