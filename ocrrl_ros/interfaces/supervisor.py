@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 import dataclasses
+import json
 import os
 import signal
 import subprocess
@@ -48,9 +49,7 @@ def parameter_text(value: Any) -> str:
         return 'true' if value else 'false'
     if isinstance(value, (list, tuple)):
         return '[' + ', '.join(parameter_text(item) for item in value) + ']'
-    if isinstance(value, str):
-        return value if value else "''"
-    return repr(value)
+    return json.dumps(value)
 
 
 class Supervisor:

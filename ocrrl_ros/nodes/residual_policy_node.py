@@ -24,6 +24,7 @@ from ocrrl_ros.interfaces.spin import run_process
 from ocrrl_ros.interfaces.tick_loop import LoopConfig, TickLoop
 from ocrrl_ros.policy.assembly import build_controller, load_residual
 from ocrrl_ros.policy.controller import Command, ControllerConfig
+from ocrrl_ros.policy.task_spec import load_task_spec
 from ocrrl_ros.robot.fr3 import ARM_JOINT_NAMES
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
@@ -64,6 +65,7 @@ class ResidualPolicyNode(Node):
         """Load the residual and subscribe; nothing moves before an episode starts."""
         super().__init__(NODE_NAME, **arguments)
         self.config = declare_config(self, ResidualPolicyConfig)
+        load_task_spec(self.config.task, f'parameter task of {NODE_NAME}')
         network = None
         if self.config.residual not in ('', 'none'):
             network, _ = load_residual(share_path(self.config.residual), self.config.task)

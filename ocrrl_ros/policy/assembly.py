@@ -10,7 +10,7 @@ from ocrrl_ros.core.bundle import Bundle, load_bundle
 from ocrrl_ros.policy.controller import ControllerConfig, ResidualController
 from ocrrl_ros.policy.residual import ResidualNetwork
 from ocrrl_ros.policy.target_follower import TargetFollower
-from ocrrl_ros.policy.task_spec import layout_from_description, load_task_spec
+from ocrrl_ros.policy.task_spec import load_task_spec
 from ocrrl_ros.robot.command_shaping import CommandShaper, ShapingConfig
 from ocrrl_ros.robot.kinematics import FrankaKinematics
 from ocrrl_ros.robot.limits import JointLimits
@@ -22,10 +22,8 @@ def load_residual(folder: Path | str, task: str) -> tuple[ResidualNetwork, Bundl
 
     :raises BundleError: missing, altered, for another task, or of another layout.
     """
-    bundle = load_bundle(folder, 'residual', task=task)
-    layout = layout_from_description(bundle.manifest.layout, str(bundle.path))
-    load_bundle(
-        folder, 'residual', layout_hash=load_task_spec(task).layout().sha256)
+    layout = load_task_spec(task).layout()
+    bundle = load_bundle(folder, 'residual', task=task, layout_hash=layout.sha256)
     return ResidualNetwork.from_bundle(bundle, layout.size), bundle
 
 

@@ -4,13 +4,12 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 from ocrrl_ros.core.configuration import load_yaml
-from ocrrl_ros.core.errors import BundleError, ConfigError, UnknownNameError
+from ocrrl_ros.core.errors import ConfigError, UnknownNameError
 from ocrrl_ros.core.resources import config_path
 from ocrrl_ros.core.symmetry import GROUPS
-from ocrrl_ros.policy.observation import LAYOUT_VERSION, ObservationLayout
+from ocrrl_ros.policy.observation import ObservationLayout
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -60,22 +59,3 @@ def load_task_spec(name: str, source: str = 'task') -> TaskSpec:
     if name not in known_task_specs():
         raise UnknownNameError('task', name, known_task_specs(), source)
     return load_yaml(TaskSpec, config_path('tasks', f'{name}.yaml'))
-
-
-def layout_from_description(description: dict[str, Any], source: str) -> ObservationLayout:
-    """
-    Return the layout that a residual bundle describes.
-
-    :raises BundleError: this program cannot build that layout.
-    """
-    try:
-        layout = ObservationLayout(
-            tuple(description['objects']), tuple(description['symmetries']),
-            float(description['max_pose_age_s']), float(description['lookahead_s']))
-    except (KeyError, TypeError, ValueError) as error:
-        raise BundleError(f'{source}: the observation layout lacks {error}') from error
-    if layout.describe() != description:
-        raise BundleError(
-            f'{source}: observation layout version {description.get("version")!r} is not the '
-            f'version {LAYOUT_VERSION} that this program builds')
-    return layout
