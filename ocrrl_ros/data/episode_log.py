@@ -8,13 +8,37 @@ rosbag2 bag: ``ros2 bag info``, ``rosbags``, ``mcap`` and Foxglove read it.
 
 from __future__ import annotations
 
+import functools
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ocrrl_ros.core.errors import DatasetError, MissingDependencyError
 
 _BAG_VERSION = 9
+
+
+class BagLibrary(NamedTuple):
+    """What of rosbags is needed, imported where it is used."""
+
+    writer: type
+    storage: Any
+    types: Any
+
+
+@functools.lru_cache(maxsize=1)
+def load_bag_library() -> BagLibrary:
+    """
+    Import rosbags; takes a second, so call it before the first episode.
+
+    :raises MissingDependencyError: rosbags is not installed.
+    """
+    try:
+        from rosbags.rosbag2 import StoragePlugin, Writer
+        from rosbags.typesys import get_typestore, Stores
+    except ImportError as error:
+        raise MissingDependencyError('rosbags (writes MCAP)', 'pip install rosbags') from error
+    return BagLibrary(Writer, StoragePlugin.MCAP, get_typestore(Stores.ROS2_JAZZY))
 
 
 class EpisodeLog:
@@ -27,19 +51,14 @@ class EpisodeLog:
 
     def __init__(self, folder: Path | str):
         """Open the bag."""
-        try:
-            from rosbags.rosbag2 import StoragePlugin, Writer
-            from rosbags.typesys import get_typestore, Stores
-        except ImportError as error:
-            raise MissingDependencyError(
-                'rosbags (writes MCAP)', 'pip install rosbags') from error
+        bags = load_bag_library()
         self.folder = Path(folder)
         if self.folder.exists():
             raise DatasetError(f'{self.folder} exists already; episodes are never overwritten')
         self.folder.parent.mkdir(parents=True, exist_ok=True)
-        self._types = get_typestore(Stores.ROS2_JAZZY)
-        self._writer = Writer(
-            self.folder, version=_BAG_VERSION, storage_plugin=StoragePlugin.MCAP)
+        self._types = bags.types
+        self._writer = bags.writer(
+            self.folder, version=_BAG_VERSION, storage_plugin=bags.storage)
         self._connections: dict[str, Any] = {}
         self.counts: dict[str, int] = {}
         try:

@@ -9,7 +9,7 @@ import sys
 
 from ocrrl_ros.core.configuration import to_mapping
 from ocrrl_ros.core.errors import ConfigError
-from ocrrl_ros.data.episode_log import EpisodeLog
+from ocrrl_ros.data.episode_log import EpisodeLog, load_bag_library
 from ocrrl_ros.interfaces import episode_state
 from ocrrl_ros.interfaces.parameters import declare_config
 from ocrrl_ros.interfaces.qos import LATCHED
@@ -77,6 +77,7 @@ class RecorderNode(Node):
         """Subscribe; the first log is opened by the first episode."""
         super().__init__(NODE_NAME, **arguments)
         self._config = declare_config(self, RecorderConfig)
+        load_bag_library()
         self._log: EpisodeLog | None = None
         self._state = EpisodeState()
         self._taps = [

@@ -109,7 +109,9 @@ def test_interrupted_recorder_leaves_a_readable_bag(ros, probe, graph, tmp_path)
         'topics': ['joint_states:sensor_msgs/msg/JointState']},
         ros_arguments=('-r', '__node:=second_recorder'))
     with running(recorder):
-        probe.until(lambda: probe.node.count_subscribers(TOPIC) >= 4, what='second recorder')
+        probe.until(lambda: 'second_recorder' in probe.node.get_node_names(),
+                    what='second recorder')
+        time.sleep(1.0)
         _start_and_send(probe, 10)
         assert recorder.stop() == 0
     probe.call(Trigger, 'episode/stop')
