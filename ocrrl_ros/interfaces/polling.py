@@ -109,3 +109,35 @@ class PolledServices:
         """Look once at every service."""
         for _ in self._services:
             self.serve_one()
+
+
+class PolledClient:
+    """Call a service from a loop: send now, look for the answer later; one call at a time."""
+
+    def __init__(self, node: Node, service_type: Any, name: str):
+        """Create the client in a group that executors skip."""
+        self._type = service_type
+        self._client = node.create_client(service_type, name, callback_group=PolledGroup())
+        self._sequence: int | None = None
+
+    def is_ready(self) -> bool:
+        """Return whether a server is there."""
+        return self._client.service_is_ready()
+
+    def send(self, request: Any = None) -> None:
+        """Send a request (an empty one when None); an earlier one is forgotten."""
+        message = self._type.Request() if request is None else request
+        handle = self._client.handle
+        with handle:
+            self._sequence = handle.send_request(message)
+
+    def take(self) -> Any:
+        """Return the response to the last request, or None while there is none."""
+        handle = self._client.handle
+        while True:
+            with handle:
+                header, response = handle.take_response(self._type.Response)
+            if header is None:
+                return None
+            if header.request_id.sequence_number == self._sequence:
+                return response

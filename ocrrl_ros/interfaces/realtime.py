@@ -97,3 +97,16 @@ class DeadlineLoop:
             time.sleep(-behind_s)
             now_s = time.monotonic()
         return now_s
+
+    def system_deadline_s(self) -> float | None:
+        """
+        Return the newest deadline on the system's clock, whatever its lateness now.
+
+        None where the two clocks could not be read at one instant.
+        """
+        before_s = time.monotonic()
+        system_s = time.time()
+        after_s = time.monotonic()
+        if self._deadline_s is None or after_s - before_s > 1e-3:
+            return None
+        return system_s - (before_s - self._deadline_s)

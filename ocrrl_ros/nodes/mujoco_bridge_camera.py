@@ -4,13 +4,15 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+import os
 import subprocess
 import sys
 import time
 
 import numpy as np
-from ocrrl_ros.core.errors import OcrrlError
+from ocrrl_ros.core.errors import ConfigError, InputError, OcrrlError
 from ocrrl_ros.interfaces.shared_memory import StateWriter
 from ocrrl_ros.sim.bridge_config import EpisodeSelection, WorldSelection
 from ocrrl_ros.sim.bridge_timing import Schedule
@@ -45,6 +47,18 @@ def child_ros_arguments(arguments: list[str]) -> list[str]:
     return kept
 
 
+def require_display() -> None:
+    """
+    Refuse the viewer where there is no display.
+
+    :raises ConfigError: neither X nor Wayland is there.
+    """
+    if not (os.environ.get('DISPLAY') or os.environ.get('WAYLAND_DISPLAY')):
+        raise ConfigError(
+            'view is true, but neither DISPLAY nor WAYLAND_DISPLAY is set; start from a '
+            'desktop session or set view to false')
+
+
 class CameraLink:
     """
     Frames on their way: a state goes out at exposure, the image is released a delay later.
@@ -62,7 +76,7 @@ class CameraLink:
         self._schedule = Schedule(rate_hz, step_s)
         self._delay_s = delay_s
         self._pending: deque[tuple[float, int]] = deque()
-        self._resets = 0
+        self._resets = self._released = 0
         self._process = subprocess.Popen(
             renderer_command(
                 world, self._writer, size, view=view, every_frame=every_frame,
@@ -106,21 +120,33 @@ class CameraLink:
         self._snapshot[:SNAPSHOT_HEAD] = (
             stamp_s, episode.seed, episode.episode, self._resets)
         self._snapshot[SNAPSHOT_HEAD:] = render_state()
-        self._pending.append((physics_s + self._delay_s, self._writer.write(self._snapshot)))
+        with self._naming_the_dead():
+            number = self._writer.write(self._snapshot)
+        self._pending.append((physics_s + self._delay_s, number))
 
     def release(self, physics_s: float) -> None:
         """Let the images go whose delay is over."""
         while self._pending and self._pending[0][0] <= physics_s + 1e-9:
             self._released = self._pending.popleft()[1]
-            self._writer.release(self._released)
-
-    _released = 0
+            with self._naming_the_dead():
+                self._writer.release(self._released)
 
     def wait_published(self, keep_going: Callable[[], bool]) -> None:
         """Wait until every released image is out (lockstep)."""
         while self._writer.finished < self._released and keep_going():
             self.check_alive()
             time.sleep(_POLL_S)
+
+    @contextmanager
+    def _naming_the_dead(self) -> Iterator[None]:
+        """Say with which code the renderer ended where only its absence is noticed."""
+        try:
+            yield
+        except InputError:
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(_END_S)
+            self.check_alive()
+            raise
 
     def close(self) -> None:
         """End the renderer: it leaves when its pipe closes, else it is terminated."""

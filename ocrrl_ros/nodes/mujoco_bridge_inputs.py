@@ -20,7 +20,6 @@ from std_msgs.msg import Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory
 
 _WARN_EVERY_S = 2.0
-_SLOW_EVERY = 5
 GRIPPER_COMMANDS = 'gripper/gripper_position_controller/commands'
 
 
@@ -103,10 +102,12 @@ class TargetInputs:
             self._refuse(subscription.name, f'message on {subscription.name} refused: {error}')
 
     def _refuse(self, name: str, text: str) -> None:
-        """Count a refusal and warn at most every two seconds per topic."""
+        """Count a refusal and warn at most every two seconds per topic and kind of text."""
         self.refused += 1
-        if self._now_s - self._warned_s.get(name, float('-inf')) >= _WARN_EVERY_S:
-            self._warned_s[name] = self._now_s
+        # Without its numbers a text tells the kind of refusal.
+        kind = name + ''.join(letter for letter in text if letter.isalpha())
+        if self._now_s - self._warned_s.get(kind, float('-inf')) >= _WARN_EVERY_S:
+            self._warned_s[kind] = self._now_s
             self._logger.warning(text)
 
     def _on_joint(self, message: JointState) -> None:

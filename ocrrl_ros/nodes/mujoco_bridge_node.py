@@ -22,7 +22,7 @@ from ocrrl_ros.interfaces.polling import PolledServices
 from ocrrl_ros.interfaces.qos import RELIABLE
 from ocrrl_ros.interfaces.realtime import DeadlineLoop, enter_realtime, freeze_garbage
 from ocrrl_ros.interfaces.spin import run_process
-from ocrrl_ros.nodes.mujoco_bridge_camera import CameraLink
+from ocrrl_ros.nodes.mujoco_bridge_camera import CameraLink, require_display
 from ocrrl_ros.nodes.mujoco_bridge_hand import HandServices
 from ocrrl_ros.nodes.mujoco_bridge_inputs import TargetInputs
 from ocrrl_ros.nodes.mujoco_bridge_publishers import StateTopics
@@ -58,7 +58,7 @@ class MujocoBridgeNode(Node):
         self.world = SimWorld(get_task(selection.task), domain, load_physics())
         self.uses_sim_time = self.get_parameter('use_sim_time').value
         self.camera: CameraLink | None = None
-        self._steps_before = 0
+        self._steps = 0
         self._arm: ArmDriver | None = None
         episode = declare_config(
             self, EpisodeSelection, prefix='sim', exclusive=False, read_only=False)
@@ -76,6 +76,8 @@ class MujocoBridgeNode(Node):
         self._factor = RealTimeFactor()
         self.clock_map = StampClock()
         self._diagnostics = DiagnosticsPublisher(self, [self._status])
+        if config.view:
+            require_display()
         if config.camera or config.view:
             self.camera = CameraLink(
                 selection, state_size=1 + self.world.model.nq, rate_hz=domain.camera.rate_hz,
@@ -85,7 +87,7 @@ class MujocoBridgeNode(Node):
     @property
     def physics_s(self) -> float:
         """Return physics time since the start of the node; resets do not set it back."""
-        return (self._steps_before + self.world.step_count) * self.world.timestep_s
+        return self._steps * self.world.timestep_s
 
     def advance(self, steps: int) -> None:
         """Take targets, step the physics, publish what is due."""
@@ -94,24 +96,23 @@ class MujocoBridgeNode(Node):
         try:
             for _ in range(steps):
                 self._arm.act(self.physics_s)
+                self._steps += 1
                 self.world.step(1)
         except OcrrlError as error:
             self.get_logger().error(f'{error}; the episode starts over and counts as failed')
-            self._steps_before += self.world.step_count
             self._sim.on_divergence()
         self.publish()
 
     def publish(self) -> None:
         """Publish states, images' states and the task's state that are due now."""
-        step = self._steps_before + self.world.step_count
         physics_s = self.physics_s
         delay_s = self.world.time_s - self.world.arm_state().stamp_s
         self._topics.publish(
-            step, self.clock_map.stamp_s(physics_s - delay_s), self._arm.reading)
+            self._steps, self.clock_map.stamp_s(physics_s - delay_s), self._arm.reading)
         self._sim.update(self.clock_map.stamp_s(physics_s))
         if self.camera is not None:
             self.camera.capture(
-                step, physics_s, self.clock_map.stamp_s(physics_s), self._sim.selection,
+                self._steps, physics_s, self.clock_map.stamp_s(physics_s), self._sim.selection,
                 self.world.render_state)
             self.camera.release(physics_s)
 
@@ -167,7 +168,7 @@ def run_realtime(node: MujocoBridgeNode) -> None:
         services.serve_one()
         count += 1
         if count % report_every == 0:
-            node.clock_map.follow(node.physics_s, time.time())
+            node.clock_map.follow(node.physics_s, loop.system_deadline_s())
             node.report(now_s)
 
 

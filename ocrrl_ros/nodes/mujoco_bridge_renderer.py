@@ -9,11 +9,10 @@ extrinsics) is what software is told, calibration error included.
 
 from __future__ import annotations
 
-import os
 import sys
 
 import numpy as np
-from ocrrl_ros.core.errors import ConfigError, InputError
+from ocrrl_ros.core.errors import InputError
 from ocrrl_ros.interfaces.conversions import transform_stamped
 from ocrrl_ros.interfaces.image_conversions import camera_info, image_message
 from ocrrl_ros.interfaces.qos import LATCHED, topic
@@ -105,7 +104,7 @@ class RendererProcess:
         model = build_model(get_task(task_name), domain, load_physics())
         camera = domain.camera
         self._renderer = SceneRenderer(model, camera.width, camera.height)
-        self._viewer = open_viewer(model) if view else None
+        self._viewer = Viewer(model) if view else None
         self._node = rclpy.create_node('mujoco_bridge_renderer')
         self._topics = CameraTopics(self._node, domain)
 
@@ -170,19 +169,6 @@ class Viewer:
             self._data.qpos[:] = state[1:]
             self._forward(self._model, self._data)
         self._window.sync()
-
-
-def open_viewer(model: object) -> Viewer:
-    """
-    Open the viewer.
-
-    :raises ConfigError: there is no display.
-    """
-    if not (os.environ.get('DISPLAY') or os.environ.get('WAYLAND_DISPLAY')):
-        raise ConfigError(
-            'view is true, but neither DISPLAY nor WAYLAND_DISPLAY is set; start from a '
-            'desktop session or set view to false')
-    return Viewer(model)
 
 
 def main() -> int:

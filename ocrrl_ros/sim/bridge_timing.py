@@ -58,7 +58,7 @@ class StampClock:
     physics has lost more than ``tolerance_s`` against that clock, which is counted.
     """
 
-    def __init__(self, offset_s: float = 0.0, tolerance_s: float = 0.02):
+    def __init__(self, offset_s: float = 0.0, tolerance_s: float = 0.005):
         """Start with a fixed offset; 0 makes stamps simulated time."""
         self.offset_s = offset_s
         self.corrections = 0
@@ -68,8 +68,15 @@ class StampClock:
         """Return the stamp of a physics time."""
         return physics_s + self.offset_s
 
-    def follow(self, physics_s: float, system_s: float) -> None:
-        """Move the offset when physics time and the system's clock have come apart."""
+    def follow(self, physics_s: float, system_s: float | None) -> None:
+        """
+        Move the offset when physics time and the system's clock have come apart.
+
+        :param system_s: when the physics time should have been, on the system's clock; lateness
+            that will be caught up is no reason to move. None is ignored.
+        """
+        if system_s is None:
+            return
         error_s = system_s - self.stamp_s(physics_s)
         if abs(error_s) > self._tolerance_s:
             self.offset_s += error_s
