@@ -88,17 +88,6 @@ def test_result_does_not_depend_on_the_step() -> None:
     np.testing.assert_allclose(coarse.finger_m, fine.finger_m, atol=1e-9)
 
 
-def test_saved_state_continues_the_same_motion() -> None:
-    """Width, pending command and latency are all restored."""
-    first, second = GripperModel(2), GripperModel(2)
-    first.command(np.array([0.0, 1.0]))
-    first.step(0.05)
-    second.load_state_dict(first.state_dict())
-    for _ in range(20):
-        np.testing.assert_array_equal(first.step(DT_S), second.step(DT_S))
-    assert first.finger_m[0] < 0.04
-
-
 def test_hands_are_independent() -> None:
     """Each hand has its own command, latency and speed."""
     model = GripperModel(3)
