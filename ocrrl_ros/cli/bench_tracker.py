@@ -13,7 +13,8 @@ from rich.table import Table
 class BenchTracker:
     """Measure accuracy, losses and speed of the object pose tracker on rendered sequences."""
 
-    task: str = field(default='cube_lift', metadata={'description': 'task whose object is tracked'})
+    task: str = field(
+        default='cube_lift', metadata={'description': 'task whose object is tracked'})
     domains: tuple[str, ...] = field(
         default=('sim', 'proxy'), metadata={'description': 'domains to render'})
     rows: tuple[str, ...] = field(
@@ -27,7 +28,7 @@ class BenchTracker:
         default=None, metadata={'description': 'write the worst frames to this PNG'})
     pose_log: Path | None = field(
         default=None,
-        metadata={'description': 'write errors and losses by phase to this JSON (domain sim only)'})
+        metadata={'description': 'write errors and losses by phase to this JSON (sim only)'})
 
     def __post_init__(self) -> None:
         """Refuse a pose log of a world that training must not know."""

@@ -17,8 +17,8 @@ from ocrrl_ros.core.symmetry import canonical_rotation, symmetry_group
 from ocrrl_ros.evaluation.tracker_pictures import WorstFrames
 from ocrrl_ros.evaluation.tracker_sequences import ROWS, SequenceSource, TrueFrame
 from ocrrl_ros.perception.confidence import FEATURES
+from ocrrl_ros.perception.estimate import ObjectEstimate
 from ocrrl_ros.perception.object_model import load_object
-from ocrrl_ros.perception.object_tracker import ObjectEstimate
 from ocrrl_ros.perception.pose_estimator import PoseEstimator, TrackerConfig
 from ocrrl_ros.sim.domain import Domain, load_domain
 
@@ -32,7 +32,8 @@ PHASES = ('free', 'near', 'held')
 class TrackerBenchConfig:
     """What is rendered and measured."""
 
-    task: str = field(default='cube_lift', metadata={'description': 'task whose object is tracked'})
+    task: str = field(
+        default='cube_lift', metadata={'description': 'task whose object is tracked'})
     domains: tuple[str, ...] = field(
         default=('sim', 'proxy'), metadata={'description': 'domains to render'})
     rows: tuple[str, ...] = field(

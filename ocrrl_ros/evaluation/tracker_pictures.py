@@ -9,8 +9,8 @@ import numpy as np
 from ocrrl_ros.core import se3
 from ocrrl_ros.core.errors import OcrrlError
 from ocrrl_ros.evaluation.tracker_sequences import TrueFrame
+from ocrrl_ros.perception.estimate import ObjectEstimate
 from ocrrl_ros.perception.frame import Intrinsics
-from ocrrl_ros.perception.object_tracker import ObjectEstimate
 
 CUT_PX, TILE_PX, COLUMNS = 120, 300, 6
 TRUE_RGB, SEEN_RGB = (0, 255, 0), (80, 160, 255)

@@ -41,7 +41,7 @@ class ConfidenceConfig:
     rotation_sigma_deg: float = field(
         default=-0.3, metadata={'description': 'weight of the rotation uncertainty, per deg'})
     tolerance_m: float = field(
-        default=0.0075, metadata={'description': 'depth tolerance at 1 m, m; grows with z squared'})
+        default=0.0075, metadata={'description': 'depth tolerance at 1 m, m; grows as z squared'})
     tolerance_floor_m: float = field(
         default=0.002, metadata={'description': 'least depth tolerance, m'})
     occluder_m: float = field(

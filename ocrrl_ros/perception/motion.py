@@ -17,11 +17,11 @@ class MotionConfig:
     acceleration_m_s2: float = field(
         default=4.0, metadata={'description': 'standard deviation of acceleration, m/s^2'})
     acceleration_rad_s2: float = field(
-        default=25.0, metadata={'description': 'standard deviation of angular acceleration, rad/s^2'})
+        default=25.0, metadata={'description': 'same of angular acceleration, rad/s^2'})
     start_speed_m_s: float = field(
         default=0.15, metadata={'description': 'standard deviation of speed at first sight, m/s'})
     start_speed_rad_s: float = field(
-        default=1.0, metadata={'description': 'standard deviation of turning at first sight, rad/s'})
+        default=1.0, metadata={'description': 'same of the turning rate, rad/s'})
     damping_s: float = field(
         default=0.5, metadata={'description': 'time after which an unseen motion has faded, s'})
     max_step_s: float = field(
@@ -95,9 +95,7 @@ class MotionFilter:
     def correct(
             self, rotation: np.ndarray, translation: np.ndarray,
             covariance: np.ndarray) -> np.ndarray:
-        """
-        Take the posterior pose and covariance (6, 6) of this time; return the step made (6,).
-        """
+        """Take the posterior pose and covariance (6, 6) of now; return the step made (6,)."""
         step = np.concatenate(
             [translation - self.translation, rotation_log(rotation @ self.rotation.T)])
         prior = self._covariance[:6, :6].copy()

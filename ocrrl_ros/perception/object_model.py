@@ -82,7 +82,7 @@ class ColourModel:
 class ObjectModel:
     """One trackable object."""
 
-    id: str = field(metadata={'description': 'object id as used in topics, such as cube'})
+    object_id: str = field(metadata={'description': 'object id as used in topics, such as cube'})
     shape: ShapeModel = field(
         default_factory=ShapeModel, metadata={'description': 'geometry in the object frame'})
     colour: ColourModel = field(
@@ -91,8 +91,8 @@ class ObjectModel:
 
     def __post_init__(self) -> None:
         """Refuse ids that are no topic names and symmetries that the shape does not have."""
-        if not self.id.isidentifier():
-            raise ConfigError(f'id is {self.id!r}; allowed: letters, digits and _')
+        if not self.object_id.isidentifier():
+            raise ConfigError(f'object_id is {self.object_id!r}; allowed: letters, digits and _')
         if self.symmetry not in GROUPS:
             raise UnknownNameError('symmetry group', self.symmetry, GROUPS)
         x, y, z = self.shape.size_m

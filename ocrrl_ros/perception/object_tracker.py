@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import Enum
 from types import ModuleType
 
 import numpy as np
@@ -12,26 +11,14 @@ from ocrrl_ros.core.errors import ConfigError
 from ocrrl_ros.core.se3 import pose_identity
 from ocrrl_ros.core.symmetry import canonical_rotation, symmetry_group
 from ocrrl_ros.perception.confidence import ConfidenceConfig, FEATURES, image_parts
-from ocrrl_ros.perception.frame import RgbdFrame
+from ocrrl_ros.perception.estimate import ObjectEstimate, TrackState
 from ocrrl_ros.perception.gate import ConfidenceGate, GateConfig
 from ocrrl_ros.perception.motion import MotionConfig, MotionFilter
 from ocrrl_ros.perception.object_model import ObjectModel
 from ocrrl_ros.perception.rotation import orthonormal, to_pose
 from ocrrl_ros.perception.sdf_tracker import Fit, Prior, SdfTracker, SolverConfig
 from ocrrl_ros.perception.segmentation import Segment, SegmentationConfig, Segmenter
-
-
-class TrackState(Enum):
-    """What may be done with an estimate."""
-
-    OK = 'ok'
-    """Seen in this frame and trusted."""
-    WARN = 'warn'
-    """Seen in this frame, not trusted (yet)."""
-    STALE = 'stale'
-    """Not seen in this frame; the pose is predicted."""
-    ERROR = 'error'
-    """Lost or never found; the pose is the last one known."""
+from ocrrl_ros.perception.view import View
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,9 +38,9 @@ class TrackingConfig:
     bias_sigma_rad: float = field(
         default=0.01, metadata={'description': 'systematic rotation error, rad, per axis'})
     workspace_min_m: tuple[float, float, float] = field(
-        default=(0.0, -0.8, -0.05), metadata={'description': 'least base coordinates of a find, m'})
+        default=(0.0, -0.8, -0.05), metadata={'description': 'least coordinates, base, m'})
     workspace_max_m: tuple[float, float, float] = field(
-        default=(1.0, 0.8, 0.9), metadata={'description': 'greatest base coordinates of a find, m'})
+        default=(1.0, 0.8, 0.9), metadata={'description': 'greatest coordinates, base, m'})
 
     def __post_init__(self) -> None:
         """Refuse times and sigmas out of range."""
@@ -67,58 +54,6 @@ class TrackingConfig:
         if not all(a < b for a, b in zip(self.workspace_min_m, self.workspace_max_m)):
             raise ConfigError(
                 f'workspace_min_m is {self.workspace_min_m} m, not below {self.workspace_max_m} m')
-
-
-@dataclass(frozen=True, kw_only=True)
-class ObjectEstimate:
-    """
-    One object in one frame.
-
-    ``base_T_object`` (7,), the symmetric equivalent nearest the previous estimate;
-    ``covariance`` (6, 6) of translation (m) and rotation vector (rad) in the base frame;
-    ``confidence`` the probability that the pose is good; ``valid`` whether the gate is open;
-    ``just_lost`` True in the one frame that closed it; ``parts`` the figures behind the
-    confidence, by name.
-    """
-
-    object_id: str
-    stamp_s: float
-    base_T_object: np.ndarray
-    covariance: np.ndarray
-    confidence: float
-    state: TrackState
-    valid: bool
-    just_lost: bool
-    parts: dict[str, float]
-
-
-@dataclass(frozen=True, kw_only=True)
-class View:
-    """A frame as the trackers need it: image, camera pose and plane, scale of the depth."""
-
-    frame: RgbdFrame
-    base_R_camera: np.ndarray
-    base_t_camera: np.ndarray
-    plane: np.ndarray
-    depth_scale: float
-
-    def to_camera(
-            self, rotation: np.ndarray, translation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Express a pose given in the base frame in the optical frame."""
-        back = self.base_R_camera.T
-        return back @ rotation, back @ (translation - self.base_t_camera)
-
-    def to_base(
-            self, rotation: np.ndarray, translation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Express a pose given in the optical frame in the base frame."""
-        turned = self.base_R_camera @ rotation
-        return turned, self.base_R_camera @ translation + self.base_t_camera
-
-    def spread(self) -> np.ndarray:
-        """Return the (6, 6) matrix that turns optical-frame errors into base-frame ones."""
-        turn = np.zeros((6, 6))
-        turn[:3, :3] = turn[3:, 3:] = self.base_R_camera
-        return turn
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -277,6 +212,6 @@ class ObjectTracker:
         """Pack the present pose."""
         pose = pose_identity() if self._pose is None else self._pose.copy()
         return ObjectEstimate(
-            object_id=self._model.id, stamp_s=stamp_s, base_T_object=pose,
+            object_id=self._model.object_id, stamp_s=stamp_s, base_T_object=pose,
             covariance=self._covariance.copy(), confidence=confidence, state=state,
             valid=self._gate.is_open, just_lost=just_lost, parts=parts)

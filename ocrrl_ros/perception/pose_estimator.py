@@ -13,16 +13,17 @@ from ocrrl_ros.core.errors import ConfigError, UnknownNameError
 from ocrrl_ros.core.resources import config_path
 from ocrrl_ros.core.se3 import check_pose, quat_to_matrix
 from ocrrl_ros.perception.confidence import ConfidenceConfig
+from ocrrl_ros.perception.estimate import ObjectEstimate
 from ocrrl_ros.perception.frame import Intrinsics, RgbdFrame
 from ocrrl_ros.perception.gate import GateConfig
 from ocrrl_ros.perception.kernels import BACKENDS, load_kernels
 from ocrrl_ros.perception.motion import MotionConfig
 from ocrrl_ros.perception.object_model import ObjectModel
-from ocrrl_ros.perception.object_tracker import (
-    ObjectEstimate, ObjectTracker, TrackingConfig, View)
+from ocrrl_ros.perception.object_tracker import ObjectTracker, TrackingConfig
 from ocrrl_ros.perception.sdf_tracker import SolverConfig
 from ocrrl_ros.perception.segmentation import SegmentationConfig
 from ocrrl_ros.perception.support_plane import SupportPlane, SupportPlaneConfig
+from ocrrl_ros.perception.view import View
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,13 +71,13 @@ class PoseEstimator:
             config: TrackerConfig | None = None) -> None:
         """Start with every object lost."""
         self._config = config or load_tracker_config()
-        ids = [model.id for model in objects]
+        ids = [model.object_id for model in objects]
         if not ids or len(set(ids)) != len(ids):
             raise ConfigError(f'object ids are {ids}; allowed: at least one, all different')
         self.set_camera(base_T_camera)
         self._plane = SupportPlane(self._config.support_plane)
-        self._models = {model.id: model for model in objects}
-        self._trackers = {model.id: self._new_tracker(model) for model in objects}
+        self._models = {model.object_id: model for model in objects}
+        self._trackers = {model.object_id: self._new_tracker(model) for model in objects}
 
     @property
     def object_ids(self) -> tuple[str, ...]:

@@ -30,7 +30,7 @@ class SolverConfig:
     """Noise of the measurements and effort of the solver."""
 
     depth_sigma_m: float = field(
-        default=0.0025, metadata={'description': 'depth noise at 1 m, m; grows with depth squared'})
+        default=0.0025, metadata={'description': 'depth noise at 1 m, m; grows as z squared'})
     depth_floor_m: float = field(
         default=0.0005, metadata={'description': 'depth noise floor (quantisation), m'})
     depth_correlation_px: float = field(

@@ -18,7 +18,7 @@ class SegmentationConfig:
     """How pixels are collected into one object."""
 
     roi_scale: float = field(
-        default=1.3, metadata={'description': 'search radius over the predicted silhouette radius'})
+        default=1.3, metadata={'description': 'search radius over the predicted radius'})
     roi_margin_px: int = field(
         default=14, metadata={'description': 'added to the search radius, px'})
     search_stride: int = field(
@@ -31,7 +31,7 @@ class SegmentationConfig:
         default=(0.12, 3.5),
         metadata={'description': 'allowed area of a find over that of the smallest face'})
     depth_gate_m: float = field(
-        default=0.06, metadata={'description': 'part depth from the prediction beyond the radius, m'})
+        default=0.06, metadata={'description': 'depth of a part beyond the radius, m'})
     candidates: int = field(default=3, metadata={'description': 'finds examined per search'})
 
     def __post_init__(self) -> None:

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What perception says about one object in one frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+
+
+class TrackState(Enum):
+    """What may be done with an estimate."""
+
+    OK = 'ok'
+    """Seen in this frame and trusted."""
+    WARN = 'warn'
+    """Seen in this frame, not trusted (yet)."""
+    STALE = 'stale'
+    """Not seen in this frame; the pose is predicted."""
+    ERROR = 'error'
+    """Lost or never found; the pose is the last one known."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectEstimate:
+    """
+    One object in one frame.
+
+    ``base_T_object`` (7,), the symmetric equivalent nearest the previous estimate;
+    ``covariance`` (6, 6) of translation (m) and rotation vector (rad) in the base frame;
+    ``confidence`` the probability that the pose is good; ``valid`` whether the gate is open;
+    ``just_lost`` True in the one frame that closed it; ``parts`` the figures behind the
+    confidence, by name.
+    """
+
+    object_id: str
+    stamp_s: float
+    base_T_object: np.ndarray
+    covariance: np.ndarray
+    confidence: float
+    state: TrackState
+    valid: bool
+    just_lost: bool
+    parts: dict[str, float]
