@@ -34,7 +34,12 @@ class ArmSink(abc.ABC):
 
 
 class CrispJointSink(ArmSink):
-    """``target_joint`` (JointState): CRISP reads the seven positions by index."""
+    """
+    ``target_joint`` (JointState): CRISP reads the seven positions by index.
+
+    Velocities are left out on purpose: CRISP would add D dq_d, and the law that everything is
+    trained and measured with is K (q_d - q) - D dq (protocol.md section 1).
+    """
 
     def __init__(self, node: Node):
         """Create the publisher and one message that is reused."""
@@ -42,11 +47,10 @@ class CrispJointSink(ArmSink):
         self._message = JointState(name=list(ARM_JOINT_NAMES))
 
     def send(self, command: Command, now_s: float) -> None:
-        """Publish positions in rad and velocities in rad/s."""
+        """Publish positions in rad."""
         message = self._message
         message.header.stamp = to_stamp(now_s)
         message.position = array('d', command.q)
-        message.velocity = array('d', command.dq)
         self._publisher.publish(message)
 
 
