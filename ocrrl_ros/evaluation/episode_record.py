@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is kept of an episode: its record, its residual statistics, its film."""
+"""What is kept of an episode: its record and its residual's statistics."""
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
-from ocrrl_ros.evaluation.media import TargetTrace
 from ocrrl_ros.policy.composition import ResidualBounds
 from ocrrl_ros.policy.controller import PolicyAction
 
@@ -74,20 +73,3 @@ class EpisodeRecord:
         """Read what `to_mapping` wrote."""
         values = dict(mapping)
         return cls(**{**values, 'residual': ResidualStatistics(**values['residual'])})
-
-
-@dataclass
-class EpisodeFilm:
-    """Pictures and targets of one episode, for reports."""
-
-    rate_hz: int = 10
-    frames: list[np.ndarray] = field(default_factory=list)
-    frame_times_s: list[float] = field(default_factory=list)
-    actions: list[PolicyAction] = field(default_factory=list)
-
-    def target_trace(self) -> TargetTrace:
-        """Return base and corrected targets of every policy tick."""
-        return TargetTrace(
-            np.array([action.stamp_s for action in self.actions]),
-            np.array([action.base_pose[:3] for action in self.actions]).reshape(-1, 3),
-            np.array([action.command_pose[:3] for action in self.actions]).reshape(-1, 3))

@@ -134,9 +134,9 @@ def _policy_name(result: Mapping[str, Any]) -> str:
     return names.get(result['policy'], str(result['policy']))
 
 
-def _percent(value: float) -> str:
-    """Write a share as percent."""
-    return f'{100 * value:.1f} %'
+def _percent(value: float | None) -> str:
+    """Write a share as percent; a dash where nothing was counted."""
+    return '–' if value is None else f'{100 * value:.1f} %'
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[int] = ()) -> str:
@@ -190,7 +190,7 @@ def _rate_chart(results: Sequence[Mapping[str, Any]]) -> str:
         label = f'{_policy_name(result)}, {result["domain"]}, {result["poses"]}'
         parts.append(
             f'<text x="0" y="{y + 14}">{escape(label)}</text>'
-            f'<rect x="{left}" y="{y}" width="{width * result["rate"]:.1f}" height="20" rx="3" '
+            f'<rect x="{left}" y="{y}" width="{width * (result["rate"] or 0.0):.1f}" height="20" rx="3" '
             f'fill="{colour}"/><line x1="{low:.1f}" y1="{y + 10}" x2="{high:.1f}" y2="{y + 10}" '
             'stroke="#1c1c1e" stroke-width="2"/>')
     return ''.join(parts) + '</svg>'

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 from ocrrl_ros.core.errors import ConfigError
-from ocrrl_ros.evaluation.episode_record import EpisodeFilm, EpisodeRecord, residual_statistics
+from ocrrl_ros.evaluation.episode_record import EpisodeRecord, residual_statistics
 from ocrrl_ros.evaluation.failure_modes import classify, GraspTrace, SUCCESS
+from ocrrl_ros.evaluation.film import Film, RATE_HZ
 from ocrrl_ros.evaluation.pose_sources import PoseSource
 from ocrrl_ros.policy.action_chunk import ActionChunk
 from ocrrl_ros.policy.base_policy import BaseInputs, BasePolicy
@@ -160,7 +161,7 @@ class Rollout:
         self._chunks = ChunkSchedule(policies, world, kinematics, renderer, config)
         self._physics_steps = round(config.command_period_s / world.timestep_s)
 
-    def run(self, episode: int, streams: Streams, film: EpisodeFilm | None = None) -> EpisodeRecord:
+    def run(self, episode: int, streams: Streams, film: Film | None = None) -> EpisodeRecord:
         """
         Run one episode.
 
@@ -188,7 +189,7 @@ class Rollout:
         if self._renderer is not None:
             self._renderer.close()
 
-    def _loop(self, run: '_Run', film: EpisodeFilm | None) -> tuple[float, bool, bool]:
+    def _loop(self, run: '_Run', film: Film | None) -> tuple[float, bool, bool]:
         """Run until the judge ends the episode; return end time, success, left workspace."""
         config, world = self._config, self._world
         task, dt = world.task, config.command_period_s
@@ -196,7 +197,7 @@ class Rollout:
         every = {name: round(period / dt) for name, period in (
             ('judge', JUDGE_PERIOD_S), ('policy', config.policy_period_s),
             ('replan', config.replan_period_s), ('pose', self._poses.period_s),
-            ('film', 1.0 / film.rate_hz if film else task.horizon_s))}
+            ('film', 1.0 / RATE_HZ))}
         for tick in range(round(task.horizon_s / dt) + 1):
             now = world.time_s
             if tick % every['judge'] == 0:
@@ -221,11 +222,10 @@ class Rollout:
             world.step(self._physics_steps)
         return world.time_s - dt, False, False
 
-    def _take_picture(self, film: EpisodeFilm, now_s: float) -> None:
+    def _take_picture(self, film: Film, now_s: float) -> None:
         """Add the camera's view to the film."""
         self._renderer.set_state(self._world.render_state())
-        film.frames.append(self._renderer.rgb().copy())
-        film.frame_times_s.append(now_s)
+        film.add_picture(self._renderer.rgb(), now_s)
 
 
 class _Run:
@@ -257,7 +257,7 @@ class _Run:
             lost = reading.covariance[0] < 0.0
             self._fresh[reading.object_id] = -np.inf if lost else reading.stamp_s
 
-    def policy_tick(self, now_s: float, film: EpisodeFilm | None) -> None:
+    def policy_tick(self, now_s: float, film: Film | None) -> None:
         """Run the controller's policy tick on fresh state and remember its action."""
         self._take_state()
         action = self.controller.policy_tick(now_s)
@@ -270,7 +270,7 @@ class _Run:
             return
         self.actions.append(action)
         if film is not None:
-            film.actions.append(action)
+            film.add_targets(action.base_pose[:3], action.command_pose[:3], now_s)
 
     def command(self, dt_s: float) -> None:
         """Send the shaped command of this tick to the world."""

@@ -2,10 +2,10 @@
 """
 Rendered RGB-D sequences with true object poses, to measure the tracker with.
 
-Four kinds, each a row of the bench: ``rest`` (an object in its start range), ``free`` (any pose
-in the air, up to 0.3 m/s and 90 deg/s), ``face_on`` (one face towards the camera, slow), ``grasp``
-(the scripted expert grasps and lifts). The first three move the object by hand, the last by
-physics.
+Five kinds, each a row of the bench: ``rest`` (an object in its start range), ``free`` (any pose
+in the air, up to 0.3 m/s and 90 deg/s), ``face_on`` (one face towards the camera, slow), ``stress``
+(beyond what it must bear: five times that speed, jumps, plates sweeping across), ``grasp`` (the
+scripted expert grasps and lifts). All but the last move the object by hand, the last by physics.
 """
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -28,14 +28,16 @@ from ocrrl_ros.sim.seeding import episode_rngs, Streams
 from ocrrl_ros.sim.tasks import get_task
 from ocrrl_ros.sim.world import SimWorld
 
-ROWS = ('rest', 'free', 'face_on', 'grasp')
+ROWS = ('rest', 'free', 'face_on', 'stress', 'grasp')
 REPLAN_TICKS = 8
 TICK_S = 0.05
 COMMAND_S = 0.005
 NEAR_M = 0.1
 MAX_SPEED_M_S = 0.3
 MAX_TURN_RAD_S = np.pi / 2
-LENGTH_S = {'rest': 0.5, 'free': 1.0, 'face_on': 1.0, 'grasp': 7.0}
+LENGTH_S = {'rest': 0.5, 'free': 1.0, 'face_on': 1.0, 'stress': 1.5, 'grasp': 7.0}
+STRESS_SPEED = 5.0
+JUMP_SHARE = 0.03
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,29 +108,38 @@ class SequenceSource:
     def _moved(self, row: str, streams: Streams, noise: DepthNoise) -> Iterator[TrueFrame]:
         """Carry the object through the air, or leave it where it starts."""
         rng = streams.perturbation
-        pose = self._world.object_pose(self.object_id)
-        velocity, spin = np.zeros(3), np.zeros(3)
-        if row == 'free':
-            pose = se3.pose(
-                rng.uniform([0.40, -0.20, 0.06], [0.62, 0.20, 0.32]),
-                se3.quat_normalize(rng.normal(size=4)))
-            velocity = _direction(rng) * rng.uniform(0.0, MAX_SPEED_M_S)
-            spin = _direction(rng) * rng.uniform(0.0, MAX_TURN_RAD_S)
-        elif row == 'face_on':
-            pose = self._facing(rng)
-            velocity = _direction(rng) * rng.uniform(0.0, 0.03)
+        pose, velocity, spin = self._course(row, rng)
         state = self._world.render_state()
+        plate = SweepingPlate(rng) if row == 'stress' and rng.random() < 0.7 else None
         speed = np.array([np.linalg.norm(velocity), np.linalg.norm(spin)])
+        start_s = 0.0
         for step in range(round(LENGTH_S[row] / self._period_s)):
             time_s = step * self._period_s
-            now = se3.pose(
-                pose[:3] + velocity * time_s,
-                se3.quat_multiply(se3.quat_from_rotvec(spin * time_s), pose[3:]))
+            if row == 'stress' and rng.random() < JUMP_SHARE:
+                pose, start_s = _jumped(_carried(pose, velocity, spin, time_s - start_s), rng), time_s
+            now = _carried(pose, velocity, spin, time_s - start_s)
             state[0] = time_s
             at = 1 + self._address
             state[at:at + 3] = now[:3]
             state[at + 3:at + 7] = now[[6, 3, 4, 5]]
-            yield self._look(state, now, 0, speed, noise)
+            yield self._look(state, now, 0, speed, noise, plate)
+
+    def _course(
+            self, row: str, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return start pose (7,), velocity (3,) m/s and turning rate (3,) rad/s."""
+        if row == 'rest':
+            return self._world.object_pose(self.object_id), np.zeros(3), np.zeros(3)
+        if row == 'face_on':
+            return self._facing(rng), _direction(rng) * rng.uniform(0.0, 0.03), np.zeros(3)
+        pose = se3.pose(
+            rng.uniform([0.40, -0.20, 0.06], [0.62, 0.20, 0.32]),
+            se3.quat_normalize(rng.normal(size=4)))
+        scale = 1.0
+        if row == 'stress':
+            # Half of the sequences are slow, so that plates and jumps are seen alone as well.
+            scale = STRESS_SPEED if rng.random() < 0.5 else 0.3
+        velocity = _direction(rng) * rng.uniform(0.0, MAX_SPEED_M_S) * scale
+        return pose, velocity, _direction(rng) * rng.uniform(0.0, MAX_TURN_RAD_S) * scale
 
     def _facing(self, rng: np.random.Generator) -> np.ndarray:
         """Return a pose in the air with one face square to the line of sight."""
@@ -188,9 +199,14 @@ class SequenceSource:
 
     def _look(
             self, state: np.ndarray, pose: np.ndarray, phase: int, speed: np.ndarray,
-            noise: DepthNoise) -> TrueFrame:
-        """Render a state."""
+            noise: DepthNoise, plate: 'SweepingPlate | None' = None) -> TrueFrame:
+        """Render a state, with a plate in front of the object if there is one."""
         rgb, depth = self._renderer.render(state)
+        if plate is not None:
+            camera = self._domain.camera
+            point = se3.pose_transform(se3.pose_inverse(camera.true_pose()), pose[:3])
+            rgb, depth = plate.draw(
+                rgb, depth, camera.true_intrinsics().project(point), point[2], state[0])
         frame = RgbdFrame(
             stamp_s=float(state[0]), rgb=rgb.copy(), intrinsics=self._intrinsics,
             depth_m=depth_to_metres(noise.apply(depth)))
@@ -201,3 +217,44 @@ def _direction(rng: np.random.Generator) -> np.ndarray:
     """Return a random unit vector (3,)."""
     vector = rng.normal(size=3)
     return vector / np.linalg.norm(vector)
+
+
+def _carried(
+        pose: np.ndarray, velocity: np.ndarray, spin: np.ndarray, time_s: float) -> np.ndarray:
+    """Return a pose (7,) after a constant motion."""
+    turn = se3.quat_from_rotvec(spin * time_s)
+    return se3.pose(pose[:3] + velocity * time_s, se3.quat_multiply(turn, pose[3:]))
+
+
+def _jumped(pose: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return a pose (7,) knocked by up to 60 mm and 60 deg."""
+    turn = se3.quat_from_rotvec(_direction(rng) * rng.uniform(0.0, np.pi / 3))
+    shift = _direction(rng) * rng.uniform(0.0, 0.06)
+    return se3.pose(pose[:3] + shift, se3.quat_multiply(turn, pose[3:]))
+
+
+class SweepingPlate:
+    """A grey plate that moves to and fro between camera and object, painted into the images."""
+
+    def __init__(self, rng: np.random.Generator):
+        """Draw size, way and shade."""
+        self._half = rng.uniform(8.0, 40.0, 2)
+        self._reach = rng.uniform(10.0, 60.0, 2)
+        self._rate = rng.uniform(1.0, 6.0, 2)
+        self._phase = rng.uniform(0.0, 2.0 * np.pi, 2)
+        self._gap_m = rng.uniform(0.03, 0.10)
+        self._shade = int(rng.uniform(20, 220))
+
+    def draw(
+            self, rgb: np.ndarray, depth: np.ndarray, centre: np.ndarray, distance_m: float,
+            time_s: float) -> tuple[np.ndarray, np.ndarray]:
+        """Return copies of the images with the plate in front of a pixel (2,)."""
+        rgb, depth = rgb.copy(), depth.copy()
+        middle = centre + self._reach * np.sin(self._rate * time_s + self._phase)
+        low = np.maximum(middle - self._half, 0).astype(int)
+        high = np.maximum(middle + self._half, 0).astype(int)
+        window = (slice(low[1], high[1]), slice(low[0], high[0]))
+        nearer = depth[window] > distance_m - self._gap_m
+        rgb[window][nearer] = self._shade
+        depth[window][nearer] = distance_m - self._gap_m
+        return rgb, depth

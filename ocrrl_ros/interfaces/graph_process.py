@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The graph as a child process: start `stack`, notice its death, end it without leftovers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+import contextlib
+from pathlib import Path
+import signal
+import subprocess
+import sys
+from typing import Any
+
+from ocrrl_ros.core.errors import OcrrlError
+from ocrrl_ros.interfaces.supervisor import parameter_text
+
+_STOP_S = 25.0
+_LOG_LINES = 12
+
+
+class GraphProcess:
+    """
+    A running `stack`.
+
+    :param arguments: launch arguments by name (`interfaces.graph_plan.GraphConfig`).
+    :param log: file that everything the graph prints goes to.
+    """
+
+    def __init__(self, arguments: dict[str, Any], log: Path):
+        """Start the process, in its own group so that a Ctrl-C reaches it once, through us."""
+        self.log = log
+        log.parent.mkdir(parents=True, exist_ok=True)
+        texts = [f'{name}:={parameter_text(value).strip(chr(34))}'
+                 for name, value in arguments.items()]
+        with log.open('wb') as file:
+            self._process = subprocess.Popen(
+                [sys.executable, '-m', 'ocrrl_ros.nodes.stack_node', *texts], stdout=file,
+                stderr=subprocess.STDOUT, start_new_session=True)
+
+    def check(self) -> None:
+        """Raise OcrrlError with the last lines of the log when the graph has ended."""
+        code = self._process.poll()
+        if code is not None:
+            raise OcrrlError(f'the graph ended with code {code}: {self.last_words()} '
+                             f'(all of it in {self.log})')
+
+    def last_words(self) -> str:
+        """Return the end of the log in one line, errors first."""
+        lines = self.log.read_text(encoding='utf-8', errors='replace').splitlines()
+        bad = [line for line in lines if 'FATAL' in line or 'Error' in line]
+        return ' | '.join((bad or lines)[-_LOG_LINES:])
+
+    def stop(self) -> None:
+        """Interrupt the graph and wait; kill it if it does not leave."""
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGINT)
+            try:
+                self._process.wait(_STOP_S)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+
+
+@contextlib.contextmanager
+def running_graph(arguments: dict[str, Any], log: Path) -> Iterator[GraphProcess]:
+    """Run the graph for the duration of a block, whatever ends it."""
+    graph = GraphProcess(arguments, log)
+    try:
+        yield graph
+    finally:
+        graph.stop()
