@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+import numpy as np
 from ocrrl_ros.core.timing import PeriodStatistics
 from ocrrl_ros.interfaces.conversions import to_stamp
 from ocrrl_ros.interfaces.qos import RELIABLE
@@ -14,6 +15,7 @@ from rclpy.node import Node
 DIAGNOSTICS_TOPIC = '/diagnostics'
 #: A period above this multiple of the nominal one is an overrun.
 _OVERRUN_FACTOR = 2.0
+_BAND_S = 0.5e-3
 
 
 def status_message(
@@ -57,6 +59,11 @@ class LoopMonitor:
         """Add a value to every following report."""
         self._extra[name] = value
 
+    def share_within(self, band_s: float) -> float:
+        """Return the share of the newest periods that are the nominal one +- ``band_s``."""
+        samples = self.periods.samples()
+        return float(np.mean(np.abs(samples - self._period_s) <= band_s)) if len(samples) else 0.0
+
     def status(self, now_s: float) -> DiagnosticStatus:
         """
         Return OK, or WARN naming the stale inputs and overruns since the last report.
@@ -68,6 +75,8 @@ class LoopMonitor:
             'period_nominal_ms': self._period_s * 1e3, 'period_p50_ms': summary.p50_s * 1e3,
             'period_p99_ms': summary.p99_s * 1e3, 'period_max_ms': summary.max_s * 1e3,
             'periods': summary.count, 'overruns': summary.overruns}
+        if self._period_s > 0.0:
+            values['share_within_half_ms'] = self.share_within(_BAND_S)
         problems = []
         for name, (stamp_s, max_age_s) in self._inputs.items():
             age_s = now_s - stamp_s

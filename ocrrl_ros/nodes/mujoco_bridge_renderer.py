@@ -10,11 +10,14 @@ extrinsics) is what software is told, calibration error included.
 from __future__ import annotations
 
 import sys
+import time
 
+from diagnostic_msgs.msg import DiagnosticStatus
 import numpy as np
 from ocrrl_ros.core.errors import InputError
 from ocrrl_ros.interfaces.conversions import transform_stamped
 from ocrrl_ros.interfaces.image_conversions import camera_info, image_message
+from ocrrl_ros.interfaces.monitor import DiagnosticsPublisher, LoopMonitor
 from ocrrl_ros.interfaces.qos import LATCHED, topic
 from ocrrl_ros.interfaces.shared_memory import StateReader
 from ocrrl_ros.interfaces.spin import run_process
@@ -107,6 +110,9 @@ class RendererProcess:
         self._viewer = Viewer(model) if view else None
         self._node = rclpy.create_node('mujoco_bridge_renderer')
         self._topics = CameraTopics(self._node, domain)
+        self._monitor = LoopMonitor('mujoco_bridge_renderer', 1.0 / camera.rate_hz)
+        self._diagnostics = DiagnosticsPublisher(self._node, [self._status])
+        self._published = 0
 
     def run(self) -> None:
         """Serve until the physics process or the context ends."""
@@ -118,6 +124,7 @@ class RendererProcess:
                 if snapshot is not None:
                     self._serve(snapshot)
                     self._reader.finish()
+                self._diagnostics.publish_if_due(time.monotonic())
         except EOFError:
             return  # the physics process has ended, so has the camera
         finally:
@@ -148,6 +155,14 @@ class RendererProcess:
         while rclpy.ok() and not self._reader.wait_released(0.1):
             continue
         self._topics.publish(float(stamp_s), rgb, depth_mm)
+        self._monitor.tick(time.monotonic())
+        self._published += rgb is not None or depth_mm is not None
+
+    def _status(self, _: float) -> DiagnosticStatus:
+        """Return frame periods, frames published, and states that came too fast to render."""
+        self._monitor.set_value('frames', self._published)
+        self._monitor.set_value('skipped', self._reader.skipped)
+        return self._monitor.status(time.monotonic())
 
 
 class Viewer:

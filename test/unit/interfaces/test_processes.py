@@ -91,6 +91,7 @@ def test_monitor_warns_of_overruns_and_stale_inputs():
     assert 'camera is 0.50 s old' in status.message
     assert values['overruns'] == '1'
     assert float(values['period_max_ms']) == pytest.approx(18.0)
+    assert float(values['share_within_half_ms']) == pytest.approx(2 / 3, abs=1e-3)
     assert float(values['age_camera_ms']) == pytest.approx(500.0)
 
 
