@@ -3,9 +3,10 @@
 Rendered RGB-D sequences with true object poses, to measure the tracker with.
 
 Five kinds, each a row of the bench: ``rest`` (an object in its start range), ``free`` (any pose
-in the air, up to 0.3 m/s and 90 deg/s), ``face_on`` (one face towards the camera, slow), ``stress``
-(beyond what it must bear: five times that speed, jumps, plates sweeping across), ``grasp`` (the
-scripted expert grasps and lifts). All but the last move the object by hand, the last by physics.
+in the air, up to 0.3 m/s and 90 deg/s), ``face_on`` (one face towards the camera, slow),
+``stress`` (beyond what it must bear: five times that speed, jumps, plates sweeping across),
+``grasp`` (the scripted expert grasps and lifts). All but the last move the object by hand, the
+last by physics.
 """
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -116,7 +117,8 @@ class SequenceSource:
         for step in range(round(LENGTH_S[row] / self._period_s)):
             time_s = step * self._period_s
             if row == 'stress' and rng.random() < JUMP_SHARE:
-                pose, start_s = _jumped(_carried(pose, velocity, spin, time_s - start_s), rng), time_s
+                pose = _jumped(_carried(pose, velocity, spin, time_s - start_s), rng)
+                start_s = time_s
             now = _carried(pose, velocity, spin, time_s - start_s)
             state[0] = time_s
             at = 1 + self._address

@@ -27,16 +27,16 @@ class TrackingConfig:
 
     coast_s: float = field(
         default=0.3, metadata={'description': 'longest prediction without seeing the object, s'})
-    retry_frames: int = field(
-        default=4, metadata={'description': 'doubtful frames before the global search runs'})
+    retry_period_s: float = field(
+        default=0.1, metadata={'description': 'time between global searches in doubt, s'})
     retry_gain: float = field(
         default=0.1, metadata={'description': 'confidence that a new find must gain'})
     bias_sigma_m: float = field(
-        default=0.0015, metadata={'description': 'systematic position error, m, per axis'})
+        default=0.0025, metadata={'description': 'systematic position error, m, per axis'})
     scale_sigma: float = field(
         default=0.004, metadata={'description': 'systematic error along the ray, share of range'})
     bias_sigma_rad: float = field(
-        default=0.01, metadata={'description': 'systematic rotation error, rad, per axis'})
+        default=0.012, metadata={'description': 'systematic rotation error, rad, per axis'})
     workspace_min_m: tuple[float, float, float] = field(
         default=(0.0, -0.8, -0.05), metadata={'description': 'least coordinates, base, m'})
     workspace_max_m: tuple[float, float, float] = field(
@@ -44,10 +44,10 @@ class TrackingConfig:
 
     def __post_init__(self) -> None:
         """Refuse times and sigmas out of range."""
-        if self.coast_s < 0.0 or self.retry_frames < 1:
+        if self.coast_s < 0.0 or self.retry_period_s < 0.0:
             raise ConfigError(
-                f'coast_s is {self.coast_s} s and retry_frames {self.retry_frames}; '
-                'allowed: >= 0 s and >= 1')
+                f'coast_s is {self.coast_s} s and retry_period_s {self.retry_period_s} s; '
+                'allowed: >= 0 s')
         for name in ('bias_sigma_m', 'scale_sigma', 'bias_sigma_rad'):
             if getattr(self, name) < 0.0:
                 raise ConfigError(f'{name} is {getattr(self, name)}; allowed: >= 0')
@@ -88,7 +88,7 @@ class ObjectTracker:
         """Forget the track and the last pose."""
         self._gate.reset()
         self._tracking = False
-        self._doubtful = 0
+        self._searched_s = -np.inf
         self._seen_s = -np.inf
         self._pose: np.ndarray | None = None
         self._covariance = np.diag([1.0] * 3 + [np.pi ** 2] * 3)
@@ -97,18 +97,21 @@ class ObjectTracker:
         """Return the estimate for one frame."""
         stamp_s = view.frame.stamp_s
         judged = self._follow(view) if self._tracking else None
-        if judged is None or self._doubtful >= self._config.retry_frames:
+        if judged is None or self._must_search(judged, stamp_s):
             judged = self._search(view, judged)
         if judged is None:
             return self._unseen(stamp_s)
         self._seen_s = stamp_s
-        trusted = judged.confidence >= self._gate.leave
-        self._doubtful = 0 if trusted else self._doubtful + 1
         just_lost = self._gate.update(judged.confidence)
         self._pose = self._canonical(judged.rotation, judged.translation)
         self._covariance = self._with_bias(judged.covariance, view)
         state = TrackState.OK if self._gate.is_open else TrackState.WARN
         return self._estimate(stamp_s, judged.confidence, state, just_lost, judged.parts)
+
+    def _must_search(self, judged: _Judged, stamp_s: float) -> bool:
+        """Say whether a doubtful track calls for a global search now."""
+        waited_s = stamp_s - self._searched_s
+        return judged.confidence < self._gate.leave and waited_s >= self._config.retry_period_s
 
     def _follow(self, view: View) -> _Judged | None:
         """Track from the prediction; None when the object is not seen there."""
@@ -140,7 +143,7 @@ class ObjectTracker:
             if judged is not None and (best is None or judged.confidence > best.confidence):
                 best = judged
         floor = 0.0 if current is None else current.confidence + self._config.retry_gain
-        self._doubtful = 0
+        self._searched_s = view.frame.stamp_s
         if best is None or best.confidence < floor:
             return current
         self._filter.start(
