@@ -14,12 +14,9 @@ from typing import Any, Literal
 from ocrrl_ros.core.errors import ConfigError, UnknownNameError
 from ocrrl_ros.policy.task_spec import known_task_specs
 
-NODES = (
-    'mujoco_bridge', 'camera', 'pose_estimator', 'base_policy', 'residual_policy', 'episode',
-    'recorder')
 #: Sub-systems, one launch file each.
 SUBSYSTEMS = {
-    'robot': ('mujoco_bridge', 'camera'), 'perception': ('pose_estimator',),
+    'robot': ('mujoco_bridge',), 'perception': ('pose_estimator',),
     'policy': ('episode', 'base_policy', 'residual_policy', 'recorder')}
 #: Participants of lockstep: every node that takes part in a tick's outcome.
 LOCKSTEP_NODES = ('pose_estimator', 'base_policy', 'residual_policy', 'episode')
@@ -32,7 +29,8 @@ class GraphConfig:
     """The launch arguments that people rely on (design.md section 3)."""
 
     robot: Literal['sim', 'fr3'] = dataclasses.field(
-        default='sim', metadata={'description': 'sim runs mujoco_bridge, fr3 expects the driver'})
+        default='sim', metadata={'description': (
+            'sim runs mujoco_bridge; fr3 expects franka_ros2 with CRISP and realsense2_camera')})
     robot_ip: str = dataclasses.field(
         default='', metadata={'description': 'address of the FR3, for robot:=fr3'})
     task: str = dataclasses.field(
@@ -89,7 +87,8 @@ def plan_graph(config: GraphConfig) -> list[NodePlan]:
     """Return the processes of the graph in the order of their start."""
     simulated = config.robot == 'sim'
     common = {'use_sim_time': True} if config.lockstep else {}
-    plans = [_bridge(config)] if simulated else [NodePlan('camera', {})]
+    # On the real robot franka_ros2 and realsense2_camera play the bridge's part.
+    plans = [_bridge(config)] if simulated else []
     plans += [
         NodePlan('episode', {'task': config.task}),
         NodePlan('pose_estimator', {'task': config.task}),

@@ -17,6 +17,7 @@ from ocrrl_ros.interfaces.recording import CompressedTap, RawTap
 from ocrrl_ros.interfaces.spin import spin_node
 from ocrrl_ros.policy.episode_clock import EpisodeState
 from rclpy.node import Node
+from rclpy.serialization import serialize_message
 from std_msgs.msg import String
 
 NODE_NAME = 'recorder'
@@ -34,7 +35,6 @@ _TOPICS = (
     'residual_policy/state:diagnostic_msgs/msg/DiagnosticStatus',
     'objects/cube/pose:geometry_msgs/msg/PoseWithCovarianceStamped',
     'objects/status:diagnostic_msgs/msg/DiagnosticArray',
-    'episode/state:std_msgs/msg/String',
     'camera/camera/color/camera_info:sensor_msgs/msg/CameraInfo',
 )
 
@@ -97,6 +97,9 @@ class RecorderNode(Node):
             name = f'{state.started_s:.0f}_{state.task}_{state.number:04d}'
             self._log = EpisodeLog(Path(self._config.folder) / name)
         self._state = state
+        self._write(
+            self.resolve_topic_name(episode_state.TOPIC), 'std_msgs/msg/String',
+            serialize_message(message))
         if not state.running:
             self._finish()
 

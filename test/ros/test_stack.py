@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The whole graph comes up without launch, runs an episode in lockstep, and leaves nothing."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped
+import numpy as np
+from ocrrl_ros.interfaces import qos
+from ocrrl_ros.interfaces.conversions import from_stamp, pose_to_array
+from ocrrl_ros.robot.fr3 import READY_POSITION
+from ocrrl_ros.robot.kinematics import FrankaKinematics
+import pytest
+from ros_harness import processes_of_group
+from sensor_msgs.msg import JointState
+from std_srvs.srv import Trigger
+from tiny_bundles import tiny_base, tiny_residual
+from trajectory_msgs.msg import MultiDOFJointTrajectory
+
+START = FrankaKinematics().forward(np.array(READY_POSITION))
+OFFSET = np.array([0.0, 0.0, -0.05])
+
+
+def _descendants(pid):
+    """Return the living processes that a process started, and theirs."""
+    found, queue = [], [pid]
+    while queue:
+        listing = subprocess.run(
+            ['ps', '-o', 'pid=', '--ppid', str(queue.pop())], capture_output=True, text=True,
+            check=False)
+        children = [int(word) for word in listing.stdout.split()]
+        found += children
+        queue += children
+    return found
+
+
+def _is_alive(pid):
+    try:
+        with open(f'/proc/{pid}/stat', encoding='utf-8') as stat:
+            return stat.read().rpartition(')')[2].split()[0] != 'Z'
+    except OSError:
+        return False
+
+
+@pytest.fixture(scope='module')
+def stack(ros, tmp_path_factory):
+    """Give the running graph with the smallest bundles."""
+    folder = tmp_path_factory.mktemp('stack')
+    base = tiny_base(folder / 'base', START, OFFSET)
+    residual = tiny_residual(folder / 'residual', np.zeros(7))
+    log = open(folder / 'log.txt', 'w', encoding='utf-8')
+    process = subprocess.Popen(
+        [sys.executable, '-m', 'ocrrl_ros.nodes.stack_node', 'lockstep:=true', 'domain:=sim',
+         f'vla:={base}', f'residual:={residual}', 'record:=true', 'latency_s:=0.1',
+         f'record_dir:={folder / "bags"}'],
+        stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+    process.folder = folder
+    yield process
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGINT)
+        process.wait(30)
+    log.close()
+
+
+@pytest.fixture(scope='module')
+def live(stack, probe):
+    """Give what the graph says, once it talks."""
+    heard = {
+        'state': probe.listen(DiagnosticStatus, 'residual_policy/state', qos.LATCHED),
+        'action': probe.listen(JointState, 'residual_policy/action', qos.DEEP_RELIABLE),
+        'target': probe.listen(JointState, 'target_joint', qos.DEEP_RELIABLE),
+        'tcp': probe.listen(PoseStamped, 'current_pose', qos.SENSOR_DATA),
+        'chunk': probe.listen(
+            MultiDOFJointTrajectory, 'base_policy/tcp_chunk', qos.DEEP_RELIABLE),
+        'pose': probe.listen(
+            PoseWithCovarianceStamped, 'objects/cube/pose', qos.DEEP_RELIABLE),
+        'truth': probe.listen(
+            PoseStamped, 'mujoco_bridge/sim/objects/cube/pose', qos.RELIABLE),
+        'status': probe.listen(DiagnosticArray, 'objects/status', qos.RELIABLE),
+    }
+    probe.until(lambda: heard['state'] and heard['tcp'] and heard['status'], 90.0,
+                what='a talking graph')
+    return heard
+
+
+def test_nothing_is_commanded_before_the_start(live):
+    assert not live['target'] and not live['chunk']
+
+
+def test_episode_moves_the_arm_along_the_base_policys_plan(live, probe):
+    assert probe.call(Trigger, 'episode/start').success
+    probe.until(lambda: len(live['chunk']) >= 3, 60.0, what='three chunks')
+    heights = [message.pose.position.z for message in live['tcp']]
+    assert heights[0] - min(heights) > 0.02
+    assert live['state'][-1].message == 'executing'
+
+
+def test_chunks_are_stamped_with_their_image_and_delivered_after_the_latency(live):
+    stamps = np.array([from_stamp(message.header.stamp) for message in live['chunk']])
+    assert (np.diff(stamps) > 0.3).all()
+
+
+def test_published_pose_is_near_the_truth(live, probe):
+    probe.until(lambda: live['pose'] and live['truth'], 30.0, what='a pose of the cube')
+    error = pose_to_array(live['pose'][-1].pose.pose) - pose_to_array(live['truth'][-1].pose)
+    assert np.abs(error[:3]).max() < 0.02
+
+
+def test_interrupt_ends_every_process_and_leaves_a_readable_bag(stack, live):
+    children = _descendants(stack.pid)
+    assert len(children) >= 6
+    os.kill(stack.pid, signal.SIGINT)
+    assert stack.wait(30) == 0
+    time.sleep(0.2)
+    assert not [pid for pid in children if _is_alive(pid)]
+    assert not processes_of_group(stack.pid)
+    from rosbags.highlevel import AnyReader
+    bag = next((stack.folder / 'bags').iterdir())
+    with AnyReader([bag]) as reader:
+        topics = {connection.topic for connection in reader.connections}
+    assert {'/joint_states', '/base_policy/tcp_chunk', '/episode/state'} <= topics
+
+
+@pytest.mark.parametrize(('argument', 'words'), [
+    ('task:=juggle', ['juggle', 'cube_lift']), ('robot:=fr3', ['robot_ip'])])
+def test_wrong_arguments_end_the_stack_with_code_two(argument, words):
+    done = subprocess.run(
+        [sys.executable, '-m', 'ocrrl_ros.nodes.stack_node', argument], capture_output=True,
+        text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert all(word in done.stderr for word in words) and 'Traceback' not in done.stderr
+
+
+def test_missing_bundle_ends_the_stack_and_is_named(ros, tmp_path):
+    done = subprocess.run(
+        [sys.executable, '-m', 'ocrrl_ros.nodes.stack_node', f'vla:={tmp_path / "nowhere"}'],
+        capture_output=True, text=True, timeout=90, check=False)
+    assert done.returncode != 0
+    assert 'nowhere' in done.stdout + done.stderr

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The graph's processes follow from the launch arguments; contradictions are refused."""
+
+from ocrrl_ros.core.configuration import from_mapping
+from ocrrl_ros.core.errors import ConfigError
+from ocrrl_ros.interfaces.graph_plan import (
+    GraphConfig, LOCKSTEP_NODES, parse_arguments, plan_graph, SUBSYSTEMS)
+from ocrrl_ros.interfaces.supervisor import node_command, parameter_text
+import pytest
+
+
+def _plan(*arguments):
+    config = from_mapping(GraphConfig, parse_arguments(list(arguments)), 'test')
+    return {plan.name: plan.parameters for plan in plan_graph(config)}
+
+
+def test_simulated_graph_has_the_bridge_and_the_proxys_base():
+    plan = _plan('robot:=sim', 'domain:=proxy')
+    assert set(plan) == {
+        'mujoco_bridge', 'episode', 'pose_estimator', 'base_policy', 'residual_policy'}
+    assert plan['base_policy']['bundle'] == 'models/base_proxy'
+    assert plan['mujoco_bridge']['sim.domain'] == 'proxy'
+
+
+def test_sim_domain_runs_the_sim_counterpart():
+    assert _plan('domain:=sim')['base_policy']['bundle'] == 'models/base_sim'
+
+
+def test_real_robot_starts_slow_without_residual_and_with_deadman():
+    plan = _plan('robot:=fr3', 'robot_ip:=10.0.0.2')
+    assert 'mujoco_bridge' not in plan
+    residual = plan['residual_policy']
+    assert residual['controller.residual_gain'] == 0.0
+    assert residual['controller.require_deadman'] is True
+    assert residual['speed_scale'] == 0.1
+    assert plan['base_policy']['replan.latency_s'] == 0.0
+
+
+def test_lockstep_makes_every_participant_use_simulated_time():
+    plan = _plan('lockstep:=true')
+    assert all(plan[name]['use_sim_time'] for name in (*LOCKSTEP_NODES, 'mujoco_bridge'))
+    assert plan['mujoco_bridge']['lockstep_participants'] == list(LOCKSTEP_NODES)
+
+
+def test_every_planned_node_belongs_to_one_subsystem():
+    members = [name for names in SUBSYSTEMS.values() for name in names]
+    assert sorted(members) == sorted(_plan('record:=true'))
+
+
+@pytest.mark.parametrize(('arguments', 'words'), [
+    (['task:=juggle'], ['juggle', 'cube_lift']), (['robot:=ur5'], ['ur5', 'fr3']),
+    (['robot:=fr3'], ['robot_ip']), (['speed:=1'], ['speed', 'robot_ip']),
+    (['record:=maybe'], ['maybe', 'true']), (['command_rate_hz:=fast'], ['fast', 'number']),
+    (['sim'], ['sim', 'name:=value'])])
+def test_wrong_arguments_name_value_and_allowed(arguments, words):
+    with pytest.raises(ConfigError) as caught:
+        _plan(*arguments)
+    assert all(word in str(caught.value) for word in words)
+
+
+def test_command_line_carries_namespace_parameters_and_file():
+    plan = plan_graph(GraphConfig())[0]
+    command = node_command(plan, 'left', 'my.yaml')
+    assert '__ns:=/left' in command and command[-2:] == ['--params-file', 'my.yaml']
+    assert 'sim.domain:="proxy"' in command
+
+
+@pytest.mark.parametrize(('value', 'text'), [
+    (True, 'true'), (0.5, '0.5'), (3, '3'), ('', '""'), ('a:b', '"a:b"'),
+    (['a', 'b'], '["a", "b"]')])
+def test_parameter_values_are_written_as_yaml(value, text):
+    assert parameter_text(value) == text
