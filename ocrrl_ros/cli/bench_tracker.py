@@ -18,7 +18,8 @@ class BenchTracker:
     domains: tuple[str, ...] = field(
         default=('sim', 'proxy'), metadata={'description': 'domains to render'})
     rows: tuple[str, ...] = field(
-        default=('rest', 'free', 'face_on', 'grasp'), metadata={'description': 'sequence kinds'})
+        default=('rest', 'free', 'face_on', 'stress', 'grasp'),
+        metadata={'description': 'sequence kinds'})
     depth_biases: tuple[float, ...] = field(
         default=(0.0, 0.01), metadata={'description': 'depth biases, share of range'})
     sequences: int = field(default=10, metadata={'description': 'sequences per kind'})
@@ -30,16 +31,22 @@ class BenchTracker:
         default=None,
         metadata={'description': 'write errors and losses by phase to this JSON (sim only)'})
 
+    confidence_fit: Path | None = field(
+        default=None,
+        metadata={'description': 'write fitted weights of the confidence to this JSON (sim only)'})
+
     def __post_init__(self) -> None:
-        """Refuse a pose log of a world that training must not know."""
-        if self.pose_log is not None and self.domains != ('sim',):
-            raise ConfigError(
-                f'pose_log needs domains to be sim alone, not {self.domains}: what training '
-                'knows of the tracker comes from sim')
+        """Refuse to fit anything to a world that training must not know."""
+        for name in ('pose_log', 'confidence_fit'):
+            if getattr(self, name) is not None and self.domains != ('sim',):
+                raise ConfigError(
+                    f'{name} needs domains to be sim alone, not {self.domains}: what training '
+                    'and calibration know of the tracker comes from sim')
 
     def run(self, console: Console) -> dict[str, Any]:
         """Measure and print a table."""
         from ocrrl_ros.cli.output import progress_bar, write_json
+        from ocrrl_ros.evaluation.confidence_fit import ConfidenceFit
         from ocrrl_ros.evaluation.pose_log import PoseLog
         from ocrrl_ros.evaluation.provenance import describe_machine, read_git_state
         from ocrrl_ros.evaluation.tracker_bench import run_bench, TrackerBenchConfig
@@ -48,14 +55,19 @@ class BenchTracker:
             task=self.task, domains=self.domains, rows=self.rows, sequences=self.sequences,
             depth_biases=self.depth_biases, grasps=self.grasps, seed=self.seed)
         pictures = WorstFrames() if self.pictures else None
-        pose_log = PoseLog()
+        pose_log, fit = PoseLog(), ConfidenceFit()
+
+        def log(domain: str, bias: float, row: str, samples: list[Any]) -> None:
+            pose_log.add(domain, bias, row, samples)
+            fit.add(domain, bias, row, samples)
+
         with progress_bar(console) as bar:
             task = bar.add_task('tracker', total=None, note='')
 
             def progress(what: str, done: int, total: int) -> None:
                 bar.update(task, description=what, completed=done, total=total)
 
-            rows = run_bench(config, pictures=pictures, progress=progress, log=pose_log.add)
+            rows = run_bench(config, pictures=pictures, progress=progress, log=log)
         git = read_git_state()
         result = {
             'task': self.task, 'seed': self.seed, 'rows': rows, 'machine': describe_machine(),
@@ -64,6 +76,8 @@ class BenchTracker:
             pictures.save(self.pictures)
         if self.pose_log is not None:
             write_json(self.pose_log, pose_log.summary() | {'git': git.commit, 'seed': self.seed})
+        if self.confidence_fit is not None:
+            write_json(self.confidence_fit, fit.summary() | {'git': git.commit, 'seed': self.seed})
         console.print(_table(rows))
         return result
 

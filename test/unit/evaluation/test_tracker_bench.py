@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Figures of the tracker bench, by hand-made samples."""
+
+import dataclasses
+
+import numpy as np
+from ocrrl_ros.core.errors import ConfigError, DatasetError, UnknownNameError
+from ocrrl_ros.evaluation.confidence_fit import ConfidenceFit, fit_weights
+from ocrrl_ros.evaluation.pose_log import PoseLog
+from ocrrl_ros.evaluation.tracker_bench import Sample, summarise, TrackerBenchConfig
+from ocrrl_ros.perception.confidence import FEATURES
+import pytest
+
+PERFECT = Sample(
+    sequence=0, stamp_s=0.0, phase=0, speed=np.zeros(2), error_m=np.zeros(3),
+    error_rad=np.zeros(3), tilt_rad=0.0, valid=True, just_lost=False, state='ok',
+    confidence=0.9, nees_position=1.0, nees_rotation=1.0, wall_s=0.004, cpu_s=0.003, first=False,
+    parts=dict.fromkeys(FEATURES, 0.0))
+
+
+def sample(**changes):
+    """Return a perfect sample with changes."""
+    return dataclasses.replace(PERFECT, **changes)
+
+
+def test_errors_are_those_of_valid_frames():
+    far = sample(error_m=np.array([0.03, 0, 0]), valid=False, state='warn')
+    row = summarise([PERFECT, sample(error_m=np.array([0.002, 0, 0])), far])
+    assert row['position_mm']['max'] == pytest.approx(2.0)
+    assert (row['bad_frames'], row['bad_passed']) == (1, 0.0)
+
+
+def test_good_frames_count_as_rejected_only_after_the_first_valid_one():
+    before = sample(valid=False, state='warn')
+    row = summarise([before, before, PERFECT, before])
+    assert row['good_rejected'] == pytest.approx(0.5)
+    assert row['valid_share'] == pytest.approx(0.5)
+
+
+def test_sequences_without_any_valid_frame_are_named():
+    row = summarise([PERFECT, sample(sequence=1, valid=False, state='error')])
+    assert (row['sequences'], row['never_valid']) == (2, 1)
+
+
+def test_nothing_gives_no_figures():
+    row = summarise([sample(valid=False, state='error')])
+    assert row['position_mm'] is None and row['bad_passed'] is None
+
+
+def test_unknown_rows_and_empty_runs_are_refused():
+    with pytest.raises(UnknownNameError, match='face_on'):
+        TrackerBenchConfig(rows=('sideways',))
+    with pytest.raises(ConfigError, match='sequences'):
+        TrackerBenchConfig(sequences=0)
+
+
+def test_pose_log_splits_bias_from_noise():
+    rng = np.random.default_rng(0)
+    log = PoseLog()
+    for sequence in range(30):
+        bias = rng.normal(0, 0.003, 3)
+        log.add('sim', 0.0, 'grasp', [
+            sample(sequence=sequence, error_m=bias + rng.normal(0, 0.0005, 3))
+            for _ in range(80)])
+    summary = log.summary()
+    assert summary['bias_m'] == pytest.approx(0.003, rel=0.2)
+    assert summary['phases']['free']['white_m'] == pytest.approx(0.0005, rel=0.1)
+    assert summary['phases']['free']['drift_m'] < 0.0002
+
+
+def test_pose_log_counts_losses_and_ignores_other_domains():
+    log = PoseLog()
+    lost = sample(valid=False, state='stale')
+    log.add('sim', 0.0, 'grasp', [PERFECT] * 5 + [lost] * 3 + [PERFECT] * 4)
+    log.add('proxy', 0.0, 'grasp', [lost])
+    summary = log.summary()
+    assert summary['invalid_bursts_frames'] == [3]
+    assert summary['phases']['free']['invalid_share'] == pytest.approx(0.25)
+
+
+def test_fit_recovers_the_direction_of_the_evidence():
+    rng = np.random.default_rng(2)
+    features = rng.uniform(0.0, 1.0, (4000, 2))
+    odds = 4.0 - 8.0 * features[:, 0]
+    good = (rng.random(4000) < 1.0 / (1.0 + np.exp(-odds))).astype(float)
+    weights = fit_weights(features, good)
+    assert weights[0] == pytest.approx(4.0, rel=0.15)
+    assert weights[1] == pytest.approx(-8.0, rel=0.15)
+    assert -0.5 < weights[2] <= 0.0
+
+
+def test_fit_needs_good_and_bad_frames_of_sim():
+    fit = ConfidenceFit()
+    fit.add('proxy', 0.0, 'stress', [sample(error_m=np.array([0.05, 0, 0]))] * 100)
+    fit.add('sim', 0.0, 'rest', [PERFECT] * 100)
+    with pytest.raises(DatasetError, match='100 good and 0 bad'):
+        fit.summary()
