@@ -10,6 +10,7 @@ import numpy as np
 from ocrrl_ros.core.errors import InputError, MissingDependencyError
 from ocrrl_ros.sim.scene import CAMERA_NAME
 
+_MOST_GEOMS = 10_000
 GL_INSTALL = 'sudo apt-get install libegl1 libgl1-mesa-dri libegl-mesa0'
 
 
@@ -19,6 +20,7 @@ class SceneRenderer:
 
     An EGL context belongs to the thread that made it: use one renderer per thread, and close
     it there. The renderer has its own MjData, so it may live in another process than the physics.
+    Colour and depth of a state come from one drawing pass, which is most of the cost.
     """
 
     def __init__(
@@ -38,14 +40,23 @@ class SceneRenderer:
         self._option.geomgroup[3] = 1
         model.vis.global_.offwidth = max(width, model.vis.global_.offwidth)
         model.vis.global_.offheight = max(height, model.vis.global_.offheight)
+        self._view = mujoco.MjvCamera()
+        self._view.type = mujoco.mjtCamera.mjCAMERA_FIXED
+        self._view.fixedcamid = model.camera(camera).id
+        self._scene = mujoco.MjvScene(model, maxgeom=_MOST_GEOMS)
+        self._scene.flags[int(mujoco.mjtRndFlag.mjRND_SHADOW)] = model.light_castshadow.any()
+        self._rect = mujoco.MjrRect(0, 0, width, height)
+        self._is_drawn = False
         try:
-            self._renderer = mujoco.Renderer(model, height=height, width=width)
+            self._gl = mujoco.GLContext(width, height)
+            self._gl.make_current()
+            self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100)
+            mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
         except Exception as error:  # EGL bindings raise several unrelated types
             raise MissingDependencyError(
                 f'OpenGL (MUJOCO_GL={os.environ.get("MUJOCO_GL")}; {error}), which the '
                 'simulated camera needs,', GL_INSTALL) from error
-        shadows = bool(model.light_castshadow.any())
-        self._renderer.scene.flags[int(mujoco.mjtRndFlag.mjRND_SHADOW)] = shadows
+        self._context.readDepthMap = mujoco.mjtDepthMap.mjDEPTH_ZEROFAR
 
     @property
     def stamp_s(self) -> float:
@@ -63,6 +74,7 @@ class SceneRenderer:
             raise InputError(f'render state has shape {state.shape}; allowed: '
                              f'({1 + self._model.nq},)')
         self._stamp_s = float(state[0])
+        self._is_drawn = False
         self._data.qpos[:] = state[1:]
         mujoco.mj_kinematics(self._model, self._data)
         mujoco.mj_comPos(self._model, self._data)
@@ -70,15 +82,33 @@ class SceneRenderer:
 
     def rgb(self) -> np.ndarray:
         """Return the colour image of the present state, uint8 of shape (H, W, 3)."""
-        self._renderer.disable_depth_rendering()
-        self._renderer.update_scene(self._data, self._camera, self._option)
-        return self._renderer.render()
+        self._draw()
+        picture = np.empty((self._rect.height, self._rect.width, 3), dtype=np.uint8)
+        mujoco.mjr_readPixels(picture, None, self._rect, self._context)
+        return np.ascontiguousarray(picture[::-1])
 
     def depth(self) -> np.ndarray:
         """Return perfect depth along the optical axis in m, float32 of shape (H, W)."""
-        self._renderer.enable_depth_rendering()
-        self._renderer.update_scene(self._data, self._camera, self._option)
-        return self._renderer.render()
+        self._draw()
+        buffer = np.empty((self._rect.height, self._rect.width), dtype=np.float32)
+        mujoco.mjr_readPixels(None, buffer, self._rect, self._context)
+        # The buffer holds reversed z: 1 at the near plane, 0 at the far plane.
+        extent = self._model.stat.extent
+        near = self._model.vis.map.znear * extent
+        far = self._model.vis.map.zfar * extent
+        depth = buffer[::-1] + np.float32(near / (far - near))
+        return np.divide(np.float32(far * near / (far - near)), depth, out=depth)
+
+    def _draw(self) -> None:
+        """Draw the present state, unless that was done already."""
+        self._gl.make_current()
+        if self._is_drawn:
+            return
+        mujoco.mjv_updateScene(
+            self._model, self._data, self._option, None, self._view,
+            mujoco.mjtCatBit.mjCAT_ALL, self._scene)
+        mujoco.mjr_render(self._rect, self._scene, self._context)
+        self._is_drawn = True
 
     def render(self, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return colour (H, W, 3) uint8 and perfect depth (H, W) float32 m of a state."""
@@ -87,7 +117,10 @@ class SceneRenderer:
 
     def close(self) -> None:
         """Free the context, in the thread that made it."""
-        self._renderer.close()
+        if self._gl is not None:
+            self._context.free()
+            self._gl.free()
+            self._gl = None
 
     def __enter__(self) -> SceneRenderer:
         """Return self."""

@@ -49,6 +49,6 @@ def test_state_of_another_model_is_refused(make_world, make_renderer):
 def test_missing_opengl_names_the_packages(make_world, monkeypatch):
     def fail(*_: object, **__: object) -> None:
         raise mujoco.FatalError('no EGL')
-    monkeypatch.setattr(mujoco, 'Renderer', fail)
+    monkeypatch.setattr(mujoco, 'GLContext', fail)
     with pytest.raises(MissingDependencyError, match=r'apt-get install libegl1 libgl1-mesa-dri'):
         SceneRenderer(make_world().model)
