@@ -26,7 +26,7 @@ def _setting(default: float, text: str) -> Any:
 class BehaviourCloningConfig:
     """How a base policy is trained; the shipped values are those of config/train/base.yaml."""
 
-    steps: int = _setting(3000, 'gradient steps')
+    steps: int = _setting(900, 'gradient steps')
     batch: int = _setting(64, 'samples per gradient step')
     learning_rate: float = _setting(1e-3, 'peak learning rate, cosine to 0')
     warmup_steps: int = _setting(100, 'steps of rising learning rate')
@@ -35,8 +35,8 @@ class BehaviourCloningConfig:
     position_beta_m: float = _setting(0.002, 'errors below are penalised quadratically, m')
     rotation_weight_m: float = _setting(0.1, 'm of position error that one unit of rot6d costs')
     gripper_weight_m: float = _setting(0.01, 'm of position error that one nat of gripper costs')
-    switch_weight: float = _setting(0.5, 'weight of the next gripper change place')
-    shift_px: int = _setting(1, 'largest random image shift, pixels')
+    switch_weight: float = _setting(2.0, 'weight of the next gripper change place')
+    shift_px: int = _setting(0, 'largest random image shift, pixels')
     colour_jitter: float = _setting(0.1, 'largest random gain and offset per colour')
     proprio_noise_m: float = _setting(0.002, 'noise on the measured TCP position, m')
     validation_share: float = _setting(0.2, 'share of episodes held out for the errors')
