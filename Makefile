@@ -1,5 +1,6 @@
 # `make demo` runs the system in simulation, `make test` proves it; both set up what is missing.
-# Variables: TASK, EPISODES, VIEW=1 (viewer), PYTHON=python3.12, TRAIN=1 (torch, for training).
+# Variables: TASK, EPISODES, VIEW=1 (viewer), PYTHON=python3.12, TRAIN=1 (torch, for training),
+# PYTEST_ARGS='-k chunk'.
 SHELL := /bin/bash
 PYTHON ?= python3
 TASK ?= cube_lift
@@ -8,13 +9,13 @@ VIEW ?=
 TRAIN ?=
 OUT ?= out/demo
 export MUJOCO_GL ?= egl
-export PYTHON TRAIN
+export PYTHON TRAIN PYTEST_ARGS
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' Makefile
-	@sed -n 's/^# Variables/variables/p' Makefile
+	@sed -n '/^# Variables/,/[.]$$/s/^# //p' Makefile
 
 setup: ## make .venv match requirements/lock (TRAIN=1: with torch)
 	@tools/setup.sh

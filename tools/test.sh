@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Build and test with colcon; end with pytest's own summary and fail when a test fails.
+# PYTEST_ARGS are more arguments for pytest, such as '-k chunk'.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 PATH=$PWD/.venv/bin:$PATH
@@ -11,7 +12,8 @@ colcon build --base-paths . --packages-select ocrrl || exit 1
 rm -rf build/ocrrl/pytest.xml
 status=0
 colcon test --base-paths . --packages-select ocrrl --return-code-on-test-failure \
-  --event-handlers console_direct+ console_cohesion- || status=1
+  --event-handlers console_direct+ console_cohesion- \
+  --pytest-args ${PYTEST_ARGS:-} || status=1
 colcon test-result --test-result-base build/ocrrl --verbose || status=1
 if ! sed -n '/short test summary info/,$p' $SUMMARY | grep . ; then
   tail -n 1 $SUMMARY || status=1
