@@ -23,6 +23,7 @@ from ocrrl_ros.interfaces.qos import RELIABLE
 from ocrrl_ros.interfaces.realtime import DeadlineLoop, enter_realtime, freeze_garbage
 from ocrrl_ros.interfaces.spin import run_process
 from ocrrl_ros.nodes.mujoco_bridge_camera import CameraLink, require_display
+from ocrrl_ros.nodes.mujoco_bridge_franka import HandActions, OptionalInterfaces
 from ocrrl_ros.nodes.mujoco_bridge_hand import HandServices
 from ocrrl_ros.nodes.mujoco_bridge_inputs import TargetInputs
 from ocrrl_ros.nodes.mujoco_bridge_publishers import StateTopics
@@ -72,6 +73,13 @@ class MujocoBridgeNode(Node):
         self._topics = StateTopics(self, config.rates, self.world.timestep_s)
         self._hand = HandServices(self, self.world)
         self._inputs = TargetInputs(self, self._arm.commander, self._hand.command)
+        self._optional = OptionalInterfaces(
+            HandActions(
+                self._hand.command,
+                lambda: float(self.world.arm_state().finger_positions.sum()),
+                lambda: self.physics_s),
+            self._arm.commander, lambda: self.physics_s, context=self.context,
+            namespace=self.get_namespace())
         self._factor_topic = self.create_publisher(Float64, '~/real_time_factor', RELIABLE)
         self._factor = RealTimeFactor()
         self.clock_map = StampClock()
@@ -126,7 +134,8 @@ class MujocoBridgeNode(Node):
         self._diagnostics.publish_if_due(wall_s)
 
     def close(self) -> None:
-        """End the renderer."""
+        """End the renderer and the actions."""
+        self._optional.close()
         if self.camera is not None:
             self.camera.close()
 

@@ -12,13 +12,15 @@ from geometry_msgs.msg import PoseStamped, TwistStamped, WrenchStamped
 import numpy as np
 from ocrrl_ros.core.resources import model_path
 from ocrrl_ros.interfaces.conversions import fill_pose, fill_twist, fill_wrench, to_stamp
-from ocrrl_ros.interfaces.qos import topic
+from ocrrl_ros.interfaces.qos import RELIABLE, topic
+from ocrrl_ros.nodes.mujoco_bridge_franka import fill_robot_state, optional
 from ocrrl_ros.robot.fr3 import ARM_JOINT_NAMES, BASE_FRAME, FINGER_JOINT_NAMES, TCP_FRAME
 from ocrrl_ros.sim.bridge_config import BridgeRates
 from ocrrl_ros.sim.bridge_readout import ArmReading
 from ocrrl_ros.sim.bridge_timing import Schedule
 from rclpy.node import Node
 from rclpy.publisher import Publisher
+from rclpy.qos import QoSProfile
 from sensor_msgs.msg import JointState
 from std_msgs.msg import String
 
@@ -71,6 +73,7 @@ class StateTopics:
         self._add_joint_topics(rates)
         self._add_pose_topics(rates)
         self._add_hand_topics(rates)
+        self._add_robot_state(rates)
         description = node.create_publisher(
             String, 'robot_description', topic('robot_description').qos)
         urdf = model_path('fr3', 'fr3.urdf').read_text(encoding='utf-8')
@@ -102,10 +105,11 @@ class StateTopics:
 
     def _add(
             self, name: str, rate_hz: float, message: object,
-            fill: Callable[[ArmReading], object]) -> None:
-        """Create one publisher of the topic list."""
+            fill: Callable[[ArmReading], object], profile: QoSProfile | None = None) -> None:
+        """Create one publisher of the topic list, or of another topic with its profile."""
         message.header.stamp = self._stamp
-        publisher = self._node.create_publisher(type(message), name, topic(name).qos)
+        publisher = self._node.create_publisher(
+            type(message), name, profile or topic(name).qos)
         self._channels.append(
             _Channel(publisher, message, Schedule(rate_hz, self._step_s), fill))
 
@@ -159,6 +163,15 @@ class StateTopics:
             lambda r: fill_wrench(in_base.wrench, r.wrench_base))
         add(f'{_BROADCASTER}external_wrench_in_stiffness_frame', hz, in_tcp, TCP_FRAME,
             lambda r: fill_wrench(in_tcp.wrench, r.wrench_tcp))
+
+    def _add_robot_state(self, rates: BridgeRates) -> None:
+        """Create the broadcaster's robot_state where franka_msgs is installed."""
+        franka = optional('franka_msgs.msg')
+        if franka is not None:
+            message = franka.FrankaRobotState()
+            self._add(
+                f'{_BROADCASTER}robot_state', rates.robot_state_hz, message,
+                lambda r: fill_robot_state(message, r, self._stamp), RELIABLE)
 
     def _add_hand_topics(self, rates: BridgeRates) -> None:
         """Create the hand's topics: driver (two fingers) and CRISP adapter (opening)."""

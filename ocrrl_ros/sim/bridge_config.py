@@ -18,6 +18,8 @@ class BridgeRates:
         default=1000.0, metadata={'description': 'franka/joint_states (arm), Hz'})
     broadcaster_hz: float = field(
         default=1000.0, metadata={'description': 'franka_robot_state_broadcaster/*, Hz'})
+    robot_state_hz: float = field(
+        default=200.0, metadata={'description': 'robot_state (needs franka_msgs), Hz'})
     crisp_hz: float = field(
         default=500.0, metadata={'description': 'current_pose and current_twist, Hz'})
     franka_gripper_hz: float = field(
