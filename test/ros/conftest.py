@@ -26,9 +26,10 @@ def ros_domain():
 
 @pytest.fixture(scope='session')
 def ros(ros_domain):
-    """Give the default rclpy context."""
+    """Give the default rclpy context; signals stay pytest's, so that it can be ended."""
     import rclpy
-    rclpy.init(args=[])
+    from rclpy.signals import SignalHandlerOptions
+    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     yield rclpy
     rclpy.try_shutdown()
 
