@@ -18,7 +18,7 @@ class ConfidenceConfig:
     """
     Weights of a logistic regression on `FEATURES`, and the tolerances behind the features.
 
-    The weights come from `ocrrl bench tracker --fit` on rendered sequences of domain `sim`.
+    Fitted by `ocrrl bench tracker --confidence-fit` on rendered sequences of domain `sim`.
     """
 
     bias: float = field(default=5.0, metadata={'description': 'log odds of a perfect match'})
