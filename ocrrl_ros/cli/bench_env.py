@@ -75,9 +75,9 @@ class BenchEnv:
         """Train for as many ticks; nothing is kept."""
         import tempfile
 
-        from ocrrl_ros.learning.residual_trainer import ResidualTrainer, TrainerConfig
-        import torch
-        torch.set_num_threads(1)
+        from ocrrl_ros.learning.residual_trainer import (
+            prepare_torch, ResidualTrainer, TrainerConfig)
+        prepare_torch(1)
         warmup = max(1, self.warmup_ticks) * env.num_envs
         config = TrainerConfig(
             steps=warmup + self.ticks * env.num_envs, warmup_steps=warmup,

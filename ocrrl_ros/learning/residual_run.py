@@ -17,7 +17,7 @@ from ocrrl_ros.evaluation.provenance import describe_machine, read_git_state
 from ocrrl_ros.evaluation.statistics import wilson_interval
 from ocrrl_ros.learning.episode_statistics import measure_success
 from ocrrl_ros.learning.residual_export import export_residual
-from ocrrl_ros.learning.residual_trainer import ResidualTrainer, TrainerConfig
+from ocrrl_ros.learning.residual_trainer import prepare_torch, ResidualTrainer, TrainerConfig
 from ocrrl_ros.policy.task_spec import load_task_spec
 from ocrrl_ros.sim.vec_config import TICK_S
 from ocrrl_ros.sim.vec_recipe import EnvRecipe, SCRIPTED_BASES
@@ -79,8 +79,7 @@ class ResidualRun:
 
     def run(self) -> dict[str, Any] | None:
         """Return the manifest's metrics, or None where `request_stop` came first."""
-        torch.set_num_threads(self.config.torch_threads)
-        torch.set_flush_denormal(True)
+        prepare_torch(self.config.torch_threads)
         env = make_env(self.config.recipe, self.config.workers)
         try:
             trainer = self._trainer = ResidualTrainer(

@@ -211,6 +211,12 @@ _METRICS = (
     'critic_loss', 'value', 'actor_value', 'penalty', 'action_rms', 'saturated')
 
 
+def prepare_torch(threads: int) -> None:
+    """Set the learner's threads and treat denormal numbers, which are slow, as zero."""
+    torch.set_num_threads(threads)
+    torch.set_flush_denormal(True)
+
+
 def _crossed(steps: int, period: int, stride: int) -> bool:
     """Return whether the last `stride` steps passed a multiple of the period."""
     return steps // period != (steps - stride) // period
