@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One sub-system: the simulated FR3 with its camera; nothing for robot:=fr3."""
+
+from ocrrl_ros.interfaces.launch_support import subsystem_description
+
+
+def generate_launch_description():
+    """Return the sub-system's nodes."""
+    return subsystem_description('robot')
