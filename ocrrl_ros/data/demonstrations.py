@@ -15,10 +15,11 @@ from ocrrl_ros.data.lerobot_layout import DemonstrationEpisode
 from ocrrl_ros.data.lerobot_writer import LeRobotWriter
 from ocrrl_ros.data.rig import DemonstrationRig, Observation, TICK_S
 from ocrrl_ros.sim.domain import Domain
+from ocrrl_ros.sim.operator_config import OperatorConfig
 from ocrrl_ros.sim.physics import PhysicsConfig
 from ocrrl_ros.sim.seeding import episode_rngs
 from ocrrl_ros.sim.tasks import Task
-from ocrrl_ros.sim.teleoperator import OperatorConfig, OperatorView, ScriptedOperator
+from ocrrl_ros.sim.teleoperator import OperatorView, ScriptedOperator
 
 Progress = Callable[[int, int, str], None]
 MAX_ATTEMPTS_PER_EPISODE = 4

@@ -14,9 +14,9 @@ from ocrrl_ros.data.lerobot_layout import DemonstrationEpisode
 from ocrrl_ros.data.replay import CLEARANCE_M, replay_demonstrations, replay_start
 from ocrrl_ros.data.rig import DemonstrationRig, TICK_S
 from ocrrl_ros.sim.domain import Domain, load_domain
+from ocrrl_ros.sim.operator_config import OperatorConfig
 from ocrrl_ros.sim.physics import load_physics
 from ocrrl_ros.sim.tasks import get_task, Task
-from ocrrl_ros.sim.teleoperator import OperatorConfig
 import pytest
 
 

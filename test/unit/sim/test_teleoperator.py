@@ -6,8 +6,9 @@ from __future__ import annotations
 import numpy as np
 from ocrrl_ros.core.errors import ConfigError, InputError
 from ocrrl_ros.core.se3 import quat_angle, quat_from_rotvec, quat_multiply, quat_rotate
+from ocrrl_ros.sim.operator_config import OperatorConfig
 from ocrrl_ros.sim.teleoperator import (
-    DOWN, nearest_grasp_yaw, OperatorConfig, OperatorView, ScriptedOperator)
+    DOWN, nearest_grasp_yaw, OperatorView, ScriptedOperator)
 import pytest
 
 START = np.array([0.307, 0.0, 0.487, *DOWN])
