@@ -107,8 +107,9 @@ class BenchLoop:
     @staticmethod
     def _line(row: dict[str, Any]) -> str:
         """Write one rate in a line."""
-        return (f'{row["rate_hz"]:.0f} Hz: {100 * row["sent_periods"]["share_within_0.5ms"]:.2f} % '
-                f'of sent periods within 0.5 ms, longest {row["sent_periods"]["max_ms"]:.1f} ms; '
+        periods = row['sent_periods']
+        return (f'{row["rate_hz"]:.0f} Hz: {100 * periods["share_within_0.5ms"]:.2f} % of sent '
+                f'periods within 0.5 ms, longest {periods["max_ms"]:.1f} ms; '
                 f'{row["scheduler"]}')
 
     @staticmethod

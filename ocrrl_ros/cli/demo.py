@@ -150,7 +150,7 @@ class Demo:
         notes = ['Measured through the ROS 2 graph: camera, tracker, base policy, residual and '
                  'command shaping in their own processes. "proxy" is a development world.']
         write_report(self.out / 'report.html', ReportContent(
-            title='Cube Lift over ROS 2' if self.task == 'cube_lift' else f'{self.task} over ROS 2',
+            title=f'{self.task.replace("_", " ").title()} over ROS 2',
             results=result['results'], stills=observer.stills(), clips=observer.clips(),
             timing=observer.timing_rows(records), machine=result['machine'],
             commands=[' '.join(['ocrrl', *sys.argv[1:]])], notes=notes))
@@ -174,7 +174,8 @@ def isolate_graph() -> None:
 
 def episode_line(record: 'GraphEpisode') -> str:
     """Write one episode in a line."""
-    factor = '' if record.real_time_factor is None else f'  real time {record.real_time_factor:.2f}'
+    factor = record.real_time_factor
+    pace = '' if factor is None else f'  real time {factor:.2f}'
     invalid = '' if record.valid else '  not counted'
     return (f'{record.policy:<9s} episode {record.episode + 1:3d}  {record.outcome:<9s} '
-            f'{record.duration_s:5.1f} s{factor}{invalid}')
+            f'{record.duration_s:5.1f} s{pace}{invalid}')

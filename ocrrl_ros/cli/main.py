@@ -2,8 +2,9 @@
 """
 The `ocrrl` command: find the sub-command, parse its settings, run it, write its JSON.
 
-Exit codes: 0 done, 1 the work failed, 2 wrong usage, 130 interrupted. A command's module is imported
-only when that command is asked for, so that a library one of them lacks does not stop the others.
+Exit codes: 0 done, 1 the work failed, 2 wrong usage, 130 interrupted. A command's module is
+imported only when that command is asked for, so that a library one of them lacks does not stop
+the others.
 """
 from collections.abc import Mapping, Sequence
 from dataclasses import is_dataclass

@@ -10,13 +10,13 @@ from typing import Any, Literal
 
 from ocrrl_ros.core.configuration import to_mapping
 from ocrrl_ros.core.errors import ConfigError
+from ocrrl_ros.evaluation.chunk_schedule import RolloutConfig
 from ocrrl_ros.evaluation.episode_record import EpisodeRecord
 from ocrrl_ros.evaluation.policies import default_base, default_residual, load_policies
 from ocrrl_ros.evaluation.policies import PolicyBundles
 from ocrrl_ros.evaluation.pose_sources import PoseKind
 from ocrrl_ros.evaluation.provenance import available_cores, GitState, read_git_state
 from ocrrl_ros.evaluation.result import summarise
-from ocrrl_ros.evaluation.rollout import RolloutConfig
 from ocrrl_ros.evaluation.rollout_factory import build_rollout, RolloutSettings
 from ocrrl_ros.evaluation.worker_pool import run_items
 from ocrrl_ros.sim.domain import Domain, load_domain
@@ -65,8 +65,8 @@ def check_seed(seed: int, git: GitState) -> None:
     """Raise ConfigError when a report seed is used on a tree that cannot be named."""
     if seed >= REPORT_SEEDS and git.dirty:
         raise ConfigError(
-            f'seed {seed} is a report seed (>= {REPORT_SEEDS}) and the source tree has uncommitted '
-            'changes: commit first, or use a development seed, 10000..19999')
+            f'seed {seed} is a report seed (>= {REPORT_SEEDS}) and the source tree has '
+            'uncommitted changes: commit first, or use a development seed, 10000..19999')
 
 
 class EpisodeWorker:

@@ -173,10 +173,10 @@ def run_session(graph: Graph, config: SessionConfig, policies: Sequence[str],
 
 
 def summarise_session(records: Sequence[GraphEpisode]) -> dict[str, Any]:
-    """Return the part of a result that follows from one policy's episodes; rates count valid ones."""
+    """Return the part of a result that follows from episodes; its rate counts the valid ones."""
     counted = [record for record in records if record.valid]
     n, successes = len(counted), sum(record.success for record in counted)
-    factors = [record.real_time_factor for record in records if record.real_time_factor is not None]
+    factors = [r.real_time_factor for r in records if r.real_time_factor is not None]
     return {
         'policy': records[0].policy, 'episodes': n, 'successes': successes,
         'rate': successes / n if n else None,

@@ -11,7 +11,8 @@ NORMAL_SHARE_GOAL = 0.95
 LONGEST_GOAL_S = 0.020
 
 
-def period_summary(times_ns: np.ndarray, sequence: np.ndarray, nominal_s: float) -> dict[str, float]:
+def period_summary(
+        times_ns: np.ndarray, sequence: np.ndarray, nominal_s: float) -> dict[str, float]:
     """
     Return quantiles (ms) of the periods between neighbours and the share near the nominal one.
 

@@ -15,9 +15,10 @@ from ocrrl_ros.core import se3
 from ocrrl_ros.core.configuration import load_yaml
 from ocrrl_ros.core.errors import ConfigError
 from ocrrl_ros.core.resources import config_path
+from ocrrl_ros.evaluation.chunk_schedule import RolloutConfig
 from ocrrl_ros.evaluation.evaluate import evaluate, EvaluateConfig, Progress
 from ocrrl_ros.evaluation.pose_sources import LostPoses
-from ocrrl_ros.evaluation.rollout import Rollout, RolloutConfig
+from ocrrl_ros.evaluation.rollout import Rollout
 from ocrrl_ros.evaluation.statistics import compare_paired
 from ocrrl_ros.policy.assembly import build_controller
 from ocrrl_ros.policy.base_policy import BaseInputs, BasePolicy, ChunkBatch

@@ -2,10 +2,10 @@
 """
 Where the policy's object poses come from in an offline episode.
 
-``truth``: exact and without delay. ``modelled``: the pose-sensor model that training uses, without
-its losses for good. ``perceived``: RGB-D rendered through the domain's true camera, depth noise, and
-the embedded tracker with the calibration that software is told; a pose arrives at image stamp +
-camera delay + tracker latency. ``lost``: no pose ever.
+``truth``: exact and without delay. ``modelled``: the pose-sensor model that training uses,
+without its losses for good. ``perceived``: RGB-D rendered through the domain's true camera, depth
+noise, and the embedded tracker with the calibration that software is told; a pose arrives at image
+stamp + camera delay + tracker latency. ``lost``: no pose ever.
 """
 from abc import ABC, abstractmethod
 from collections import deque

@@ -10,9 +10,8 @@ from string import Template
 from typing import Any
 
 from ocrrl_ros.core.errors import InputError, OcrrlError
-from ocrrl_ros.evaluation.statistics import compare_paired, PairedComparison
+from ocrrl_ros.evaluation.result_pairs import check_result, pair_results, policy_name
 
-RESULT_FIELDS = ('task', 'domain', 'policy', 'poses', 'episodes', 'successes', 'rate', 'wilson95')
 PICTURE_TYPES = {b'\xff\xd8': 'image/jpeg', b'\x89P': 'image/png'}
 
 
@@ -55,47 +54,6 @@ class ReportContent:
     notes: Sequence[str] = ()
 
 
-def check_result(result: Mapping[str, Any], source: str) -> None:
-    """Raise InputError unless the mapping is a result of `evaluate` or `demo`."""
-    missing = [name for name in RESULT_FIELDS if name not in result]
-    if missing:
-        raise InputError(f'{source} is no evaluation result: it lacks {", ".join(missing)}')
-
-
-def pair_results(results: Sequence[Mapping[str, Any]]) -> list[tuple[str, PairedComparison]]:
-    """
-    Compare every result with the base result of the same episodes.
-
-    Two results are paired when task, domain and every initial state agree; episodes that either
-    side marked invalid (`valid` is false) are left out.
-    """
-    found = []
-    bases = [result for result in results if result['policy'] == 'base']
-    for result in results:
-        for base in bases:
-            if result['policy'] == 'base' or not _same_episodes(result, base):
-                continue
-            rows = [(bool(one), bool(two)) for one, two, good in zip(
-                result['outcomes'], base['outcomes'], _both_valid(result, base)) if good]
-            if rows:
-                name = (f'{_policy_name(result)} ({result["poses"]} poses) minus '
-                        f'{_policy_name(base)} in {result["domain"]}')
-                found.append((name, compare_paired(*zip(*rows))))
-    return found
-
-
-def _same_episodes(one: Mapping[str, Any], two: Mapping[str, Any]) -> bool:
-    """Tell whether two results ran the same initial states."""
-    return (one['task'] == two['task'] and one['domain'] == two['domain']
-            and bool(one.get('init_sha256')) and one['init_sha256'] == two.get('init_sha256'))
-
-
-def _both_valid(one: Mapping[str, Any], two: Mapping[str, Any]) -> list[bool]:
-    """Tell per episode whether both results count it."""
-    n = len(one['outcomes'])
-    return [a and b for a, b in zip(one.get('valid') or [True] * n, two.get('valid') or [True] * n)]
-
-
 def render_report(content: ReportContent) -> str:
     """Build the HTML text."""
     for index, result in enumerate(content.results):
@@ -125,13 +83,7 @@ def _subtitle(results: Sequence[Mapping[str, Any]]) -> str:
     domains = sorted({str(result['domain']) for result in results})
     tasks = sorted({str(result['task']) for result in results})
     episodes = sum(int(result['episodes']) for result in results)
-    return f'{", ".join(tasks)} in {", ".join(domains)}, {episodes} episodes in simulation'
-
-
-def _policy_name(result: Mapping[str, Any]) -> str:
-    """Name a result's policy for people."""
-    names = {'base': 'base alone', 'residual': 'base + residual'}
-    return names.get(result['policy'], str(result['policy']))
+    return f'{", ".join(tasks)} in {", ".join(domains)}, {episodes} counted episodes in simulation'
 
 
 def _percent(value: float | None) -> str:
@@ -139,7 +91,8 @@ def _percent(value: float | None) -> str:
     return '–' if value is None else f'{100 * value:.1f} %'
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[int] = ()) -> str:
+def _table(
+        header: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[int] = ()) -> str:
     """Build a table; cells are HTML already, columns in ``numbers`` are right-aligned."""
     def line(cells: Sequence[str], tag: str) -> str:
         return '<tr>' + ''.join(
@@ -151,7 +104,7 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequen
 
 def _summary_section(results: Sequence[Mapping[str, Any]]) -> str:
     """Build the table and chart of success rates and the paired differences."""
-    rows = [[escape(_policy_name(result)), escape(str(result['domain'])),
+    rows = [[escape(policy_name(result)), escape(str(result['domain'])),
              escape(str(result['poses'])), f'{result["successes"]} / {result["episodes"]}',
              _percent(result['rate']),
              f'{_percent(result["wilson95"][0])} … {_percent(result["wilson95"][1])}',
@@ -161,8 +114,8 @@ def _summary_section(results: Sequence[Mapping[str, Any]]) -> str:
                     'mean episode', 'failures'], rows, numbers=(3, 4, 5, 6))
     lines = [f'<p>{escape(name)}: <b>{100 * paired.difference:+.1f} points</b> '
              f'(95 % {100 * paired.interval95[0]:+.1f} … {100 * paired.interval95[1]:+.1f}, '
-             f'exact McNemar p = {paired.p_value:.3g}, n = {paired.counts.n} pairs; only the first '
-             f'succeeded {paired.counts.only_first}, only the second '
+             f'exact McNemar p = {paired.p_value:.3g}, n = {paired.counts.n} pairs; only the '
+             f'first succeeded {paired.counts.only_first}, only the second '
              f'{paired.counts.only_second})</p>' for name, paired in pair_results(results)]
     return f'<section><h2>Success</h2>{_rate_chart(results)}{table}{"".join(lines)}</section>'
 
@@ -187,12 +140,12 @@ def _rate_chart(results: Sequence[Mapping[str, Any]]) -> str:
         y = height * index + 8
         low, high = (left + width * end for end in result['wilson95'])
         colour = 'var(--base)' if result['policy'] == 'base' else 'var(--corrected)'
-        label = f'{_policy_name(result)}, {result["domain"]}, {result["poses"]}'
+        label = f'{policy_name(result)}, {result["domain"]}, {result["poses"]}'
         parts.append(
             f'<text x="0" y="{y + 14}">{escape(label)}</text>'
-            f'<rect x="{left}" y="{y}" width="{width * (result["rate"] or 0.0):.1f}" height="20" rx="3" '
-            f'fill="{colour}"/><line x1="{low:.1f}" y1="{y + 10}" x2="{high:.1f}" y2="{y + 10}" '
-            'stroke="#1c1c1e" stroke-width="2"/>')
+            f'<rect x="{left}" y="{y}" width="{width * (result["rate"] or 0.0):.1f}" height="20" '
+            f'rx="3" fill="{colour}"/><line x1="{low:.1f}" y1="{y + 10}" x2="{high:.1f}" '
+            f'y2="{y + 10}" stroke="#1c1c1e" stroke-width="2"/>')
     return ''.join(parts) + '</svg>'
 
 
@@ -252,7 +205,7 @@ def _episode_section(results: Sequence[Mapping[str, Any]], limit: int = 100) -> 
     rows = [[str(index + 1), *(_outcome_cell(result, index) for result in shown)]
             for index in range(min(count, limit))]
     more = f'<p class="soft">The first {limit} of {count} are shown.</p>' if count > limit else ''
-    header = ['episode', *(escape(f'{_policy_name(result)}, {result["domain"]}, '
+    header = ['episode', *(escape(f'{policy_name(result)}, {result["domain"]}, '
                                   f'{result["poses"]}') for result in shown)]
     return f'<section><h2>Episodes</h2>{_table(header, rows)}{more}</section>'
 
@@ -262,7 +215,8 @@ def _timing_section(timing: Sequence[TimingRow]) -> str:
     if not timing:
         return ''
     rows = [[escape(row.what), escape(row.value), escape(row.goal)] for row in timing]
-    return f'<section><h2>Timing</h2>{_table(["what", "measured", "goal"], rows)}</section>'
+    table = _table(['what', 'measured', 'goal or scheduler'], rows)
+    return f'<section><h2>Timing</h2>{table}</section>'
 
 
 def _origin_section(content: ReportContent) -> str:

@@ -6,19 +6,15 @@ Time runs in command ticks of 5 ms. In each: the 20 Hz judge, arriving poses, an
 base inference when one is due, a policy tick when one is due, a command, five physics steps. The
 controller is the one that the node runs; nothing here decides about motion.
 """
-from collections.abc import Callable
-from dataclasses import dataclass, field
 import time
 from typing import Any
 
 import numpy as np
-from ocrrl_ros.core.errors import ConfigError
+from ocrrl_ros.evaluation.chunk_schedule import BaseFactory, ChunkSchedule, RolloutConfig
 from ocrrl_ros.evaluation.episode_record import EpisodeRecord, residual_statistics
 from ocrrl_ros.evaluation.failure_modes import classify, GraspTrace, SUCCESS
 from ocrrl_ros.evaluation.film import Film, RATE_HZ
 from ocrrl_ros.evaluation.pose_sources import PoseSource
-from ocrrl_ros.policy.action_chunk import ActionChunk
-from ocrrl_ros.policy.base_policy import BaseInputs, BasePolicy
 from ocrrl_ros.policy.composition import ResidualBounds
 from ocrrl_ros.policy.controller import PolicyAction, ResidualController
 from ocrrl_ros.robot.kinematics import FrankaKinematics
@@ -28,87 +24,6 @@ from ocrrl_ros.sim.tasks import lowest_points, SuccessCounter, TaskState
 from ocrrl_ros.sim.world import SimWorld
 
 JUDGE_PERIOD_S = 0.05
-BaseFactory = Callable[[np.random.Generator], BasePolicy]
-"""Gives the base policy of an episode; the generator is for policies that draw."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class RolloutConfig:
-    """Timing of the simulated stack."""
-
-    command_period_s: float = field(
-        default=0.005, metadata={'description': 'time between commands to the arm, s'})
-    policy_period_s: float = field(
-        default=0.02, metadata={'description': 'time between policy ticks, s'})
-    replan_period_s: float = field(
-        default=0.4, metadata={'description': 'time between starts of base inference, s'})
-    chunk_latency_s: tuple[float, float] = field(
-        default=(0.08, 0.20), metadata={'description': 'observation to chunk, uniform in, s'})
-    tracker_latency_s: float = field(
-        default=0.06, metadata={'description': 'image in software to pose, tracker p95, s'})
-
-    def __post_init__(self) -> None:
-        """Refuse clocks that do not fit each other."""
-        for name in ('policy_period_s', 'replan_period_s'):
-            ratio = getattr(self, name) / self.command_period_s
-            if ratio < 1 or abs(ratio - round(ratio)) > 1e-6:
-                raise ConfigError(f'{name} is {getattr(self, name)} s; allowed: a multiple of '
-                                  f'command_period_s, {self.command_period_s} s')
-        low, high = self.chunk_latency_s
-        if not 0.0 <= low <= high < self.replan_period_s:
-            raise ConfigError(f'chunk_latency_s is {self.chunk_latency_s} s; allowed: 0 <= low <= '
-                              f'high < replan_period_s, {self.replan_period_s} s')
-        if not 0.0 <= self.tracker_latency_s <= 1.0:
-            raise ConfigError(f'tracker_latency_s is {self.tracker_latency_s} s; allowed: 0 .. 1')
-
-
-class ChunkSchedule:
-    """Starts base inferences and delivers their chunks after the drawn latency."""
-
-    def __init__(self, policies: BaseFactory, world: SimWorld, kinematics: FrankaKinematics,
-                 renderer: SceneRenderer | None, config: RolloutConfig):
-        """Serve one world."""
-        self._policies = policies
-        self._policy: BasePolicy | None = None
-        self._world = world
-        self._kinematics = kinematics
-        self._renderer = renderer
-        self._config = config
-        self._rng = np.random.default_rng(0)
-        self._waiting: tuple[float, ActionChunk] | None = None
-
-    def reset(self, rng: np.random.Generator) -> None:
-        """Start an episode with its base stream."""
-        self._rng = rng
-        self._waiting = None
-        # A stream of its own: what the policy draws must not shift the latencies.
-        self._policy = self._policies(rng.spawn(1)[0])
-        self._policy.reset()
-
-    def arrived(self, now_s: float) -> ActionChunk | None:
-        """Return the chunk whose latency has passed, once."""
-        if self._waiting is None or self._waiting[0] > now_s + 1e-9:
-            return None
-        chunk = self._waiting[1]
-        self._waiting = None
-        return chunk
-
-    def start(self, now_s: float) -> None:
-        """Plan from the image and proprioception of now; the chunk arrives later."""
-        world = self._world
-        arm = world.arm_state()
-        image = None
-        if self._policy.needs_images:
-            self._renderer.set_state(world.render_state())
-            image = self._renderer.rgb()[None]
-        batch = self._policy.infer(BaseInputs(
-            stamp_s=np.array([now_s]), rgb=image,
-            base_T_tcp=self._kinematics.forward(arm.q)[None], gripper=np.array([arm.opening]),
-            instructions=(world.task.instruction,),
-            privileged=None if self._policy.needs_images else world.task_state()))
-        latency = self._rng.uniform(*self._config.chunk_latency_s)
-        chunk = ActionChunk(now_s, self._policy.step_s, batch.poses[0], batch.grippers[0])
-        self._waiting = (now_s + latency, chunk)
 
 
 class _TaskLog:

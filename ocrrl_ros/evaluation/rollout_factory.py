@@ -2,11 +2,12 @@
 """Build everything that one evaluation's episodes run in, from names and paths."""
 from dataclasses import dataclass
 
+from ocrrl_ros.evaluation.chunk_schedule import RolloutConfig
 from ocrrl_ros.evaluation.policies import (
     base_factory, create_residual, load_policies, PolicyBundles, SCRIPTED)
 from ocrrl_ros.evaluation.pose_sources import (
     LostPoses, ModelledPoses, PerceivedPoses, PoseKind, PoseSource, TruthPoses)
-from ocrrl_ros.evaluation.rollout import Rollout, RolloutConfig
+from ocrrl_ros.evaluation.rollout import Rollout
 from ocrrl_ros.policy.assembly import build_controller
 from ocrrl_ros.policy.composition import ResidualBounds
 from ocrrl_ros.policy.controller import ControllerConfig
@@ -74,5 +75,6 @@ def build_rollout(settings: RolloutSettings, bundles: PolicyBundles | None = Non
     return Rollout(
         world, base_factory(bundles),
         build_controller(task.name, residual, config),
-        build_pose_source(settings, world, renderer), kinematics=FrankaKinematics(), renderer=renderer,
+        build_pose_source(settings, world, renderer), kinematics=FrankaKinematics(),
+        renderer=renderer,
         bounds=residual.bounds if residual is not None else ResidualBounds(), config=timing)

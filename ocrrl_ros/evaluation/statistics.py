@@ -2,10 +2,11 @@
 """
 Intervals and tests for success rates, by section 6 of the protocol.
 
-Rates get the Wilson score interval, goals the exact (Clopper-Pearson) one-sided lower bound, paired
-differences the exact McNemar test with Newcombe's hybrid score interval (method 10 of Newcombe,
-"Improved confidence intervals for the difference between binomial proportions based on paired
-data", Statistics in Medicine 17, 1998), and several training seeds a bootstrap over seed and episode.
+Rates get the Wilson score interval, goals the exact (Clopper-Pearson) one-sided lower bound,
+paired differences the exact McNemar test with Newcombe's hybrid score interval (method 10 of
+Newcombe, "Improved confidence intervals for the difference between binomial proportions based on
+paired data", Statistics in Medicine 17, 1998), and several training seeds a bootstrap over seed
+and episode.
 """
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +21,8 @@ from ocrrl_ros.core.errors import InputError
 def check_counts(successes: int, n: int) -> None:
     """Raise InputError unless 0 <= successes <= n and n >= 1."""
     if n < 1 or not 0 <= successes <= n:
-        raise InputError(f'{successes} successes of {n} episodes: need 0 <= successes <= n, n >= 1')
+        raise InputError(
+            f'{successes} successes of {n} episodes: need 0 <= successes <= n, n >= 1')
 
 
 def _check_level(confidence: float) -> None:

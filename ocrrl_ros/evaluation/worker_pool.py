@@ -3,8 +3,8 @@
 Run independent items on several processes, deterministically per item and clean on Ctrl-C.
 
 Each worker process builds its own worker object once (simulation, renderer, networks) and then
-gets one item at a time. Results come back as they finish; an item's result must not depend on which
-worker ran it. A worker that dies or raises ends the whole run with its message.
+gets one item at a time. Results come back as they finish; an item's result must not depend on
+which worker ran it. A worker that dies or raises ends the whole run with its message.
 """
 from collections.abc import Callable, Iterable, Iterator
 import contextlib

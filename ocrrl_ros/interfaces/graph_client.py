@@ -120,7 +120,8 @@ class GraphClient:
             Parameter(name=name, value=ParameterValue(
                 type=ParameterType.PARAMETER_INTEGER, integer_value=value))
             for name, value in (('sim.seed', seed), ('sim.episode', episode))])
-        for result in self._call(self._parameters, request, 'mujoco_bridge/set_parameters').results:
+        answer = self._call(self._parameters, request, 'mujoco_bridge/set_parameters')
+        for result in answer.results:
             if not result.successful:
                 raise OcrrlError(f'mujoco_bridge refuses seed {seed}, episode {episode}: '
                                  f'{result.reason}')

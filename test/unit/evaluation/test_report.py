@@ -6,7 +6,7 @@ import io
 import numpy as np
 from ocrrl_ros.core import se3
 from ocrrl_ros.core.errors import InputError
-from ocrrl_ros.evaluation import media, report
+from ocrrl_ros.evaluation import media, report, result_pairs
 import pytest
 
 VOID_TAGS = {'meta', 'img', 'line', 'rect', 'br'}
@@ -74,15 +74,15 @@ def test_report_is_whole_html_and_loads_nothing_from_elsewhere():
 
 def test_results_are_paired_only_over_the_same_initial_states():
     base = make_result()
-    paired = report.pair_results([base, make_result('residual', (True, True, False))])
+    paired = result_pairs.pair_results([base, make_result('residual', (True, True, False))])
     assert paired[0][1].counts.only_first == 1
     other = make_result('residual', init_sha256=['a', 'b', 'c'])
-    assert report.pair_results([base, other]) == []
+    assert result_pairs.pair_results([base, other]) == []
 
 
 def test_invalid_episodes_are_left_out_of_the_pairs():
     base = make_result(valid=[True, False, True])
-    paired = report.pair_results([base, make_result('residual', (True, True, False))])
+    paired = result_pairs.pair_results([base, make_result('residual', (True, True, False))])
     assert paired[0][1].counts.n == 2
 
 
@@ -110,7 +110,8 @@ def test_odd_sides_are_refused_for_videos():
 
 def test_jpeg_survives_a_round_trip():
     picture = make_picture()
-    assert np.abs(media.decode_jpeg(media.encode_jpeg(picture, 95)).astype(int) - picture).mean() < 4
+    decoded = media.decode_jpeg(media.encode_jpeg(picture, 95))
+    assert np.abs(decoded.astype(int) - picture).mean() < 4
 
 
 def test_projection_of_a_point_on_the_axis_is_the_principal_point():

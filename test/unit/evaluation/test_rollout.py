@@ -4,9 +4,10 @@ import dataclasses
 
 import numpy as np
 from ocrrl_ros.core.errors import ConfigError
+from ocrrl_ros.evaluation.chunk_schedule import ChunkSchedule, RolloutConfig
 from ocrrl_ros.evaluation.episode_record import EpisodeRecord, residual_statistics
 from ocrrl_ros.evaluation.pose_sources import LostPoses, ModelledPoses, TruthPoses
-from ocrrl_ros.evaluation.rollout import ChunkSchedule, Rollout, RolloutConfig
+from ocrrl_ros.evaluation.rollout import Rollout
 from ocrrl_ros.policy.assembly import build_controller
 from ocrrl_ros.policy.base_policy import BasePolicy, ChunkBatch
 from ocrrl_ros.policy.composition import ResidualBounds

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Check results of `evaluate` and `demo`, and pair those that ran the same episodes."""
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ocrrl_ros.core.errors import InputError
+from ocrrl_ros.evaluation.statistics import compare_paired, PairedComparison
+
+RESULT_FIELDS = ('task', 'domain', 'policy', 'poses', 'episodes', 'successes', 'rate', 'wilson95')
+
+
+def check_result(result: Mapping[str, Any], source: str) -> None:
+    """Raise InputError unless the mapping is a result of `evaluate` or `demo`."""
+    missing = [name for name in RESULT_FIELDS if name not in result]
+    if missing:
+        raise InputError(f'{source} is no evaluation result: it lacks {", ".join(missing)}')
+
+
+def pair_results(results: Sequence[Mapping[str, Any]]) -> list[tuple[str, PairedComparison]]:
+    """
+    Compare every result with the base result of the same episodes.
+
+    Two results are paired when task, domain and every initial state agree; episodes that either
+    side marked invalid (`valid` is false) are left out.
+    """
+    found = []
+    bases = [result for result in results if result['policy'] == 'base']
+    for result in results:
+        for base in bases:
+            if result['policy'] == 'base' or not _same_episodes(result, base):
+                continue
+            rows = [(bool(one), bool(two)) for one, two, good in zip(
+                result['outcomes'], base['outcomes'], _both_valid(result, base)) if good]
+            if rows:
+                name = (f'{policy_name(result)} ({result["poses"]} poses) minus '
+                        f'{policy_name(base)} in {result["domain"]}')
+                found.append((name, compare_paired(*zip(*rows))))
+    return found
+
+
+def _same_episodes(one: Mapping[str, Any], two: Mapping[str, Any]) -> bool:
+    """Tell whether two results ran the same initial states."""
+    return (one['task'] == two['task'] and one['domain'] == two['domain']
+            and bool(one.get('init_sha256')) and one['init_sha256'] == two.get('init_sha256'))
+
+
+def _both_valid(one: Mapping[str, Any], two: Mapping[str, Any]) -> list[bool]:
+    """Tell per episode whether both results count it."""
+    n = len(one['outcomes'])
+    first, second = (result.get('valid') or [True] * n for result in (one, two))
+    return [a and b for a, b in zip(first, second)]
+
+
+def policy_name(result: Mapping[str, Any]) -> str:
+    """Name a result's policy for people."""
+    names = {'base': 'base alone', 'residual': 'base + residual'}
+    return names.get(result['policy'], str(result['policy']))

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tests of the judgement of a command stream."""
+import numpy as np
+from ocrrl_ros.core.errors import InputError
+from ocrrl_ros.evaluation.loop_periods import judge_stream
+import pytest
+
+MS = 1_000_000
+
+
+def judge(sent_ms, sequence=None, **changes):
+    """Judge a stream that is received 0.1 ms after it was sent."""
+    sent = (np.asarray(sent_ms) * MS).astype(np.int64)
+    numbers = np.arange(len(sent)) + 7 if sequence is None else np.asarray(sequence)
+    return judge_stream(numbers, sent, sent + MS // 10, **{
+        'rate_hz': 200.0, 'is_fifo': True, **changes})
+
+
+def test_a_perfect_stream_passes():
+    result = judge(np.arange(1000) * 5.0)
+    assert result['passed']
+    assert (result['sent'], result['received'], result['overwritten']) == (1000, 1000, 0)
+    assert result['sent_periods']['share_within_0.5ms'] == 1.0
+    assert result['delay_p99_ms'] == pytest.approx(0.1)
+
+
+def test_lost_messages_are_counted_and_their_gap_is_no_period():
+    times = np.delete(np.arange(100) * 5.0, [10, 50, 51])
+    result = judge(times, np.delete(np.arange(100), [10, 50, 51]))
+    assert (result['sent'], result['received'], result['overwritten']) == (100, 97, 3)
+    assert result['sent_periods']['max_ms'] == pytest.approx(5.0)
+
+
+def test_one_percent_of_late_periods_fails_with_fifo_and_passes_without():
+    times = np.arange(1000) * 5.0
+    times[::200] += 0.6
+    assert judge(times)['sent_periods']['share_within_0.5ms'] == pytest.approx(0.991, abs=2e-3)
+    assert not judge(times)['passed']
+    assert judge(times, is_fifo=False)['passed']
+
+
+def test_one_period_above_20_ms_fails_with_fifo():
+    times = np.arange(2000) * 5.0
+    times[1000:] += 16.0
+    assert not judge(times)['passed']
+
+
+def test_a_normal_scheduler_at_1_khz_is_reported_but_not_judged():
+    times = np.arange(1000) * 1.0
+    times[::3] += 0.9
+    result = judge(times, rate_hz=1000.0, is_fifo=False)
+    assert result['passed']
+    assert result['goal_share'] is None
+
+
+def test_an_empty_stream_is_an_error():
+    with pytest.raises(InputError, match='0 commands'):
+        judge([])
