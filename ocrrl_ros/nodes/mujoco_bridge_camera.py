@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -77,11 +78,16 @@ class CameraLink:
         self._delay_s = delay_s
         self._pending: deque[tuple[float, int]] = deque()
         self._resets = self._released = 0
-        self._process = subprocess.Popen(
-            renderer_command(
-                world, self._writer, size, view=view, every_frame=every_frame,
-                ros_arguments=ros_arguments),
-            pass_fds=self._writer.descriptors, stdin=subprocess.DEVNULL)
+        command = renderer_command(
+            world, self._writer, size, view=view, every_frame=every_frame,
+            ros_arguments=ros_arguments)
+        # Ctrl-C reaches the whole terminal group; the renderer ends when its pipe does.
+        unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            self._process = subprocess.Popen(
+                command, pass_fds=self._writer.descriptors, stdin=subprocess.DEVNULL)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
         self._writer.close_reader_end()
 
     def wait_ready(self, timeout_s: float, keep_going: Callable[[], bool]) -> None:
@@ -149,10 +155,11 @@ class CameraLink:
             raise
 
     def close(self) -> None:
-        """End the renderer: it leaves when its pipe closes, else it is terminated."""
+        """End the renderer: it leaves when its pipe closes; while it starts it is killed."""
+        patience_s = _END_S if self._writer.is_reader_ready else 0.0
         self._writer.close()
         try:
-            self._process.wait(_END_S)
+            self._process.wait(patience_s)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

@@ -55,15 +55,17 @@ class MujocoBridgeNode(Node):
         """
         super().__init__('mujoco_bridge', **node_options)
         selection = declare_config(self, WorldSelection, prefix='sim', exclusive=False)
+        episode = declare_config(
+            self, EpisodeSelection, prefix='sim', exclusive=False, read_only=False)
+        self.config = config = declare_config(self, BridgeConfig)
+        if config.view:
+            require_display()
         domain = load_domain(selection.domain)
         self.world = SimWorld(get_task(selection.task), domain, load_physics())
         self.uses_sim_time = self.get_parameter('use_sim_time').value
         self.camera: CameraLink | None = None
         self._steps = 0
         self._arm: ArmDriver | None = None
-        episode = declare_config(
-            self, EpisodeSelection, prefix='sim', exclusive=False, read_only=False)
-        self.config = config = declare_config(self, BridgeConfig)
         self._sim = SimulationTopics(
             self, self.world, rate_hz=config.rates.task_hz, on_reset=self._on_reset)
         self._sim.reset(episode)
@@ -84,8 +86,6 @@ class MujocoBridgeNode(Node):
         self._factor = RealTimeFactor()
         self.clock_map = StampClock()
         self._diagnostics = DiagnosticsPublisher(self, [self._status])
-        if config.view:
-            require_display()
         if config.camera or config.view:
             self.camera = CameraLink(
                 selection, state_size=1 + self.world.model.nq, rate_hz=domain.camera.rate_hz,

@@ -19,7 +19,7 @@ from rcl_interfaces.srv import SetParameters
 import rclpy
 from rclpy.parameter import Parameter
 
-WALL_LIMIT_S = 30.0
+WALL_LIMIT_S = 60.0  # far above what a loaded machine needs; nothing waits that long
 
 
 class NodeProcess:
