@@ -17,7 +17,9 @@ from typing import Any
 
 from ocrrl_ros.core.errors import OcrrlError
 
-THREAD_VARIABLES = ('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS')
+THREAD_VARIABLES = (
+    'OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS', 'LP_NUM_THREADS')
+"""One thread per worker; LP is Mesa's software renderer."""
 STOP_TIMEOUT_S = 5.0
 
 
