@@ -240,9 +240,9 @@ class SweepingPlate:
 
     def __init__(self, rng: np.random.Generator):
         """Draw size, way and shade."""
-        self._half = rng.uniform(8.0, 40.0, 2)
-        self._reach = rng.uniform(10.0, 60.0, 2)
-        self._rate = rng.uniform(1.0, 6.0, 2)
+        self._half = rng.uniform(8.0, 45.0, 2)
+        self._reach = rng.uniform(10.0, 50.0, 2)
+        self._rate = rng.uniform(0.5, 5.0, 2)
         self._phase = rng.uniform(0.0, 2.0 * np.pi, 2)
         self._gap_m = rng.uniform(0.03, 0.10)
         self._shade = int(rng.uniform(20, 220))

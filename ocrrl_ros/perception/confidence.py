@@ -9,7 +9,7 @@ import numpy as np
 from ocrrl_ros.core.errors import ConfigError
 
 FEATURES = (
-    'silhouette_error', 'depth_outliers', 'depth_rms', 'occluded', 'invalid_depth',
+    'silhouette_error', 'depth_outliers', 'depth_rms', 'scarcity', 'invalid_depth',
     'free_space', 'innovation', 'position_sigma_mm', 'rotation_sigma_deg')
 
 
@@ -28,8 +28,8 @@ class ConfidenceConfig:
         default=-6.0, metadata={'description': 'weight of the share of depths out of tolerance'})
     depth_rms: float = field(
         default=-3.0, metadata={'description': 'weight of the depth RMS in tolerances'})
-    occluded: float = field(
-        default=-2.0, metadata={'description': 'weight of the share hidden by something nearer'})
+    scarcity: float = field(
+        default=-1.5, metadata={'description': 'weight of log(pixels of the object / visible)'})
     invalid_depth: float = field(
         default=-1.0, metadata={'description': 'weight of the share of pixels without depth'})
     free_space: float = field(
@@ -85,6 +85,7 @@ def image_parts(sums: np.ndarray) -> dict[str, float]:
         'silhouette_error': 1.0 - both / max(union, 1.0),
         'depth_outliers': 1.0 - inliers / compared if compared else 1.0,
         'depth_rms': float(np.sqrt(squares / compared)) if compared else 3.0,
+        'scarcity': float(np.log(max(model, 1.0) / max(both + missing, 1.0))),
         'occluded': 1.0 - (both + missing) / max(model, 1.0),
         'invalid_depth': 1.0 - compared / max(both, 1.0),
         'free_space': behind / visible,

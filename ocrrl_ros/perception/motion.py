@@ -15,9 +15,9 @@ class MotionConfig:
     """How fast an object may change its velocity, and what is left unmodelled."""
 
     acceleration_m_s2: float = field(
-        default=4.0, metadata={'description': 'standard deviation of acceleration, m/s^2'})
+        default=3.0, metadata={'description': 'standard deviation of acceleration, m/s^2'})
     acceleration_rad_s2: float = field(
-        default=25.0, metadata={'description': 'same of angular acceleration, rad/s^2'})
+        default=15.0, metadata={'description': 'same of angular acceleration, rad/s^2'})
     start_speed_m_s: float = field(
         default=0.15, metadata={'description': 'standard deviation of speed at first sight, m/s'})
     start_speed_rad_s: float = field(

@@ -189,7 +189,7 @@ class ObjectTracker:
             self._covariance = self._filter.pose_covariance.copy()
         else:
             self._tracking = False
-        parts = dict.fromkeys((*FEATURES, 'iou', 'visible_px'), 0.0)
+        parts = dict.fromkeys((*FEATURES, 'iou', 'occluded', 'visible_px'), 0.0)
         return self._estimate(stamp_s, 0.0, state, just_lost, parts)
 
     def _canonical(self, rotation: np.ndarray, translation: np.ndarray) -> np.ndarray:

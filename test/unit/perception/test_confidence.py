@@ -23,6 +23,7 @@ def test_hidden_pixels_are_occlusion_and_no_silhouette_error():
     parts = image_parts(np.array([100.0, 40, 0, 60, 0, 40, 40, 2, 0]))
     assert parts['silhouette_error'] == 0.0
     assert parts['occluded'] == pytest.approx(0.6)
+    assert parts['scarcity'] == pytest.approx(np.log(2.5))
 
 
 def test_an_object_that_is_gone_fails_every_part():
