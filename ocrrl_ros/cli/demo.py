@@ -38,6 +38,8 @@ class Demo:
         default='', metadata={'description': "base bundle; empty: the domain's own"})
     residual: str = field(
         default='', metadata={'description': "residual bundle; empty: the task's own"})
+    time_limit_s: float = field(
+        default=0.0, metadata={'description': "end episodes after this time, s; 0: the task's"})
     lockstep: bool = field(
         default=False, metadata={'description': 'simulated time, one tick at a time'})
     record: bool = field(default=True, metadata={'description': 'write one MCAP per episode'})
@@ -101,7 +103,8 @@ class Demo:
         from ocrrl_ros.evaluation.graph_session import run_session, SessionConfig
         observer = DemoObserver(client)
         config = SessionConfig(
-            episodes=self.episodes, seed=self.seed, real_time=not self.lockstep)
+            episodes=self.episodes, seed=self.seed, time_limit_s=self.time_limit_s,
+            real_time=not self.lockstep)
         with progress_bar(console) as bar:
             work = bar.add_task('episodes', total=len(POLICIES) * self.episodes, note='')
 

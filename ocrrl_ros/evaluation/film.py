@@ -46,12 +46,18 @@ class Film:
             np.reshape(self.corrected_targets, (-1, 3))[chosen])
 
     def strongest_time_s(self) -> float:
-        """Return when the residual moved the target most; the middle when it never did."""
+        """
+        Return when the correction is worth a picture; the middle when there was none.
+
+        Of the ticks with at least half the largest correction it is the one nearest the table,
+        where grasps are decided.
+        """
         trace = self.trace()
         size = np.linalg.norm(trace.corrected_targets - trace.base_targets, axis=1)
-        if len(size) and size.max() > MOVED_M:
-            return float(trace.time_s[int(size.argmax())])
-        return self.picture_times_s[len(self.picture_times_s) // 2]
+        if not len(size) or size.max() <= MOVED_M:
+            return self.picture_times_s[len(self.picture_times_s) // 2]
+        height = np.where(size >= 0.5 * size.max(), trace.base_targets[:, 2], np.inf)
+        return float(trace.time_s[int(height.argmin())])
 
     def picture_at(self, time_s: float) -> np.ndarray:
         """Return the picture nearest to a time."""

@@ -75,6 +75,8 @@ class SessionConfig:
     seed: int = field(default=10_000, metadata={'description': 'evaluation seed'})
     settle_s: float = field(
         default=0.5, metadata={'description': 'rest between reset and start, s'})
+    time_limit_s: float = field(
+        default=0.0, metadata={'description': "end episodes after this time, s; 0: the task's"})
     real_time: bool = field(
         default=True, metadata={'description': 'judge the real-time factor'})
 
@@ -84,6 +86,8 @@ class SessionConfig:
             raise ConfigError(f'episodes is {self.episodes}; allowed: >= 1')
         if not 0.0 <= self.settle_s <= 10.0:
             raise ConfigError(f'settle_s is {self.settle_s} s; allowed: 0 .. 10')
+        if not 0.0 <= self.time_limit_s <= 600.0:
+            raise ConfigError(f'time_limit_s is {self.time_limit_s} s; allowed: 0 .. 600')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +131,7 @@ def run_episode(graph: Graph, config: SessionConfig, policy: str, episode: int,
         factors += graph.take_real_time_factors()
         if observer is not None:
             observer.watch(status)
-        outcome = judge(status, started_s)
+        outcome = judge(status, started_s, config.time_limit_s)
         if outcome is not None:
             break
     graph.end_episode(outcome)
@@ -141,13 +145,19 @@ def run_episode(graph: Graph, config: SessionConfig, policy: str, episode: int,
     return record
 
 
-def judge(status: GraphStatus, started_s: float) -> Outcome | None:
-    """Return how the episode ended, or None while it runs."""
+def judge(
+        status: GraphStatus, started_s: float, time_limit_s: float = 0.0) -> Outcome | None:
+    """
+    Return how the episode ended, or None while it runs.
+
+    :param time_limit_s: longest episode; 0 for the task's.
+    """
     if status.success:
         return 'success'
     if status.failed:
         return 'workspace'
-    return 'timeout' if status.time_s - started_s >= status.horizon_s else None
+    limit_s = time_limit_s or status.horizon_s
+    return 'timeout' if status.time_s - started_s >= limit_s else None
 
 
 def run_session(graph: Graph, config: SessionConfig, policies: Sequence[str],

@@ -29,6 +29,12 @@ def test_the_strongest_correction_is_found(film):
     assert abs(int(film.picture_at(0.6)[0, 0, 0]) - 120) <= 3
 
 
+def test_of_strong_corrections_the_lowest_is_shown(film):
+    film.base_targets[3] = np.array([0.0, 0.0, -0.1])
+    film.corrected_targets[3] = film.base_targets[3] + [0.0, 0.015, 0.0]
+    assert film.strongest_time_s() == pytest.approx(0.3)
+
+
 def test_without_corrections_the_middle_is_shown(film):
     film.corrected_targets = film.base_targets
     assert film.strongest_time_s() == pytest.approx(0.5)
