@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 from ocrrl_ros.cli.demo import isolate_graph, START_TIMEOUT_S
-from ocrrl_ros.core.errors import ConfigError, MissingDependencyError, OcrrlError
+from ocrrl_ros.core.errors import ConfigError, OcrrlError
 from rich.console import Console
 from rich.table import Table
 
@@ -50,21 +50,11 @@ class BenchLoop:
     def run(self, console: Console) -> dict[str, Any]:
         """Measure every rate and print a table."""
         isolate_graph()
-        try:
-            import rclpy
-        except ImportError as error:
-            raise MissingDependencyError('rclpy (ROS 2 Jazzy)', 'make setup') from error
         from ocrrl_ros.evaluation.provenance import describe_machine, read_git_state
-        from ocrrl_ros.interfaces.spin import use_fastdds_profile
-        use_fastdds_profile()
         rows = []
         for rate in self.rates_hz:
             with tempfile.TemporaryDirectory(prefix='ocrrl_loop_') as folder:
-                rclpy.init(args=[])
-                try:
-                    rows.append(self._measure(rate, Path(folder)))
-                finally:
-                    rclpy.try_shutdown()
+                rows.append(self._measure(rate, Path(folder)))
             console.print(self._line(rows[-1]), highlight=False)
         console.print(self._table(rows))
         git = read_git_state()
@@ -76,16 +66,14 @@ class BenchLoop:
         """Run the graph at one rate with a receiver beside it."""
         import numpy as np
         from ocrrl_ros.evaluation.loop_periods import judge_stream
-        from ocrrl_ros.interfaces.graph_client import GraphClient
-        from ocrrl_ros.interfaces.graph_process import running_graph
-        import rclpy
+        from ocrrl_ros.interfaces.graph_process import graph_client, running_graph
         arguments = {
             'robot': 'sim', 'task': self.task, 'domain': self.domain, 'sink': self.sink,
             'command_rate_hz': rate_hz, 'realtime_priority': self.priority, 'record': self.record,
             'record_dir': str(folder / 'episodes'), 'vla': self.base, 'residual': self.residual}
         arguments = {name: value for name, value in arguments.items() if value != ''}
-        with running_graph(arguments, folder / 'graph.log') as graph:
-            client = GraphClient(rclpy.create_node('ocrrl_bench_loop'), graph.check)
+        with running_graph(arguments, folder / 'graph.log') as graph, \
+                graph_client(graph, 'ocrrl_bench_loop') as client:
             client.wait_ready(START_TIMEOUT_S)
             _start_next(client, 0)
             notes = folder / 'commands.npz'

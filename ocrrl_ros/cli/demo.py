@@ -8,7 +8,7 @@ import time
 from typing import Any, TYPE_CHECKING
 
 from ocrrl_ros.cli.output import progress_bar, rate_text, write_json
-from ocrrl_ros.core.errors import ConfigError, MissingDependencyError
+from ocrrl_ros.core.errors import ConfigError
 from rich.console import Console
 from rich.table import Table
 
@@ -58,25 +58,14 @@ class Demo:
     def run(self, console: Console) -> dict[str, Any]:
         """Check everything, run the graph, write the results."""
         isolate_graph()
-        try:
-            import rclpy
-        except ImportError as error:
-            raise MissingDependencyError('rclpy (ROS 2 Jazzy)', 'make setup') from error
-        from ocrrl_ros.interfaces.graph_client import GraphClient
-        from ocrrl_ros.interfaces.graph_process import running_graph
-        from ocrrl_ros.interfaces.spin import use_fastdds_profile
+        from ocrrl_ros.interfaces.graph_process import graph_client, running_graph
         bundles = self._load_bundles()
         started_s = time.monotonic()
-        use_fastdds_profile()
         console.print(f'starting the graph; its log is {self.out / "graph.log"}')
-        with running_graph(self._graph_arguments(), self.out / 'graph.log') as graph:
-            rclpy.init(args=[])
-            try:
-                client = GraphClient(rclpy.create_node('ocrrl_demo'), graph.check)
-                client.wait_ready(START_TIMEOUT_S)
-                return self._run_episodes(console, client, bundles, started_s)
-            finally:
-                rclpy.try_shutdown()
+        with running_graph(self._graph_arguments(), self.out / 'graph.log') as graph, \
+                graph_client(graph, 'ocrrl_demo') as client:
+            client.wait_ready(START_TIMEOUT_S)
+            return self._run_episodes(console, client, bundles, started_s)
 
     def _load_bundles(self) -> 'PolicyBundles':
         """Refuse bad bundles before anything starts."""

@@ -12,7 +12,10 @@ import sys
 from typing import Any
 
 from ocrrl_ros.core.errors import OcrrlError
+from ocrrl_ros.interfaces.graph_client import GraphClient
+from ocrrl_ros.interfaces.spin import use_fastdds_profile
 from ocrrl_ros.interfaces.supervisor import parameter_text
+import rclpy
 
 _STOP_S = 25.0
 _LOG_LINES = 12
@@ -62,8 +65,19 @@ class GraphProcess:
 
 
 @contextlib.contextmanager
+def graph_client(graph: GraphProcess, name: str) -> Iterator[GraphClient]:
+    """Join the running graph as a node of this name for the duration of a block."""
+    rclpy.init(args=[])
+    try:
+        yield GraphClient(rclpy.create_node(name), graph.check)
+    finally:
+        rclpy.try_shutdown()
+
+
+@contextlib.contextmanager
 def running_graph(arguments: dict[str, Any], log: Path) -> Iterator[GraphProcess]:
     """Run the graph for the duration of a block, whatever ends it."""
+    use_fastdds_profile()
     graph = GraphProcess(arguments, log)
     try:
         yield graph
