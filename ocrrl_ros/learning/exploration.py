@@ -32,7 +32,12 @@ class ExplorationConfig:
 
 
 class CorrelatedNoise:
-    """First-order correlated noise for N environments; the last ones act without."""
+    """
+    First-order correlated noise for N environments.
+
+    Its size falls from full in the first environment to none: a brittle base still succeeds
+    where it is small, and the critics see what large corrections do where it is not.
+    """
 
     def __init__(
         self, num_envs: int, action_dim: int, config: ExplorationConfig,
@@ -43,15 +48,15 @@ class CorrelatedNoise:
         self.num_noisy = int(round(config.share * num_envs))
         self._rng = rng
         self._value = np.zeros((num_envs, action_dim))
+        self._size = np.zeros((num_envs, 1))
+        self._size[:self.num_noisy, 0] = np.linspace(1.0, 0.0, self.num_noisy, endpoint=False)
 
     def sample(self, *, warmup: bool = False) -> np.ndarray:
         """Return the noise (N, A) of the next tick."""
         sigma = self.config.warmup_sigma if warmup else self.config.sigma
         self._value *= self.config.correlation
         self._value += sigma * self._rng.normal(size=self._value.shape)
-        noise = self._value.copy()
-        noise[self.num_noisy:] = 0.0
-        return noise
+        return self._value * self._size
 
     def state_dict(self) -> dict[str, Any]:
         """Return the present noise; the generator belongs to the caller."""

@@ -21,7 +21,9 @@ class Td3Config:
 
     networks: NetworkConfig = field(default_factory=NetworkConfig)
     learning_rate: float = field(
-        default=3e-4, metadata={'description': 'AdamW step size of actor and critics'})
+        default=3e-4, metadata={'description': 'AdamW step size of the critics'})
+    actor_learning_rate: float = field(
+        default=1e-4, metadata={'description': 'AdamW step size of the actor'})
     weight_decay: float = field(default=1e-4, metadata={'description': 'AdamW weight decay'})
     polyak: float = field(
         default=0.01, metadata={'description': 'share of the new weights in the target networks'})
@@ -46,7 +48,9 @@ class Td3Config:
 
     def __post_init__(self) -> None:
         """Refuse settings that cannot learn."""
-        for name in ('learning_rate', 'polyak', 'actor_average', 'gradient_clip'):
+        for name in (
+                'learning_rate', 'actor_learning_rate', 'polyak', 'actor_average',
+                'gradient_clip'):
             if getattr(self, name) <= 0.0:
                 raise ConfigError(f'{name} is {getattr(self, name)}; allowed: > 0')
         if not 0.0 < self.saturation_start < 1.0:
@@ -80,14 +84,16 @@ class Td3Learner:
         self.average_actor = _frozen_copy(self.actor)
         clip = config.networks.normalizer_clip
         self.normalizer = ObservationNormalizer(critic_obs_dim, clip)
-        self.actor_optimizer = self._optimizer(self.actor)
-        self.critic_optimizer = self._optimizer(self.critic)
+        self.actor_optimizer = self._optimizer(self.actor, config.actor_learning_rate)
+        self.critic_optimizer = self._optimizer(self.critic, config.learning_rate)
         self.updates = 0
 
-    def _optimizer(self, module: torch.nn.Module) -> torch.optim.Optimizer:
+    def _optimizer(
+        self, module: torch.nn.Module, learning_rate: float,
+    ) -> torch.optim.Optimizer:
         """Return a fused AdamW over the module."""
         return torch.optim.AdamW(
-            module.parameters(), lr=self.config.learning_rate,
+            module.parameters(), lr=learning_rate,
             weight_decay=self.config.weight_decay, fused=True)
 
     @torch.no_grad()

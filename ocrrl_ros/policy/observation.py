@@ -24,16 +24,20 @@ from ocrrl_ros.core.se3 import (
 from ocrrl_ros.core.symmetry import canonical_rotation, symmetry_group
 from ocrrl_ros.policy.object_poses import ObjectView
 
-LAYOUT_VERSION = 1
+LAYOUT_VERSION = 2
+#: Distances are given twice: as they are, and compressed at the scale of a grasp. Normalised over
+#: an episode (0.3 m), the centimetre that decides a grasp would be a hundredth of the input.
+NEAR_M = 0.03
 _PROPRIOCEPTION = (
     ('base_tcp_position', 3), ('base_tcp_rotation_6d', 6), ('base_tcp_velocity', 3),
     ('gripper_opening', 1))
 _OBJECT = (
     ('tcp_object_position', 3), ('tcp_object_rotation_6d', 6), ('base_object_height', 1),
+    ('tcp_object_near', 3),
     ('valid', 1), ('age', 1))
 _BASE_ACTION = (
     ('tcp_target_position', 3), ('tcp_target_rotvec', 3),
-    ('tcp_next_target_position', 3), ('tcp_next_target_rotvec', 3),
+    ('tcp_next_target_position', 3), ('tcp_next_target_rotvec', 3), ('tcp_target_near', 3),
     ('target_opening', 1), ('next_target_opening', 1), ('chunk_phase', 1), ('residual_gain', 1))
 
 
@@ -106,6 +110,7 @@ class ObservationLayout:
             'symmetries': list(self.symmetries),
             'max_pose_age_s': self.max_pose_age_s,
             'lookahead_s': self.lookahead_s,
+            'near_m': NEAR_M,
             'fields': [[name, size] for name, size in self.fields()],
         }
 
@@ -132,6 +137,7 @@ def build_observation(layout: ObservationLayout, inputs: ObservationInputs) -> n
             np.concatenate(
                 [targets[..., :3], quat_to_rotvec(targets[..., 3:])],
                 axis=-1).reshape(len(targets), -1),
+            near(targets[:, 0, :3]),
             inputs.target_openings,
             inputs.phase[:, None],
             inputs.gain[:, None],
@@ -140,9 +146,14 @@ def build_observation(layout: ObservationLayout, inputs: ObservationInputs) -> n
     return observation.astype(np.float32)
 
 
+def near(distance_m: np.ndarray) -> np.ndarray:
+    """Return distances compressed to -1 .. 1, steep within ``NEAR_M`` of zero."""
+    return np.tanh(distance_m / NEAR_M)
+
+
 def _object_entries(
         layout: ObservationLayout, view: ObjectView, tcp_T_object: np.ndarray) -> np.ndarray:
-    """Return (N, K * 12) entries; all of an invalid object's are zero but its age of 1."""
+    """Return (N, K * 15) entries; all of an invalid object's are zero but its age of 1."""
     n, count = view.valid.shape
     rotation = tcp_T_object[..., 3:].copy()
     for k, symmetry in enumerate(layout.symmetries):
@@ -152,6 +163,7 @@ def _object_entries(
             tcp_T_object[..., :3],
             rotation_6d(rotation),
             view.poses[..., 2:3],
+            near(tcp_T_object[..., :3]),
             np.ones((n, count, 1)),
         ],
         axis=-1)

@@ -32,6 +32,8 @@ class VecEnvConfig:
         default=(0.08, 0.20), metadata={'description': 'observation to chunk, uniform, s'})
     randomize: bool = field(
         default=True, metadata={'description': "draw worlds from the domain's training ranges"})
+    horizon_s: float = field(default=10.0, metadata={'description': (
+        'longest training episode, s; ticks after a missed grasp teach little')})
     bounds: ResidualBounds = field(default_factory=ResidualBounds)
     chunk: ChunkConfig = field(default_factory=ChunkConfig)
     object_poses: ObjectPoseConfig = field(default_factory=ObjectPoseConfig)
@@ -46,6 +48,8 @@ class VecEnvConfig:
         if not 0.0 <= low <= high <= 0.5:
             raise ConfigError(
                 f'chunk_latency_s is ({low}, {high}) s; allowed: 0 <= low <= high <= 0.5')
+        if not 1.0 <= self.horizon_s <= 60.0:
+            raise ConfigError(f'horizon_s is {self.horizon_s} s; allowed: 1 .. 60')
         if self.replan_ticks < 1 or self.replan_ticks * TICK_S + high > 15 * TICK_S + 1e-9:
             raise ConfigError(
                 f'replan_ticks is {self.replan_ticks}; allowed: >= 1, and few enough that a chunk '

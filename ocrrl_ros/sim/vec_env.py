@@ -72,7 +72,7 @@ class ResidualVecEnv(VecEnv):
         self._success = SuccessCounter(self.num_envs, task.hold_ticks)
         self._held = np.zeros(self.num_envs, np.int64)
         self._age = np.zeros(self.num_envs, np.int64)
-        self._horizon = round(task.horizon_s / TICK_S)
+        self._horizon = round(min(task.horizon_s, config.horizon_s) / TICK_S)
         self._tick = 0
         self.obs_dim = layout.size
         self.critic_obs_dim = layout.size + critic_truth_size(task)
@@ -174,7 +174,7 @@ class ResidualVecEnv(VecEnv):
                 rows, np.array([state.q for state in initial]),
                 np.array([state.opening for state in initial]), domains)
             self._base.start(rows, self._tick)
-            self._sensor.reset(rows, self.now_s, self.task.horizon_s)
+            self._sensor.reset(rows, self.now_s, self._horizon * TICK_S)
             self._objects.reset(rows, self.now_s)
             self._success.reset(rows)
             self._held[rows] = 0

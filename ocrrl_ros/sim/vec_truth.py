@@ -7,11 +7,12 @@ import numpy as np
 from ocrrl_ros.core.se3 import pose_inverse, pose_multiply, quat_conjugate, quat_rotate
 from ocrrl_ros.core.se3 import rotation_6d
 from ocrrl_ros.core.symmetry import canonical_rotation, symmetry_group
+from ocrrl_ros.policy.observation import near
 from ocrrl_ros.robot import fr3
 from ocrrl_ros.sim.tasks import lowest_points, Task
 from ocrrl_ros.sim.truth import TaskState
 
-_PER_OBJECT = 18
+_PER_OBJECT = 21
 _COMMON = 4
 
 
@@ -28,7 +29,7 @@ def critic_truth(
     Return truth entries (N, size) float32.
 
     Per object: pose in the TCP frame (position, 6-D rotation reduced over its symmetry), linear
-    and angular velocity in that frame, height of the lowest point, contact of either finger.
+    and angular velocity in that frame, height of the lowest point, position compressed at a grasp's scale, contact of either finger.
     Common: finger gap, its rate, the hand's target gap, progress of the success count. Then the
     reward terms.
 
@@ -47,7 +48,7 @@ def critic_truth(
             tcp_T_object[..., :3], rotation_6d(rotation),
             quat_rotate(to_tcp, state.object_linear),
             0.1 * quat_rotate(to_tcp, state.object_angular),
-            height[..., None], state.finger_contact,
+            height[..., None], near(tcp_T_object[..., :3]), state.finger_contact,
         ],
         axis=-1)
     common = np.stack(
