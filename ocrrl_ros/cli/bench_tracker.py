@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ocrrl_ros.core.errors import ConfigError
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -86,7 +87,8 @@ def _table(rows: list[dict[str, Any]]) -> Table:
     """Lay out one line per domain, bias and kind."""
     table = Table(
         'row', 'frames', 'valid', 'lost', 'mm', 'deg', 'tilt', 'bad passed', 'cpu ms',
-        title='errors: p50/p95 of valid frames; time: p50/p99')
+        title='errors: p50/p95 of valid frames; time: p50/p99', box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0))
     for row in rows:
         table.add_row(
             f'{row["domain"]} {100 * row["depth_bias"]:+g} % {row["row"]}', str(row['frames']),
