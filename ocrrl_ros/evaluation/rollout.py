@@ -2,8 +2,9 @@
 """
 One offline episode: a single-threaded simulation of the deployed stack.
 
-Time runs in command ticks of 5 ms. In each: the 20 Hz judge, arriving poses, an arriving chunk, a
-base inference when one is due, a policy tick when one is due, a command, five physics steps. The
+Time runs in command ticks of 5 ms. In each: the 20 Hz judge, the command, arriving poses, an
+arriving chunk, a base inference when one is due, a policy tick when one is due, five physics
+steps. As in the node, the command goes first and a policy tick acts with the next one. The
 controller is the one that the node runs; nothing here decides about motion.
 """
 import time
@@ -124,6 +125,7 @@ class Rollout:
                     return now, False, True
             if film is not None and tick % every['film'] == 0:
                 self._take_picture(film, now)
+            run.command(dt)
             if tick % every['pose'] == 0:
                 run.take_poses(self._poses.poll(world))
             chunk = self._chunks.arrived(now)
@@ -133,7 +135,6 @@ class Rollout:
                 self._chunks.start(now)
             if tick % every['policy'] == 0:
                 run.policy_tick(now, film)
-            run.command(dt)
             world.step(self._physics_steps)
         return world.time_s - dt, False, False
 

@@ -110,18 +110,22 @@ class ResidualPolicyNode(Node):
         self.create_service(Trigger, 'residual_policy/resume', self._on_resume)
 
     def step(self, now_s: float) -> None:
-        """One command tick: inputs, policy tick when due, command."""
+        """
+        One command tick: the command, then inputs and a policy tick when due.
+
+        The command goes first, so that the time a policy tick takes shows in no period.
+        """
         self._now_s = now_s
         dt_s = 0.0 if self._last_s is None else max(0.0, now_s - self._last_s)
         self._last_s = now_s
-        self._take_inputs(now_s)
-        if now_s >= self._policy_due_s - _TIME_TOLERANCE_S:
-            self._policy_due_s = now_s + self.config.controller.policy_period_s
-            self._policy_tick(now_s)
         command = self.controller.command_tick(dt_s)
         if command is not None:
             self._sink.send(command, now_s)
             self._send_gripper(command, now_s)
+        self._take_inputs(now_s)
+        if now_s >= self._policy_due_s - _TIME_TOLERANCE_S:
+            self._policy_due_s = now_s + self.config.controller.policy_period_s
+            self._policy_tick(now_s)
         self._outputs.state(self.controller)
 
     def _policy_tick(self, now_s: float) -> None:

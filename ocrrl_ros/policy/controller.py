@@ -259,7 +259,10 @@ class ResidualController:
         bounds = self._residual.bounds if self._residual is not None else ResidualBounds()
         poses, openings = compose(
             sample.poses[:1], sample.grippers[:1], action[None], bounds, np.array([gain]))
-        converged = self._follower.aim(poses[0], sample.twist, ahead)
+        # The plan begins with the next command. As in training, the command that acts one period
+        # before the target's time is the one that reaches it.
+        duration_s = max(ahead - 1.0 / self.config.command_rate_hz, 0.0)
+        converged = self._follower.aim(poses[0], sample.twist, duration_s)
         self._command_opening = float(openings[0])
         self._moving = True
         return PolicyAction(
