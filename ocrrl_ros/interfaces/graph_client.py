@@ -54,7 +54,7 @@ class GraphClient:
     :param timeout_s: longest wait for an answer or a message.
     """
 
-    def __init__(self, node: Node, check: Callable[[], None], timeout_s: float = 10.0,
+    def __init__(self, node: Node, check: Callable[[], None], timeout_s: float = 60.0,
                  object_id: str = 'cube'):
         """Create clients and subscriptions."""
         self._check = check

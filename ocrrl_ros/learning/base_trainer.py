@@ -27,6 +27,7 @@ from ocrrl_ros.learning.base_network import BaseNetwork
 from ocrrl_ros.learning.behaviour_cloning import (
     action_errors, augmented_batch, BehaviourCloningConfig, cloning_loss, make_batch, predict,
     split_episodes, WeightAverage)
+from ocrrl_ros.learning.denormals import flushed_denormals
 from ocrrl_ros.learning.export import export_onnx
 from ocrrl_ros.policy.adapters.onnx_policy import base_layout
 from ocrrl_ros.policy.base_policy import STEP_S
@@ -60,9 +61,6 @@ class BaseTrainer:
         self.step = 0
         self._checkpoint = checkpoint
         torch.set_num_threads(config.threads)
-        # The softmax over keypoints leaves numbers below 1e-38 where a picture is flat; without
-        # this the CPU takes several times longer over them (sim's plain table: 3 x).
-        torch.set_flush_denormal(True)
         torch.manual_seed(seed)
         self.network = BaseNetwork(config.network)
         switches = samples.switches[np.isfinite(samples.switches).all(axis=1)]
@@ -84,7 +82,9 @@ class BaseTrainer:
         """Run the remaining steps and return the weight average."""
         sums: dict[str, float] = {}
         while self.step < self.config.steps:
-            for name, value in self._gradient_step().items():
+            with flushed_denormals():
+                parts = self._gradient_step()
+            for name, value in parts.items():
                 sums[name] = sums.get(name, 0.0) + value
             if self.step % CURVE_EVERY == 0 or self.step == self.config.steps:
                 means = {name: value / CURVE_EVERY for name, value in sums.items()}

@@ -14,6 +14,7 @@ from ocrrl_ros.core.configuration import to_mapping
 from ocrrl_ros.core.errors import ConfigError
 from ocrrl_ros.learning.checkpoint import (
     CheckpointError, newest_checkpoint, read_checkpoint, write_checkpoint)
+from ocrrl_ros.learning.denormals import flushed_denormals
 from ocrrl_ros.learning.episode_statistics import EpisodeStatistics, saturated
 from ocrrl_ros.learning.exploration import CorrelatedNoise, ExplorationConfig
 from ocrrl_ros.learning.replay_buffer import ReplayBuffer
@@ -144,7 +145,8 @@ class ResidualTrainer:
         for _ in range(self.config.updates_per_tick):
             batch = self.replay.sample(self.config.batch_size, self._rng)
             learns = self.learner.updates >= self.config.critic_only_updates
-            self._metrics |= self.learner.update(batch, with_actor=learns)
+            with flushed_denormals():
+                self._metrics |= self.learner.update(batch, with_actor=learns)
         self.learner_s += time.perf_counter() - started
 
     def _store(self, observation: np.ndarray, action: np.ndarray, result: StepResult) -> None:
@@ -212,11 +214,8 @@ _METRICS = (
 
 
 def prepare_torch(threads: int) -> None:
-    """Set the learner's threads and treat denormal numbers, which are slow, as zero."""
+    """Set the threads of the learner."""
     torch.set_num_threads(threads)
-    # Numbers below 1e-38 cost the CPU many times an ordinary one and mean nothing here.
-    torch.set_flush_denormal(True)
-    torch.set_flush_denormal(True)
 
 
 def _crossed(steps: int, period: int, stride: int) -> bool:

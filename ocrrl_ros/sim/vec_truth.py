@@ -29,7 +29,8 @@ def critic_truth(
     Return truth entries (N, size) float32.
 
     Per object: pose in the TCP frame (position, 6-D rotation reduced over its symmetry), linear
-    and angular velocity in that frame, height of the lowest point, position compressed at a grasp's scale, contact of either finger.
+    and angular velocity in that frame, height of the lowest point, position compressed at the
+    scale of a grasp, contact of either finger.
     Common: finger gap, its rate, the hand's target gap, progress of the success count. Then the
     reward terms.
 

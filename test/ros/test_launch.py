@@ -27,7 +27,7 @@ except LookupError:
     pytest.skip('package ocrrl is not in the ament index: colcon build, then source '
                 'install/setup.bash', allow_module_level=True)
 
-RUN = '''
+RUN = """
 import sys
 from launch import LaunchDescription, LaunchService
 from launch.actions import IncludeLaunchDescription
@@ -37,7 +37,7 @@ service = LaunchService(argv=[])
 service.include_launch_description(LaunchDescription([IncludeLaunchDescription(
     PythonLaunchDescriptionSource(sys.argv[1]), launch_arguments=arguments.items())]))
 sys.exit(service.run())
-'''
+"""
 
 
 def _description(name):

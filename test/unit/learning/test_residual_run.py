@@ -11,6 +11,7 @@ from ocrrl_ros.learning.residual_run import ResidualRun, ResidualRunConfig
 from ocrrl_ros.learning.residual_trainer import TrainerConfig
 from ocrrl_ros.learning.td3 import Td3Config
 from ocrrl_ros.policy.assembly import load_residual
+from ocrrl_ros.policy.task_spec import load_task_spec
 from ocrrl_ros.sim.vec_config import VecEnvConfig
 from ocrrl_ros.sim.vec_recipe import EnvRecipe
 import pytest
@@ -35,7 +36,8 @@ def test_run_writes_a_bundle_that_deployment_loads_and_that_computes_the_same(tm
     assert bundle.manifest.action_scale == {
         'translation_m': 0.02, 'rotation_rad': 0.2, 'gripper': 1.0}
     assert bundle.manifest.training['base'] == 'expert'
-    observations = np.random.default_rng(0).normal(size=(5, 41)).astype(np.float32)
+    size = load_task_spec('cube_lift').layout().size
+    observations = np.random.default_rng(0).normal(size=(5, size)).astype(np.float32)
     with torch.no_grad():
         expected = run._trainer.learner.policy()(torch.from_numpy(observations)).numpy()
     np.testing.assert_allclose(network.act(observations), expected, atol=1e-5)

@@ -61,7 +61,7 @@ def test_penalty_keeps_the_actor_off_its_bound():
     def after(penalty: float) -> float:
         config = Td3Config(
             networks=CONFIG.networks, saturation_penalty=penalty, action_penalty=0.0,
-            learning_rate=1e-2)
+            learning_rate=1e-2, actor_learning_rate=1e-2)
         learner = Td3Learner(D, C, A, config, 0)
         for seed in range(120):
             data = batch(seed)
