@@ -14,11 +14,13 @@ from rclpy.exceptions import (
     InvalidParameterTypeException, InvalidParameterValueException,
     ParameterImmutableException)
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 
 EXIT_DONE, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
 _PROFILE_VARIABLES = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
 _FAST_DDS = ('', 'rmw_fastrtps_cpp', 'rmw_fastrtps_dynamic_cpp')
+RCLError = rclpy_implementation.RCLError
 _PARAMETER_ERRORS = (
     InvalidParameterTypeException, InvalidParameterValueException, ParameterImmutableException)
 
@@ -56,6 +58,11 @@ def run_process(
         code = body() or EXIT_DONE
     except (KeyboardInterrupt, ExternalShutdownException):
         logging.getLogger(name).debug('interrupted')
+    except RCLError:
+        # A signal closes the context between any two lines of a loop; what is then published
+        # fails, and that is the end that was asked for.
+        if rclpy.ok():
+            raise
     except (ConfigError, *_PARAMETER_ERRORS) as error:
         logger.fatal(str(error))
         code = EXIT_USAGE
