@@ -18,6 +18,8 @@ from ocrrl_ros.interfaces.graph_plan import NodePlan
 _TERM_AFTER_S = 8.0
 _KILL_AFTER_S = 12.0
 _MAX_RESTARTS = 3
+#: Threads of Mesa and BLAS that fight the loops over few cores; the operator's own values win.
+_SPARING = {'LP_NUM_THREADS': '1', 'OMP_NUM_THREADS': '1', 'OPENBLAS_NUM_THREADS': '1'}
 #: A process that refuses its settings would refuse them again.
 _NO_RESTART_CODES = (0, 2)
 
@@ -78,7 +80,7 @@ class Supervisor:
         """Start one process in its own group, so that a Ctrl-C reaches it once, through us."""
         process = subprocess.Popen(
             node_command(plan, self._namespace, self._params_file), start_new_session=True,
-            env=os.environ | {'PYTHONUNBUFFERED': '1'})
+            env=_SPARING | dict(os.environ) | {'PYTHONUNBUFFERED': '1'})
         self._log(f'{plan.name}: started, pid {process.pid}')
         return process
 

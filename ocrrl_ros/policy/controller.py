@@ -28,6 +28,7 @@ from ocrrl_ros.policy.target_follower import TargetFollower
 from ocrrl_ros.robot.kinematics import FrankaKinematics
 
 LOST = -1.0
+_AT_REST_RAD_S = 1e-9
 
 
 class ControllerState(enum.Enum):
@@ -273,11 +274,15 @@ class ResidualController:
         """
         Advance the shaped command by ``dt_s``; None before the first episode.
 
-        After a stop or a fault this goes on: it streams the deceleration, then the hold.
+        After a fault this goes on: it streams the deceleration, then the hold. Once an episode
+        has ended and the arm is at rest it falls silent, so that whoever moves the arm next
+        (homing, a reset of the simulator) is not pulled back; the controller holds by itself.
         """
         if not self._seeded:
             return None
         q, dq = self._follower.sample(dt_s)
+        if self.state is ControllerState.IDLE and np.abs(dq).max() < _AT_REST_RAD_S:
+            self._seeded = False
         return Command(q, dq, self._command_opening)
 
     def _problem(self, now_s: float) -> str | None:

@@ -86,6 +86,18 @@ def test_nothing_is_commanded_before_the_first_episode():
     assert rig.command is None and rig.controller.state is ControllerState.IDLE
 
 
+def test_commands_end_at_rest_after_the_episode():
+    rig = Rig()
+    rig.plan((0.0, 0.05, 0.0))
+    rig.run(0.3)
+    rig.controller.stop_episode()
+    last = None
+    for _ in range(200):
+        command = rig.controller.command_tick(TICK_S)
+        last = command if command is not None else last
+    assert command is None and np.abs(last.dq).max() < 1e-9
+
+
 def test_commands_follow_the_chunk():
     rig = Rig()
     rig.plan((0.0, 0.0, -0.03))
