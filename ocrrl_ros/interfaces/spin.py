@@ -95,3 +95,20 @@ def spin_node(
             node.destroy_node()
 
     return run_process(body, name, args)
+
+
+def loop_node(
+        make_node: Callable[[], Node], name: str, args: list[str] | None = None) -> int:
+    """
+    Build a node that has a ``TickLoop`` as ``loop``, run its ``step`` until Ctrl-C, destroy it.
+
+    Returns the exit code of :func:`run_process`.
+    """
+    def body() -> None:
+        node = make_node()
+        try:
+            node.loop.run(node.step)
+        finally:
+            node.destroy_node()
+
+    return run_process(body, name, args)

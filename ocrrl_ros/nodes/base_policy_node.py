@@ -20,7 +20,7 @@ from ocrrl_ros.interfaces.image_conversions import image_to_rgb
 from ocrrl_ros.interfaces.parameters import declare_config
 from ocrrl_ros.interfaces.polling import PolledSubscription
 from ocrrl_ros.interfaces.qos import LATCHED, LATEST, LATEST_BEST_EFFORT, SENSOR_DATA
-from ocrrl_ros.interfaces.spin import run_process
+from ocrrl_ros.interfaces.spin import loop_node
 from ocrrl_ros.interfaces.tick_loop import LoopConfig, TickLoop
 from ocrrl_ros.policy.action_chunk import ActionChunk
 from ocrrl_ros.policy.adapters.onnx_policy import OnnxBasePolicy
@@ -150,14 +150,7 @@ class BasePolicyNode(Node):
 
 def main(args: list[str] | None = None) -> int:
     """Run the node until Ctrl-C."""
-    def body() -> None:
-        node = BasePolicyNode()
-        try:
-            node.loop.run(node.step)
-        finally:
-            node.destroy_node()
-
-    return run_process(body, NODE_NAME, args)
+    return loop_node(BasePolicyNode, NODE_NAME, args)
 
 
 if __name__ == '__main__':

@@ -10,7 +10,7 @@ from ocrrl_ros.interfaces import episode_state
 from ocrrl_ros.interfaces.parameters import declare_config
 from ocrrl_ros.interfaces.polling import PolledSubscription
 from ocrrl_ros.interfaces.qos import LATCHED, LATEST
-from ocrrl_ros.interfaces.spin import run_process
+from ocrrl_ros.interfaces.spin import loop_node
 from ocrrl_ros.interfaces.tick_loop import LoopConfig, TickLoop
 from ocrrl_ros.policy.episode_clock import EpisodeClock, Outcome
 from ocrrl_ros.policy.task_spec import load_task_spec
@@ -110,14 +110,7 @@ class EpisodeNode(Node):
 
 def main(args: list[str] | None = None) -> int:
     """Run the node until Ctrl-C."""
-    def body() -> None:
-        node = EpisodeNode()
-        try:
-            node.loop.run(node.step)
-        finally:
-            node.destroy_node()
-
-    return run_process(body, NODE_NAME, args)
+    return loop_node(EpisodeNode, NODE_NAME, args)
 
 
 if __name__ == '__main__':

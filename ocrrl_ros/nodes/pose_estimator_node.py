@@ -18,7 +18,7 @@ from ocrrl_ros.interfaces.parameters import declare_config
 from ocrrl_ros.interfaces.polling import PolledSubscription
 from ocrrl_ros.interfaces.qos import LATCHED, RELIABLE
 from ocrrl_ros.interfaces.rgbd_inbox import RgbdInbox
-from ocrrl_ros.interfaces.spin import run_process
+from ocrrl_ros.interfaces.spin import loop_node
 from ocrrl_ros.interfaces.tick_loop import LoopConfig, TickLoop
 from ocrrl_ros.perception.frame import RgbdFrame
 from ocrrl_ros.perception.object_model import load_object
@@ -130,14 +130,7 @@ class PoseEstimatorNode(Node):
 
 def main(args: list[str] | None = None) -> int:
     """Run the node until Ctrl-C."""
-    def body() -> None:
-        node = PoseEstimatorNode()
-        try:
-            node.loop.run(node.step)
-        finally:
-            node.destroy_node()
-
-    return run_process(body, NODE_NAME, args)
+    return loop_node(PoseEstimatorNode, NODE_NAME, args)
 
 
 if __name__ == '__main__':
