@@ -51,6 +51,8 @@ if [ ! -f $STAMP ] || [ "$(cat $STAMP)" != "$wanted" ]; then
   fi
   "${PIP[@]}" install -qq --no-deps -r "$lock"
   "${PIP[@]}" install -qq --no-deps --no-build-isolation --editable .
+  # Compiled once and kept beside the sources; else every node of the first start would do it.
+  "$VENV/bin/python" -c 'import ocrrl_ros.policy.kernels'
   printf '%s\n' "$wanted" > $STAMP
 fi
 

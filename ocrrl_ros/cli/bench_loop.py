@@ -75,13 +75,13 @@ class BenchLoop:
         with running_graph(arguments, folder / 'graph.log') as graph, \
                 graph_client(graph, 'ocrrl_bench_loop') as client:
             client.wait_ready(START_TIMEOUT_S)
-            _start_next(client, 0)
+            begin = _start_next(client, 0)
             notes = folder / 'commands.npz'
             receiver = subprocess.Popen([
                 sys.executable, '-m', 'ocrrl_ros.interfaces.command_receiver', *SINKS[self.sink],
                 str(self.seconds), str(notes)])
             try:
-                factors = _keep_busy(client, receiver, self.seconds + 60.0)
+                factors, windows = _keep_busy(client, receiver, self.seconds + 60.0, begin)
             finally:
                 if receiver.poll() is None:
                     receiver.terminate()
@@ -89,7 +89,8 @@ class BenchLoop:
             scheduler = client.diagnostics.get('residual_policy', {}).get('scheduler', 'unknown')
         with np.load(notes) as data:
             row = judge_stream(data['sequence'], data['sent_ns'], data['received_ns'],
-                               rate_hz=rate_hz, is_fifo=scheduler.startswith('SCHED_FIFO'))
+                               rate_hz=rate_hz, is_fifo=scheduler.startswith('SCHED_FIFO'),
+                               windows_ns=windows)
         return row | {'scheduler': scheduler, 'real_time_factor_min': min(factors, default=None)}
 
     @staticmethod
@@ -116,20 +117,28 @@ class BenchLoop:
         return table
 
 
-def _start_next(client: Any, episode: int) -> float:
-    """Reset, start an episode with the residual on, and return its start time."""
+def _start_next(client: Any, episode: int) -> tuple[float, int]:
+    """Reset, start an episode with the residual on; return its time and the system's in ns."""
     client.reset(10_000, episode)
     client.set_residual(True)
     status = client.wait_status(after_s=0.5)
     client.start_episode()
-    return status.time_s
+    return status.time_s, time.time_ns()
 
 
-def _keep_busy(client: Any, receiver: subprocess.Popen, timeout_s: float) -> list[float]:
-    """Run episodes until the receiver has finished; return the real-time factors."""
+def _keep_busy(
+        client: Any, receiver: subprocess.Popen, timeout_s: float, begin: tuple[float, int],
+) -> tuple[list[float], list[tuple[int, int]]]:
+    """
+    Run episodes until the receiver has finished.
+
+    :param begin: what `_start_next` returned for the episode that runs already.
+    :return: real-time factors, and begin and end of every episode in ns of the system's clock.
+    """
     from ocrrl_ros.evaluation.graph_session import judge
     factors: list[float] = []
-    started_s, episode = client.wait_status().time_s, 0
+    windows: list[tuple[int, int]] = []
+    (started_s, began_ns), episode = begin, 0
     deadline_s = time.monotonic() + timeout_s
     while receiver.poll() is None:
         if time.monotonic() > deadline_s:
@@ -137,9 +146,10 @@ def _keep_busy(client: Any, receiver: subprocess.Popen, timeout_s: float) -> lis
         outcome = judge(client.wait_status(), started_s)
         factors += client.take_real_time_factors()
         if outcome is not None:
+            windows.append((began_ns, time.time_ns()))
             client.end_episode(outcome)
             episode += 1
-            started_s = _start_next(client, episode)
+            started_s, began_ns = _start_next(client, episode)
     if receiver.returncode != 0:
         raise OcrrlError(f'the receiver ended with code {receiver.returncode}')
-    return factors
+    return factors, [*windows, (began_ns, time.time_ns())]

@@ -25,11 +25,14 @@ class BenchParity(ParityConfig):
                 bar.update(work, completed=done)
 
             result = bench_parity(self, show)
-        ways = result['joint_impedance']
-        console.print(
-            f'TCP over {ways["chunks"]} chunks: {ways["tcp_rms_mm"]:.2f} mm rms (goal <= 2), '
-            f'{ways["tcp_rms_deg"]:.2f} deg rms (goal <= 1); largest {ways["tcp_max_mm"]:.1f} mm, '
-            f'{ways["tcp_max_deg"]:.1f} deg', highlight=False)
+        for name, text in (
+                ('joint_impedance', 'training against evaluation (goal <= 2 mm, <= 1 deg)'),
+                ('cartesian_impedance', 'Cartesian against joint law of the bridge')):
+            ways = result[name]
+            console.print(
+                f'{text}: TCP over {ways["chunks"]} chunks {ways["tcp_rms_mm"]:.2f} mm and '
+                f'{ways["tcp_rms_deg"]:.2f} deg rms; largest {ways["tcp_max_mm"]:.1f} mm, '
+                f'{ways["tcp_max_deg"]:.1f} deg', highlight=False)
         if 'expert' in result:
             expert = result['expert']
             console.print(

@@ -8,7 +8,7 @@ import time
 from typing import Any, TYPE_CHECKING
 
 from ocrrl_ros.cli.output import progress_bar, rate_text, write_json
-from ocrrl_ros.core.errors import ConfigError
+from ocrrl_ros.core.errors import ConfigError, UnknownNameError
 from rich.console import Console
 from rich.table import Table
 
@@ -38,6 +38,8 @@ class Demo:
         default='', metadata={'description': "base bundle; empty: the domain's own"})
     residual: str = field(
         default='', metadata={'description': "residual bundle; empty: the task's own"})
+    policies: tuple[str, ...] = field(
+        default=POLICIES, metadata={'description': 'base, residual or both, in order'})
     time_limit_s: float = field(
         default=0.0, metadata={'description': "end episodes after this time, s; 0: the task's"})
     lockstep: bool = field(
@@ -51,6 +53,11 @@ class Demo:
         """Refuse what cannot be shown."""
         if self.episodes < 1:
             raise ConfigError(f'episodes is {self.episodes}; allowed: >= 1')
+        for policy in self.policies:
+            if policy not in POLICIES:
+                raise UnknownNameError('policy', policy, POLICIES, 'option --policies')
+        if not self.policies or len(set(self.policies)) < len(self.policies):
+            raise ConfigError(f'policies is {self.policies}; allowed: each of {POLICIES} once')
         if self.view and not (os.environ.get('DISPLAY') or os.environ.get('WAYLAND_DISPLAY')):
             raise ConfigError('the viewer needs a display: neither DISPLAY nor WAYLAND_DISPLAY is '
                               'set; run without --view (VIEW=0)')
@@ -95,13 +102,13 @@ class Demo:
             episodes=self.episodes, seed=self.seed, time_limit_s=self.time_limit_s,
             real_time=not self.lockstep)
         with progress_bar(console) as bar:
-            work = bar.add_task('episodes', total=len(POLICIES) * self.episodes, note='')
+            work = bar.add_task('episodes', total=len(self.policies) * self.episodes, note='')
 
             def show(record: 'GraphEpisode') -> None:
                 bar.advance(work)
                 bar.console.print(episode_line(record), highlight=False)
 
-            records = run_session(client, config, POLICIES, show, observer)
+            records = run_session(client, config, self.policies, show, observer)
         result = self._summarise(records, bundles, observer)
         result['wall_s'] = round(time.monotonic() - started_s, 1)
         self.out.mkdir(parents=True, exist_ok=True)
@@ -126,7 +133,7 @@ class Demo:
             'success_version': SUCCESS_VERSION, 'protocol_version': PROTOCOL_VERSION,
             'git': git.commit, 'git_dirty': git.dirty}
         results = []
-        for policy in POLICIES:
+        for policy in self.policies:
             bundle = bundles.residual if policy == 'residual' else bundles.base
             results.append(common | {
                 'bundle_sha256': bundle.sha256, 'train_seed': bundle.manifest.seed,

@@ -31,12 +31,21 @@ class DemoObserver:
         self.pose_rates_hz: list[float] = []
 
     def begin(self, policy: str, episode: int) -> None:
-        """Start a new film."""
+        """Start a new film, unless nobody will want to see it."""
         self._client.take_actions()
         self._client.take_pose_delays()
         self._film = Film()
-        self._next_picture_s = 0.0
+        self._next_picture_s = 0.0 if self._may_be_wanted(policy, episode) else np.inf
         self._poses = []
+
+    def _may_be_wanted(self, policy: str, episode: int) -> bool:
+        """Tell whether an episode can tell more than the one kept so far."""
+        kept, base = self.kept.get(policy), self.kept.get('base')
+        if kept is None:
+            return True
+        if policy == 'base' or base is None:
+            return kept[0].success
+        return episode == base[0].episode
 
     def watch(self, status: GraphStatus) -> None:
         """Take a picture when one is due, and every target."""
@@ -61,14 +70,10 @@ class DemoObserver:
             self.kept[record.policy] = (record, self._film)
 
     def _is_wanted(self, record: GraphEpisode) -> bool:
-        """Tell whether this episode tells more than the one kept so far."""
-        kept = self.kept.get(record.policy)
-        if kept is None:
-            return True
-        base = self.kept.get('base')
-        if record.policy == 'base' or base is None:
-            return kept[0].success and not record.success
-        return record.episode == base[0].episode
+        """Tell whether a filmed episode tells more than the one kept so far."""
+        kept, is_paired = self.kept.get(record.policy), 'base' in self.kept
+        # Of what was worth filming a success adds nothing, but to the base's film its counterpart.
+        return kept is None or not record.success or (record.policy != 'base' and is_paired)
 
     def stills(self) -> list[Still]:
         """Return pictures of the kept films."""

@@ -9,6 +9,7 @@ the others.
 from collections.abc import Mapping, Sequence
 from dataclasses import is_dataclass
 import importlib
+import os
 import sys
 from typing import Any
 
@@ -103,7 +104,14 @@ def run(arguments: Sequence[str]) -> int:
 
 def main() -> None:
     """Enter from the `ocrrl` script."""
-    sys.exit(run(sys.argv[1:]))
+    try:
+        code = run(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; Python would complain again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = EXIT_DONE
+    sys.exit(code)
 
 
 if __name__ == '__main__':

@@ -23,10 +23,10 @@ def write_json(path: Path, result: dict[str, Any]) -> None:
 
 
 def progress_bar(console: Console) -> Progress:
-    """Build the progress bar of long work."""
+    """Build the progress bar of long work; drawn rarely, as the work needs the processor."""
     return Progress(TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(),
                     TimeElapsedColumn(), TimeRemainingColumn(), TextColumn('{task.fields[note]}'),
-                    console=console)
+                    console=console, refresh_per_second=2)
 
 
 def rate_text(rate: float, interval: tuple[float, float] | list[float]) -> str:

@@ -30,6 +30,8 @@ COMMANDS: tuple[CommandEntry, ...] = (
     _entry('evaluate', 'evaluate', 'Evaluate', 'measure a success rate offline'),
     _entry('bench loop', 'bench_loop', 'BenchLoop',
            'measure the command loop of the running stack from a second process'),
+    _entry('bench camera', 'bench_camera', 'BenchCamera',
+           'count the camera frames that reach other processes while the stack runs'),
     _entry('bench residual', 'bench_residual', 'BenchResidual',
            'measure the residual network and the policy tick'),
     _entry('bench env', 'bench_env', 'BenchEnv', 'measure training environment steps per second'),

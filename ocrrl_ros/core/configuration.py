@@ -17,13 +17,15 @@ import yaml
 T = TypeVar('T')
 
 
-def from_mapping(cls: type[T], mapping: Mapping[str, Any], source: str) -> T:
+def from_mapping(
+        cls: type[T], mapping: Mapping[str, Any], source: str, default: T | None = None) -> T:
     """
     Build a frozen dataclass from nested mappings.
 
     Keys that the mapping lacks keep their defaults. Sequences become tuples.
 
     :param source: file or parameter that the mapping came from, for messages.
+    :param default: instance that gives what the mapping lacks; the class's own defaults if None.
     :raises UnknownNameError: a key is not a field; the message lists the fields.
     :raises ConfigError: a value has the wrong type or the dataclass refuses it.
     """
@@ -35,17 +37,28 @@ def from_mapping(cls: type[T], mapping: Mapping[str, Any], source: str) -> T:
             raise UnknownNameError('key', key, fields, source)
     hints = typing.get_type_hints(cls)
     values = {
-        key: _convert(hints[key], value, f'{source}: {key}') for key, value in mapping.items()}
+        key: _field_value(fields[key], hints[key], value, f'{source}: {key}')
+        for key, value in mapping.items()}
     missing = [
         name for name, field in fields.items()
-        if name not in values and field.default is dataclasses.MISSING
+        if default is None and name not in values and field.default is dataclasses.MISSING
         and field.default_factory is dataclasses.MISSING]
     if missing:
         raise ConfigError(f'{source}: required keys are missing: {", ".join(missing)}')
     try:
-        return cls(**values)
+        return cls(**values) if default is None else dataclasses.replace(default, **values)
     except ConfigError as error:
         raise ConfigError(f'{source}: {error}') from error
+
+
+def _field_value(field: dataclasses.Field, hint: Any, value: Any, source: str) -> Any:
+    """Return a field's value; a nested mapping changes what the field's default holds."""
+    default = field.default
+    if field.default_factory is not dataclasses.MISSING:
+        default = field.default_factory()
+    if isinstance(value, Mapping) and dataclasses.is_dataclass(default):
+        return from_mapping(type(default), value, source, default)
+    return _convert(hint, value, source)
 
 
 def load_yaml(cls: type[T], path: Path | str) -> T:

@@ -6,47 +6,21 @@ Quaternions are (..., 4) scalar-last ``x y z w``; poses are (..., 7) ``x y z qx 
 metres, named ``a_T_b`` for the pose of frame b expressed in frame a. Every function broadcasts
 over leading dimensions, which is why this is not ``scipy.spatial.transform`` (its objects copy
 and validate per call, 5-10 us each, and hold one flat batch): the same code serves one robot at
-50 Hz and 64 simulated ones.
+50 Hz and 64 simulated ones. What the command path calls is compiled (`se3_kernels`): one call for
+one robot takes 2 us where numpy took 30.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from ocrrl_ros.core import se3_kernels
 from ocrrl_ros.core.errors import InputError
 
 _TINY = 1e-12
 _CONJUGATE = np.array([-1.0, -1.0, -1.0, 1.0])
-# Products as matrices: a * b = (a @ _LEFT) b and a x b = (a @ _CROSS) b, and the rotation's first
-# two columns from the products of its components. One small matrix product replaces a dozen
-# array operations, whose overhead is all that counts for a single pose.
-_LEFT = np.array([
-    [[0, 0, 0, 1], [0, 0, -1, 0], [0, 1, 0, 0], [-1, 0, 0, 0]],
-    [[0, 0, 1, 0], [0, 0, 0, 1], [-1, 0, 0, 0], [0, -1, 0, 0]],
-    [[0, -1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 1], [0, 0, -1, 0]],
-    [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]],
-], dtype=float).reshape(4, 16)
-_CROSS = np.array([
-    [[0, 0, 0], [0, 0, -1], [0, 1, 0]],
-    [[0, 0, 1], [0, 0, 0], [-1, 0, 0]],
-    [[0, -1, 0], [1, 0, 0], [0, 0, 0]],
-], dtype=float).reshape(3, 9)
-
-
-def _columns_of_products() -> np.ndarray:
-    """Return (16, 6), from products of x y z w to the first two columns less the identity."""
-    weights = np.zeros((4, 4, 6))
-    x, y, z, w = range(4)
-    for column, terms in enumerate([
-            [(y, y, -2), (z, z, -2)], [(x, y, 2), (z, w, 2)], [(x, z, 2), (y, w, -2)],
-            [(x, y, 2), (z, w, -2)], [(x, x, -2), (z, z, -2)], [(y, z, 2), (x, w, 2)]]):
-        for first, second, factor in terms:
-            weights[first, second, column] += factor
-    return weights.reshape(16, 6)
-
-
-_COLUMNS = _columns_of_products()
-_IDENTITY_COLUMNS = np.array([1.0, 0.0, 0.0, 0.0, 1.0, 0.0])
+# Templates that tell the kernels how many numbers a vector, a quaternion, ... has.
+_V, _Q, _C, _P = (np.zeros(size) for size in (3, 4, 6, 7))
 
 
 def quat_normalize(q: np.ndarray) -> np.ndarray:
@@ -59,16 +33,12 @@ def quat_normalize(q: np.ndarray) -> np.ndarray:
 
 def quat_canonical(q: np.ndarray) -> np.ndarray:
     """Return the representative (..., 4) of each rotation whose scalar part is >= 0."""
-    q = np.asarray(q, dtype=float)
-    return q * np.copysign(1.0, q[..., 3:4])
+    return se3_kernels.quat_canonical(q, _Q)
 
 
 def quat_multiply(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Return the Hamilton products a * b, (..., 4): rotate by b, then by a."""
-    a = np.asarray(a, dtype=float)
-    b = np.asarray(b, dtype=float)
-    left = (a @ _LEFT).reshape(*a.shape[:-1], 4, 4)
-    return np.matmul(left, b[..., None])[..., 0]
+    return se3_kernels.quat_multiply(a, b, _Q)
 
 
 def quat_conjugate(q: np.ndarray) -> np.ndarray:
@@ -76,18 +46,9 @@ def quat_conjugate(q: np.ndarray) -> np.ndarray:
     return np.asarray(q, dtype=float) * _CONJUGATE
 
 
-def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Return cross products of (..., 3) arrays, several times faster than numpy.cross."""
-    left = (a @ _CROSS).reshape(*a.shape[:-1], 3, 3)
-    return np.matmul(left, b[..., None])[..., 0]
-
-
 def quat_rotate(q: np.ndarray, v: np.ndarray) -> np.ndarray:
     """Rotate vectors v (..., 3) by unit quaternions q (..., 4)."""
-    q = np.asarray(q, dtype=float)
-    v = np.asarray(v, dtype=float)
-    t = 2.0 * _cross(q[..., :3], v)
-    return v + q[..., 3:4] * t + _cross(q[..., :3], t)
+    return se3_kernels.quat_rotate(q, v, _Q, _V)
 
 
 def quat_to_matrix(q: np.ndarray) -> np.ndarray:
@@ -132,21 +93,12 @@ def matrix_to_quat(m: np.ndarray) -> np.ndarray:
 
 def quat_from_rotvec(r: np.ndarray) -> np.ndarray:
     """Return quaternions (..., 4) of rotation vectors (..., 3) in rad (exponential map)."""
-    r = np.asarray(r, dtype=float)
-    half = 0.5 * np.sqrt((r * r).sum(axis=-1, keepdims=True))
-    # sin(x) / x is 1 to double precision below 1e-8, where the quotient would be 0 / 0.
-    scale = 0.5 * np.sin(half + _TINY) / (half + _TINY)
-    return np.concatenate([r * scale, np.cos(half)], axis=-1)
+    return se3_kernels.quat_from_rotvec(r, _V, _Q)
 
 
 def quat_to_rotvec(q: np.ndarray) -> np.ndarray:
     """Return rotation vectors (..., 3) in rad, of norm <= pi (logarithmic map)."""
-    q = quat_canonical(q)
-    vector = q[..., :3]
-    sine = np.sqrt((vector * vector).sum(axis=-1, keepdims=True))
-    angle = 2.0 * np.arctan2(sine, q[..., 3:4])
-    scale = np.where(sine > 1e-9, angle / np.maximum(sine, 1e-9), 2.0)
-    return vector * scale
+    return se3_kernels.quat_to_rotvec(q, _Q, _V)
 
 
 def quat_angle(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -158,9 +110,7 @@ def quat_angle(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def quat_slerp(a: np.ndarray, b: np.ndarray, s: np.ndarray | float) -> np.ndarray:
     """Interpolate from a (s = 0) to b (s = 1) along the shorter arc; s broadcasts over (...)."""
-    s = np.asarray(s, dtype=float)[..., None]
-    delta = quat_to_rotvec(quat_multiply(quat_conjugate(a), b))
-    return quat_canonical(quat_multiply(a, quat_from_rotvec(delta * s)))
+    return se3_kernels.quat_slerp(a, b, s, _Q)
 
 
 def rotation_6d(q: np.ndarray) -> np.ndarray:
@@ -169,9 +119,7 @@ def rotation_6d(q: np.ndarray) -> np.ndarray:
 
     Continuous over SO(3), unlike quaternions or Euler angles (Zhou et al., CVPR 2019).
     """
-    q = np.asarray(q, dtype=float)
-    products = (q[..., :, None] * q[..., None, :]).reshape(*q.shape[:-1], 16)
-    return products @ _COLUMNS + _IDENTITY_COLUMNS
+    return se3_kernels.rotation_6d(q, _Q, _C)
 
 
 def quat_from_rotation_6d(r: np.ndarray) -> np.ndarray:
@@ -180,20 +128,12 @@ def quat_from_rotation_6d(r: np.ndarray) -> np.ndarray:
     first = r[..., :3] / np.maximum(np.linalg.norm(r[..., :3], axis=-1, keepdims=True), _TINY)
     second = r[..., 3:] - (first * r[..., 3:]).sum(axis=-1, keepdims=True) * first
     second = second / np.maximum(np.linalg.norm(second, axis=-1, keepdims=True), _TINY)
-    return matrix_to_quat(np.stack([first, second, _cross(first, second)], axis=-1))
+    return matrix_to_quat(np.stack([first, second, np.cross(first, second)], axis=-1))
 
 
 def pose(position: np.ndarray, quaternion: np.ndarray) -> np.ndarray:
     """Join positions (..., 3) and quaternions (..., 4) to poses (..., 7); both broadcast."""
-    position = np.asarray(position, dtype=float)
-    quaternion = quat_canonical(quaternion)
-    if position.shape[:-1] == quaternion.shape[:-1]:
-        return np.concatenate([position, quaternion], axis=-1)
-    shape = np.broadcast_shapes(position.shape[:-1], quaternion.shape[:-1])
-    joined = np.empty((*shape, 7))
-    joined[..., :3] = position
-    joined[..., 3:] = quaternion
-    return joined
+    return se3_kernels.pose(position, quaternion, _V, _Q, _P)
 
 
 def pose_identity() -> np.ndarray:
@@ -203,17 +143,12 @@ def pose_identity() -> np.ndarray:
 
 def pose_multiply(a_T_b: np.ndarray, b_T_c: np.ndarray) -> np.ndarray:
     """Return a_T_c (..., 7)."""
-    a_T_b = np.asarray(a_T_b, dtype=float)
-    b_T_c = np.asarray(b_T_c, dtype=float)
-    position = a_T_b[..., :3] + quat_rotate(a_T_b[..., 3:], b_T_c[..., :3])
-    return pose(position, quat_multiply(a_T_b[..., 3:], b_T_c[..., 3:]))
+    return se3_kernels.pose_multiply(a_T_b, b_T_c, _P)
 
 
 def pose_inverse(a_T_b: np.ndarray) -> np.ndarray:
     """Return b_T_a (..., 7)."""
-    a_T_b = np.asarray(a_T_b, dtype=float)
-    inverse = quat_conjugate(a_T_b[..., 3:])
-    return pose(-quat_rotate(inverse, a_T_b[..., :3]), inverse)
+    return se3_kernels.pose_inverse(a_T_b, _P)
 
 
 def pose_transform(a_T_b: np.ndarray, points: np.ndarray) -> np.ndarray:
@@ -224,11 +159,7 @@ def pose_transform(a_T_b: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 def pose_interpolate(p: np.ndarray, q: np.ndarray, s: np.ndarray | float) -> np.ndarray:
     """Interpolate from p (s = 0) to q (s = 1): position linearly, rotation by slerp."""
-    p = np.asarray(p, dtype=float)
-    q = np.asarray(q, dtype=float)
-    weight = np.asarray(s, dtype=float)[..., None]
-    position = p[..., :3] + weight * (q[..., :3] - p[..., :3])
-    return pose(position, quat_slerp(p[..., 3:], q[..., 3:], s))
+    return se3_kernels.pose_interpolate(p, q, s, _P)
 
 
 def pose_twist(first: np.ndarray, second: np.ndarray, interval_s: float) -> np.ndarray:
@@ -240,10 +171,7 @@ def pose_twist(first: np.ndarray, second: np.ndarray, interval_s: float) -> np.n
     :param first: (..., 7).
     :param second: (..., 7), ``interval_s`` later.
     """
-    linear = (second[..., :3] - first[..., :3]) / interval_s
-    relative = quat_multiply(quat_conjugate(first[..., 3:]), second[..., 3:])
-    angular = quat_rotate(first[..., 3:], quat_to_rotvec(relative)) / interval_s
-    return np.concatenate([linear, angular], axis=-1)
+    return se3_kernels.pose_twist(first, second, interval_s, _P, _C)
 
 
 def pose_to_matrix(a_T_b: np.ndarray) -> np.ndarray:

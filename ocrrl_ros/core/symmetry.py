@@ -7,10 +7,12 @@ import functools
 import itertools
 
 import numpy as np
+from ocrrl_ros.core import se3_kernels
 from ocrrl_ros.core.errors import UnknownNameError
-from ocrrl_ros.core.se3 import matrix_to_quat, quat_conjugate, quat_multiply
+from ocrrl_ros.core.se3 import matrix_to_quat
 
 GROUPS = ('none', 'half_turn_z', 'box', 'square_prism', 'cube')
+_IDENTITY = np.array([0.0, 0.0, 0.0, 1.0])
 
 
 @functools.lru_cache(maxsize=None)
@@ -67,10 +69,5 @@ def canonical_rotation(
     :param reference: (..., 4) in the same frame; identity when None.
     :return: (..., 4) ``rotation * s`` for the member s that is closest to the reference.
     """
-    equivalents = quat_multiply(np.asarray(rotation)[..., None, :], group)
-    relative = equivalents
-    if reference is not None:
-        relative = quat_multiply(quat_conjugate(reference)[..., None, :], equivalents)
-    best = np.argmax(np.abs(relative[..., 3]), axis=-1)
-    chosen = np.take_along_axis(equivalents, best[..., None, None], axis=-2)[..., 0, :]
-    return np.where(chosen[..., 3:4] < 0.0, -chosen, chosen)
+    return se3_kernels.nearest_equivalent(
+        rotation, group, _IDENTITY if reference is None else reference, _IDENTITY)

@@ -45,7 +45,7 @@ class Graph(Protocol):
         """Let the robot move."""
 
     def end_episode(self, outcome: Outcome) -> None:
-        """Stop the robot and note the outcome."""
+        """Stop the robot, note the outcome, and return when nobody commands it any more."""
 
     def wait_status(self, after_s: float | None = None) -> GraphStatus:
         """Return the next status, or the first one whose time is past ``after_s``."""

@@ -4,7 +4,9 @@ Compare the training path with the evaluation path (protocol section 1).
 
 Training: `ResidualVecEnv`, 20 Hz policy ticks, 2 ms physics. Evaluation: `Rollout`, 50 Hz policy
 ticks, 1 ms physics, as the bridge. Both get the same chunks from the same start states at the same
-latency; what differs is measured: the TCP's way, and the error-free expert's success.
+latency; what differs is measured: the TCP's way, and the error-free expert's success. A row of
+its own says how far the Cartesian law of the bridge (sink `crisp_pose`) goes another way than the
+joint law.
 """
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -25,6 +27,8 @@ from ocrrl_ros.policy.base_policy import BaseInputs, BasePolicy, ChunkBatch
 from ocrrl_ros.policy.composition import ResidualBounds
 from ocrrl_ros.policy.task_spec import load_task_spec
 from ocrrl_ros.robot.kinematics import FrankaKinematics
+from ocrrl_ros.sim.bridge_arm import ArmDriver
+from ocrrl_ros.sim.bridge_commands import ArmMode
 from ocrrl_ros.sim.domain import Domain, load_domain
 from ocrrl_ros.sim.expert import ScriptedExpert
 from ocrrl_ros.sim.physics import load_physics
@@ -165,13 +169,33 @@ def training_way(task: Task, domain: Domain, starts: Sequence[InitialState],
     return np.stack([state.base_T_tcp for state in scripted.judged[:COMPARED_TICKS]], axis=1)
 
 
+class PoseDrivenWorld(SimWorld):
+    """A world whose arm gets poses of the commanded joints, as from `crisp_pose`."""
+
+    def reset_to(self, initial: InitialState) -> None:
+        """Go to a start state, holding it."""
+        super().reset_to(initial)
+        self._driver = ArmDriver(self)
+
+    def set_joint_target(self, q: np.ndarray, dq: np.ndarray | None = None) -> None:
+        """Command the pose that the TCP has at joint positions q (7,)."""
+        self._driver.commander.on_pose_target(self._driver.kinematics.forward(q))
+
+    def step(self, n: int = 1) -> None:
+        """Advance by n physics steps, in each of which the Cartesian law sets the torques."""
+        for _ in range(n):
+            if self._driver.commander.mode is ArmMode.CARTESIAN:
+                self._driver.act(self.time_s)
+            super().step(1)
+
+
 def evaluation_way(task: Task, domain: Domain, starts: Sequence[InitialState],
-                   targets: np.ndarray) -> np.ndarray:
+                   targets: np.ndarray, world_type: type[SimWorld] = SimWorld) -> np.ndarray:
     """Return the TCP poses (N, T, 7) of the evaluation path at the same times."""
     ways = []
     scripted = ScriptedStarts(task, starts)
     scripted.horizon_s = COMPARED_TICKS * TICK_S
-    world = SimWorld(scripted, domain, load_physics())
+    world = world_type(scripted, domain, load_physics())
     config = RolloutConfig(chunk_latency_s=(LATENCY_S, LATENCY_S),
                            replan_period_s=REPLAN_TICKS * TICK_S)
     row = 0
@@ -235,10 +259,13 @@ def bench_parity(config: ParityConfig, progress: Progress | None = None) -> dict
     task, domain = get_task(config.task), load_domain(config.domain)
     starts = draw_starts(task, domain, config.seed, config.chunks)
     targets = draw_ways(starts, np.random.default_rng(config.seed))
+    evaluated_way = evaluation_way(task, domain, starts, targets)
     result: dict[str, Any] = {
         'task': task.name, 'domain': domain.name, 'config': asdict(config),
-        'joint_impedance': compare_ways(training_way(task, domain, starts, targets),
-                                        evaluation_way(task, domain, starts, targets))}
+        'joint_impedance': compare_ways(
+            training_way(task, domain, starts, targets), evaluated_way),
+        'cartesian_impedance': compare_ways(
+            evaluation_way(task, domain, starts, targets, PoseDrivenWorld), evaluated_way)}
     passed = result['joint_impedance']['passed']
     if config.episodes:
         starts = draw_starts(task, domain, config.seed, config.episodes)

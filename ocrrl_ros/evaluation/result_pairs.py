@@ -18,24 +18,34 @@ def check_result(result: Mapping[str, Any], source: str) -> None:
 
 def pair_results(results: Sequence[Mapping[str, Any]]) -> list[tuple[str, PairedComparison]]:
     """
-    Compare every result with the base result of the same episodes.
+    Compare residual with base, and the ROS graph with the offline rollout, on the same episodes.
 
     Two results are paired when task, domain and every initial state agree; episodes that either
     side marked invalid (`valid` is false) are left out.
     """
     found = []
-    bases = [result for result in results if result['policy'] == 'base']
     for result in results:
-        for base in bases:
-            if result['policy'] == 'base' or not _same_episodes(result, base):
+        for other in results:
+            name = _comparison(result, other)
+            if name is None or not _same_episodes(result, other):
                 continue
             rows = [(bool(one), bool(two)) for one, two, good in zip(
-                result['outcomes'], base['outcomes'], _both_valid(result, base)) if good]
+                result['outcomes'], other['outcomes'], _both_valid(result, other)) if good]
             if rows:
-                name = (f'{policy_name(result)} ({result["poses"]} poses) minus '
-                        f'{policy_name(base)} in {result["domain"]}')
                 found.append((name, compare_paired(*zip(*rows))))
     return found
+
+
+def _comparison(result: Mapping[str, Any], other: Mapping[str, Any]) -> str | None:
+    """Name what the difference of two results would tell, or None when it tells nothing."""
+    is_graph = [each.get('through') == 'ros' for each in (result, other)]
+    if result['policy'] != 'base' and other['policy'] == 'base':
+        return (f'{policy_name(result)} ({result["poses"]} poses) minus '
+                f'{policy_name(other)} in {result["domain"]}')
+    if result['policy'] == other['policy'] and is_graph == [True, False]:
+        return (f'{policy_name(result)} over ROS minus offline ({other["poses"]} poses) in '
+                f'{result["domain"]}')
+    return None
 
 
 def _same_episodes(one: Mapping[str, Any], two: Mapping[str, Any]) -> bool:

@@ -3,9 +3,9 @@
 One offline episode: a single-threaded simulation of the deployed stack.
 
 Time runs in command ticks of 5 ms. In each: the 20 Hz judge, the command, arriving poses, an
-arriving chunk, a base inference when one is due, a policy tick when one is due, five physics
-steps. As in the node, the command goes first and a policy tick acts with the next one. The
-controller is the one that the node runs; nothing here decides about motion.
+arriving chunk, a base inference when one is due, a policy tick when one is due or a pose has
+come, five physics steps. As in the node, the command goes first and a policy tick acts with the
+next one. The controller is the one that the node runs; nothing here decides about motion.
 """
 import time
 from typing import Any
@@ -18,6 +18,7 @@ from ocrrl_ros.evaluation.film import Film, RATE_HZ
 from ocrrl_ros.evaluation.pose_sources import PoseSource
 from ocrrl_ros.policy.composition import ResidualBounds
 from ocrrl_ros.policy.controller import PolicyAction, ResidualController
+from ocrrl_ros.robot.impedance import JointImpedanceMonitor
 from ocrrl_ros.robot.kinematics import FrankaKinematics
 from ocrrl_ros.sim.renderer import SceneRenderer
 from ocrrl_ros.sim.seeding import Streams
@@ -97,7 +98,7 @@ class Rollout:
             episode=episode, outcome=success, failure_mode=mode, duration_s=round(end, 6),
             init_sha256=self._world.init_sha256, wall_s=time.perf_counter() - started,
             hold_share=run.held / ticks, pose_valid_share=run.valid / ticks,
-            clip_inactive_share=None,
+            clip_inactive_share=run.clips.inactive_share,
             residual=residual_statistics(run.actions, self._bounds))
 
     def close(self) -> None:
@@ -126,14 +127,14 @@ class Rollout:
             if film is not None and tick % every['film'] == 0:
                 self._take_picture(film, now)
             run.command(dt)
-            if tick % every['pose'] == 0:
-                run.take_poses(self._poses.poll(world))
+            readings = self._poses.poll(world) if tick % every['pose'] == 0 else []
+            run.take_poses(readings)
             chunk = self._chunks.arrived(now)
             if chunk is not None:
                 run.controller.on_chunk(chunk, now)
             if tick % every['replan'] == 0:
                 self._chunks.start(now)
-            if tick % every['policy'] == 0:
+            if readings or tick % every['policy'] == 0:
                 run.policy_tick(now, film)
             world.step(self._physics_steps)
         return world.time_s - dt, False, False
@@ -154,6 +155,7 @@ class _Run:
         self.log = _TaskLog()
         self.actions: list[PolicyAction] = []
         self.policy_ticks = self.held = self.valid = 0
+        self.clips = JointImpedanceMonitor(world.physics.arm)
         self.gripper_command = world.opening()
         self._fresh: dict[str, float] = {}
         self._take_state()
@@ -193,5 +195,6 @@ class _Run:
         command = self.controller.command_tick(dt_s)
         if command is not None:
             self.world.set_joint_target(command.q)
+            self.clips.update(command.q, *self.world.joint_state(), dt_s)
             self.world.set_gripper(command.gripper)
             self.gripper_command = command.gripper

@@ -29,7 +29,7 @@ class CommandReceiver(PolledSubscription):
     def take_info(self) -> dict[str, int] | None:
         """Return number and times of the oldest waiting message, or None."""
         with self._handle:
-            taken = self._handle.take_message(self._type, False)
+            taken = self._handle.take_message(self._type, self._raw)
         return None if taken is None else taken[1]
 
 

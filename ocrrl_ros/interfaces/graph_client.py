@@ -9,12 +9,13 @@ import time
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
-from geometry_msgs.msg import PoseWithCovarianceStamped, TransformStamped
+from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped, TransformStamped
 import numpy as np
 from ocrrl_ros.core.errors import InputError, OcrrlError
 from ocrrl_ros.evaluation.graph_session import GraphStatus, Outcome
 from ocrrl_ros.evaluation.media import PinholeView
 from ocrrl_ros.interfaces.conversions import from_stamp, named_vector_to_dict, transform_to_array
+from ocrrl_ros.interfaces.gripper_state import GRIPPER_COMMAND_TOPIC
 from ocrrl_ros.interfaces.image_conversions import camera_info_to_intrinsics, image_to_rgb
 from ocrrl_ros.interfaces.monitor import DIAGNOSTICS_TOPIC
 from ocrrl_ros.interfaces.polling import PolledClient, PolledSubscription
@@ -23,10 +24,12 @@ from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, Image, JointState
-from std_msgs.msg import Float64, String
+from std_msgs.msg import Float64, Float64MultiArray, String
 from std_srvs.srv import SetBool, Trigger
 
-_POLL_S = 0.002
+_POLL_S = 0.005
+_QUIET_TICKS = 3
+_STILL_TICKS = 100
 _ENDINGS = {'success': 'mark_success', 'workspace': 'mark_failure', 'timeout': 'mark_failure'}
 
 
@@ -77,6 +80,10 @@ class GraphClient:
             node, JointState, 'residual_policy/action', DEEP_RELIABLE)
         self._pose_in = TimedSubscription(
             node, PoseWithCovarianceStamped, f'objects/{object_id}/pose', DEEP_RELIABLE)
+        self._targets_in = [
+            PolledSubscription(node, kind, name, LATEST_BEST_EFFORT) for kind, name in (
+                (JointState, 'target_joint'), (PoseStamped, 'target_pose'),
+                (Float64MultiArray, GRIPPER_COMMAND_TOPIC))]
         self._chunk_out = 'base_policy/tcp_chunk'
         self._node = node
         self._diagnostics_in = PolledSubscription(
@@ -142,11 +149,32 @@ class GraphClient:
         self._trigger('episode/start')
 
     def end_episode(self, outcome: Outcome) -> None:
-        """Stop the robot and note the outcome; the episode node may have timed out first."""
+        """
+        Stop the robot, note the outcome, and wait until it is at rest.
+
+        What the braking arm is still sent would undo the next reset. The episode node may have
+        timed out first.
+        """
         name = f'episode/{_ENDINGS[outcome]}'
         answer = self._call(self._triggers[name], Trigger.Request(), name)
         if not answer.success and outcome != 'timeout':
             raise OcrrlError(f'{name}: {answer.message}')
+        self._wait_still()
+
+    def _wait_still(self) -> None:
+        """
+        Wait until no target has been sent for three ticks of the task's state.
+
+        :raises OcrrlError: targets still come after five seconds of the task's time.
+        """
+        quiet = 0
+        for _ in range(_STILL_TICKS):
+            self.wait_status()
+            heard = [target.name for target in self._targets_in if target.take() is not None]
+            quiet = 0 if heard else quiet + 1
+            if quiet == _QUIET_TICKS:
+                return
+        raise OcrrlError(f'the episode has ended, but targets still come on {", ".join(heard)}')
 
     def _trigger(self, name: str) -> str:
         """Call a Trigger service and return its message."""

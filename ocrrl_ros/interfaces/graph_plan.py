@@ -22,6 +22,9 @@ SUBSYSTEMS = {
 LOCKSTEP_NODES = ('pose_estimator', 'base_policy', 'residual_policy', 'episode')
 _FR3_GAIN = 0.0
 _SIM_LATENCY_S = 0.14
+#: The bridge alone publishes the arm's state as fast as the robot, 1 kHz and 500 Hz. Nobody in
+#: this graph reads it faster than it sends commands, and on a laptop the camera needs the time.
+_POSE_RATE_HZ = 100.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -113,9 +116,12 @@ def _bridge(config: GraphConfig) -> NodePlan:
     """Return the simulated robot."""
     parameters: dict[str, Any] = {
         'sim.task': config.task, 'sim.domain': config.domain, 'view': config.view,
-        'realtime_priority': config.realtime_priority}
+        'realtime_priority': config.realtime_priority,
+        'rates.franka_joint_states_hz': config.command_rate_hz, 'rates.crisp_hz': _POSE_RATE_HZ}
     if config.lockstep:
-        parameters['lockstep_participants'] = list(LOCKSTEP_NODES)
+        # A recorder that takes part misses nothing.
+        parameters['lockstep_participants'] = [
+            *LOCKSTEP_NODES, *(['recorder'] if config.record else [])]
     return NodePlan('mujoco_bridge', parameters)
 
 

@@ -42,7 +42,7 @@ def image_message(pixels: np.ndarray, encoding: str, frame_id: str, stamp_s: flo
 
 def image_to_array(message: Image, source: str) -> np.ndarray:
     """
-    Return (H, W, 3) or (H, W), a copy without row padding.
+    Return (H, W, 3) or (H, W); a view of the message where it has no padding and native order.
 
     :raises InputError: unknown encoding, or the data is shorter than its description.
     """
@@ -59,7 +59,7 @@ def image_to_array(message: Image, source: str) -> np.ndarray:
     rows = np.frombuffer(message.data, np.uint8, message.step * message.height)
     packed = np.ascontiguousarray(rows.reshape(message.height, message.step)[:, :row])
     order = '>' if message.is_bigendian else '<'
-    pixels = packed.view(np.dtype(kind).newbyteorder(order)).astype(kind)
+    pixels = packed.view(np.dtype(kind).newbyteorder(order)).astype(kind, copy=False)
     shape = (message.height, message.width, channels)
     return pixels.reshape(shape if channels > 1 else shape[:2])
 

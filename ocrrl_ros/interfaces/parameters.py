@@ -70,19 +70,26 @@ def refuse_unknown_overrides(node: Node) -> None:
             raise UnknownNameError('parameter', name, known, f'node {node.get_name()}')
 
 
-def parameter_names(cls: type, prefix: str = '') -> Iterator[tuple[str, Any, str]]:
-    """Yield (dotted name, default, description) of every leaf field, in order."""
+def parameter_names(
+        cls: type, prefix: str = '', values: Any = None) -> Iterator[tuple[str, Any, str]]:
+    """
+    Yield (dotted name, default, description) of every leaf field, in order.
+
+    :param values: instance whose values are the defaults; the class's own where None. A nested
+        dataclass takes its defaults from the instance that is the field's default.
+    """
     hints = typing.get_type_hints(cls)
     for field in dataclasses.fields(cls):
         name = f'{prefix}.{field.name}' if prefix else field.name
+        default = _default(field) if values is None else getattr(values, field.name)
         if dataclasses.is_dataclass(hints[field.name]):
-            yield from parameter_names(hints[field.name], name)
+            yield from parameter_names(hints[field.name], name, default)
             continue
         kind = getattr(hints[field.name], '__name__', str(hints[field.name]))
         if typing.get_origin(hints[field.name]) is not None:
             kind = str(hints[field.name]).replace('typing.', '')
         description = f'{field.metadata.get("description", "")} ({kind})'.strip()
-        yield name, _default(field), description
+        yield name, default, description
 
 
 def _default(field: dataclasses.Field) -> Any:

@@ -39,10 +39,17 @@ class PolledSubscription(Generic[M]):
     :param node: node that owns the subscription; it may also be spun by an executor.
     """
 
-    def __init__(self, node: Node, message_type: type[M], name: str, qos: QoSProfile):
-        """Create the subscription in a group that executors skip."""
+    def __init__(
+            self, node: Node, message_type: type[M], name: str, qos: QoSProfile, *,
+            raw: bool = False):
+        """
+        Create the subscription in a group that executors skip.
+
+        :param raw: take messages as the bytes that came, for recording.
+        """
+        self._raw = raw
         self._subscription = node.create_subscription(
-            message_type, name, self._never, qos, callback_group=PolledGroup())
+            message_type, name, self._never, qos, callback_group=PolledGroup(), raw=raw)
         self._type = message_type
         self._handle = self._subscription.handle
 
@@ -54,7 +61,7 @@ class PolledSubscription(Generic[M]):
     def take(self) -> M | None:
         """Return the oldest waiting message, or None."""
         with self._handle:
-            found = self._handle.take_message(self._type, False)
+            found = self._handle.take_message(self._type, self._raw)
         return None if found is None else found[0]
 
     def take_all(self, limit: int = 100) -> list[M]:

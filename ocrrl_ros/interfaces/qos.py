@@ -24,9 +24,10 @@ def _profile(
         durability=durability)
 
 
-#: Every subscription to a state or image: matches reliable and best-effort publishers.
+#: Subscriptions that want every message: match reliable and best-effort publishers.
 SENSOR_DATA = _profile(5, ReliabilityPolicy.BEST_EFFORT)
-#: Broadcaster convenience topics of franka_ros2.
+#: Broadcaster topics of franka_ros2, and subscriptions to a state or image of which only the
+#: newest counts: taking it costs one conversion, not one per message that waits.
 LATEST_BEST_EFFORT = _profile(1, ReliabilityPolicy.BEST_EFFORT)
 #: Targets: only the newest counts (CRISP's ``QoS(1)``).
 LATEST = _profile(1, ReliabilityPolicy.RELIABLE)
@@ -36,7 +37,11 @@ RELIABLE = _profile(10, ReliabilityPolicy.RELIABLE)
 LATCHED = _profile(1, ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL)
 #: Images as realsense2_camera publishes them; two frames are enough for a live stream.
 IMAGE = _profile(2, ReliabilityPolicy.RELIABLE)
-#: A receiver that must not lose a frame (recorder, tests).
+#: What a recorder keeps in full: matches every publisher, and half a second of 100 Hz waits.
+RECORDED = _profile(50, ReliabilityPolicy.BEST_EFFORT)
+#: An image subscriber that wants every frame; best effort would lose its fragments.
+IMAGE_STREAM = _profile(10, ReliabilityPolicy.RELIABLE)
+#: A receiver that must not lose a message (benchmarks, tests).
 DEEP_RELIABLE = _profile(100, ReliabilityPolicy.RELIABLE)
 
 

@@ -9,8 +9,9 @@ import gc
 import os
 import time
 
+from ocrrl_ros.core.system_check import limits_line
+
 _PR_SET_TIMERSLACK = 29
-LIMITS_LINE = '@realtime - rtprio 50'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +47,7 @@ def enter_realtime(priority: int) -> Scheduling:
         return Scheduling(
             'SCHED_OTHER', 0,
             f'SCHED_FIFO {priority} is not permitted ({error}); add the line '
-            f'"{LIMITS_LINE}" to /etc/security/limits.d/ocrrl.conf, join that group, log in')
+            f'"{limits_line()}" to /etc/security/limits.d/ocrrl.conf and log in again')
     return Scheduling('SCHED_FIFO', priority, f'SCHED_FIFO priority {priority}')
 
 
@@ -54,6 +55,12 @@ def freeze_garbage() -> None:
     """Collect once and leave what survives out of every later collection."""
     gc.collect()
     gc.freeze()
+
+
+def release_garbage() -> None:
+    """Let the collector see everything again, so that libraries are taken down in order."""
+    gc.unfreeze()
+    gc.collect()
 
 
 def _lower_timer_slack() -> None:

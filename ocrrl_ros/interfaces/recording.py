@@ -5,21 +5,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 import importlib
-import time
 
 from ocrrl_ros.core.errors import ConfigError, MissingDependencyError
 from ocrrl_ros.interfaces.image_conversions import image_to_rgb
-from ocrrl_ros.interfaces.qos import LATEST_BEST_EFFORT, SENSOR_DATA
+from ocrrl_ros.interfaces.polling import PolledSubscription
+from ocrrl_ros.interfaces.qos import LATCHED, LATEST_BEST_EFFORT, RECORDED
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.serialization import serialize_message
 from sensor_msgs.msg import CompressedImage, Image
 
 Write = Callable[[str, str, bytes], None]
 _LATCHED_TOPICS = ('base_policy/instruction', 'residual_policy/state', 'episode/state')
-_LATCHED = QoSProfile(
-    depth=1, reliability=ReliabilityPolicy.RELIABLE,
-    durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 def message_class(type_name: str) -> type:
@@ -43,9 +39,8 @@ class _Thinned:
         self._period_s = 1.0 / rate_hz
         self._due_s = float('-inf')
 
-    def is_due(self) -> bool:
+    def is_due(self, now_s: float) -> bool:
         """Return whether a call may pass now, and count it."""
-        now_s = time.monotonic()
         if now_s < self._due_s:
             return False
         self._due_s = max(self._due_s + self._period_s, now_s)
@@ -53,21 +48,31 @@ class _Thinned:
 
 
 class RawTap:
-    """Hands over a topic's messages without deserialising them."""
+    """
+    Hands over a topic's messages without deserialising them.
 
-    def __init__(self, node: Node, topic: str, type_name: str, write: Write, rate_hz: float):
+    :param fast: the topic is faster than what is recorded, so only the newest message of each
+        look is taken, at most ``rate_hz`` times a second; else every message is.
+    """
+
+    def __init__(
+            self, node: Node, topic: str, type_name: str, write: Write, rate_hz: float, *,
+            fast: bool):
         """Subscribe with raw messages."""
         self._topic = node.resolve_topic_name(topic)
         self._type_name = type_name
         self._write = write
-        self._thinned = _Thinned(rate_hz)
-        qos = _LATCHED if topic in _LATCHED_TOPICS else SENSOR_DATA
-        self._subscription = node.create_subscription(
-            message_class(type_name), topic, self._on_message, qos, raw=True)
+        self._thinned = _Thinned(rate_hz) if fast else None
+        profile = LATEST_BEST_EFFORT if fast else RECORDED
+        self._messages = PolledSubscription(
+            node, message_class(type_name), topic,
+            LATCHED if topic in _LATCHED_TOPICS else profile, raw=True)
 
-    def _on_message(self, data: bytes) -> None:
-        """Pass one message on."""
-        if self._thinned.is_due():
+    def poll(self, now_s: float) -> None:
+        """Pass on what has arrived."""
+        if self._thinned is not None and not self._thinned.is_due(now_s):
+            return
+        for data in self._messages.take_all():
             self._write(self._topic, self._type_name, data)
 
 
@@ -86,12 +91,14 @@ class CompressedTap:
         self._write = write
         self._quality = [cv2.IMWRITE_JPEG_QUALITY, quality]
         self._thinned = _Thinned(rate_hz)
-        self._subscription = node.create_subscription(
-            Image, topic, self._on_image, LATEST_BEST_EFFORT)
+        self._images = PolledSubscription(node, Image, topic, LATEST_BEST_EFFORT)
 
-    def _on_image(self, message: Image) -> None:
-        """Compress and pass one image on."""
-        if not self._thinned.is_due():
+    def poll(self, now_s: float) -> None:
+        """Compress and pass on the newest image when one is due."""
+        if not self._thinned.is_due(now_s):
+            return
+        message = self._images.take()
+        if message is None:
             return
         rgb = image_to_rgb(message)
         done, jpeg = self._cv2.imencode(

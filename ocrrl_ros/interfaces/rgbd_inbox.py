@@ -7,7 +7,7 @@ from ocrrl_ros.interfaces.conversions import from_stamp
 from ocrrl_ros.interfaces.image_conversions import (
     camera_info_to_intrinsics, image_to_depth, image_to_rgb)
 from ocrrl_ros.interfaces.polling import PolledSubscription
-from ocrrl_ros.interfaces.qos import LATEST_BEST_EFFORT, SENSOR_DATA
+from ocrrl_ros.interfaces.qos import LATEST_BEST_EFFORT
 from ocrrl_ros.perception.frame import Intrinsics, RgbdFrame
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, Image
@@ -30,7 +30,7 @@ class RgbdInbox:
         self._depth_in = PolledSubscription(
             node, Image, f'{camera}/aligned_depth_to_color/image_raw', LATEST_BEST_EFFORT)
         self._info_in = PolledSubscription(
-            node, CameraInfo, f'{camera}/color/camera_info', SENSOR_DATA)
+            node, CameraInfo, f'{camera}/color/camera_info', LATEST_BEST_EFFORT)
         self._intrinsics: Intrinsics | None = None
         self._colour: Image | None = None
         self._depth: Image | None = None

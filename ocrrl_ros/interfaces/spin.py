@@ -9,11 +9,12 @@ import os
 
 from ocrrl_ros.core.errors import ConfigError, OcrrlError
 from ocrrl_ros.core.resources import config_path
+from ocrrl_ros.interfaces.realtime import release_garbage
 import rclpy
 from rclpy.exceptions import (
     InvalidParameterTypeException, InvalidParameterValueException,
     ParameterImmutableException)
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import ExternalShutdownException
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 
@@ -70,31 +71,9 @@ def run_process(
         logger.fatal(str(error))
         code = EXIT_FAILED
     finally:
+        release_garbage()
         rclpy.try_shutdown()
     return code
-
-
-def spin_node(
-        make_node: Callable[[], Node], name: str, args: list[str] | None = None) -> int:
-    """
-    Build a node, spin it until Ctrl-C, call its ``close`` where it has one, destroy it.
-
-    Returns the exit code of :func:`run_process`.
-    """
-    def body() -> None:
-        node = make_node()
-        executor = SingleThreadedExecutor()
-        executor.add_node(node)
-        try:
-            executor.spin()
-        finally:
-            executor.shutdown(timeout_sec=1.0)
-            close = getattr(node, 'close', None)
-            if close is not None:
-                close()
-            node.destroy_node()
-
-    return run_process(body, name, args)
 
 
 def loop_node(

@@ -36,7 +36,11 @@ class Td3Config:
     target_noise_clip: float = field(
         default=0.2, metadata={'description': 'bound of the target smoothing noise'})
     action_penalty: float = field(
-        default=0.02, metadata={'description': 'weight of the mean squared action, in value'})
+        default=0.02, metadata={'description': (
+            'weight of the mean squared action, in value, but for the last')})
+    gripper_penalty: float = field(
+        default=0.02, metadata={'description': (
+            'the same of the last action alone, which is worth nothing until it is large')})
     saturation_penalty: float = field(
         default=0.5, metadata={'description': 'weight of squared output beyond saturation_start'})
     saturation_start: float = field(
@@ -83,6 +87,8 @@ class Td3Learner:
         self.target_critic = _frozen_copy(self.critic)
         self.average_actor = _frozen_copy(self.actor)
         clip = config.networks.normalizer_clip
+        self.penalties = torch.full((action_dim,), config.action_penalty)
+        self.penalties[-1] = config.gripper_penalty
         self.normalizer = ObservationNormalizer(critic_obs_dim, clip)
         self.actor_optimizer = self._optimizer(self.actor, config.actor_learning_rate)
         self.critic_optimizer = self._optimizer(self.critic, config.learning_rate)
@@ -152,7 +158,7 @@ class Td3Learner:
         excess = torch.relu(action.abs() - config.saturation_start)
         # Beyond the bound tanh passes no gradient back, so the output itself is held too.
         runaway = torch.relu(output.abs() - 2.0)
-        penalty = config.action_penalty * (action ** 2).mean()
+        penalty = (self.penalties * action ** 2).mean()
         penalty = penalty + config.saturation_penalty * (
             (excess / (1.0 - config.saturation_start)) ** 2 + runaway ** 2).mean()
         self._step(self.actor_optimizer, self.actor, penalty - value)

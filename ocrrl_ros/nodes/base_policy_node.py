@@ -19,7 +19,7 @@ from ocrrl_ros.interfaces.gripper_state import GRIPPER_STATE_TOPIC, opening_from
 from ocrrl_ros.interfaces.image_conversions import image_to_rgb
 from ocrrl_ros.interfaces.parameters import declare_config
 from ocrrl_ros.interfaces.polling import PolledSubscription
-from ocrrl_ros.interfaces.qos import LATCHED, LATEST, LATEST_BEST_EFFORT, SENSOR_DATA
+from ocrrl_ros.interfaces.qos import LATCHED, LATEST, LATEST_BEST_EFFORT
 from ocrrl_ros.interfaces.spin import loop_node
 from ocrrl_ros.interfaces.tick_loop import LoopConfig, TickLoop
 from ocrrl_ros.policy.action_chunk import ActionChunk
@@ -45,7 +45,7 @@ class BasePolicyConfig:
     threads: int = dataclasses.field(
         default=1, metadata={'description': 'threads of the inference library'})
     replan: ReplanConfig = ReplanConfig()
-    loop: LoopConfig = LoopConfig(rate_hz=200.0)
+    loop: LoopConfig = LoopConfig(rate_hz=100.0)
 
     def __post_init__(self) -> None:
         """Refuse settings that cannot work."""
@@ -82,9 +82,10 @@ class BasePolicyNode(Node):
         """Create the polled subscriptions."""
         self._image_in = PolledSubscription(
             self, Image, 'camera/camera/color/image_raw', LATEST_BEST_EFFORT)
-        self._pose_in = PolledSubscription(self, PoseStamped, 'current_pose', SENSOR_DATA)
+        self._pose_in = PolledSubscription(
+            self, PoseStamped, 'current_pose', LATEST_BEST_EFFORT)
         self._gripper_in = PolledSubscription(
-            self, JointState, GRIPPER_STATE_TOPIC, SENSOR_DATA)
+            self, JointState, GRIPPER_STATE_TOPIC, LATEST_BEST_EFFORT)
         self._instruction_in = PolledSubscription(
             self, String, 'base_policy/instruction', LATCHED)
         self._episode_in = PolledSubscription(self, String, episode_state.TOPIC, LATCHED)

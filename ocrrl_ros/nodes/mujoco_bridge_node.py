@@ -101,6 +101,7 @@ class MujocoBridgeNode(Node):
         """Take targets, step the physics, publish what is due."""
         self._inputs.take(
             self.physics_s, lambda: self._arm.reading().base_T_tcp, everything=steps > 1)
+        self.world.estimates_torque = self._topics.shows_contact
         try:
             for _ in range(steps):
                 self._arm.act(self.physics_s)

@@ -38,6 +38,7 @@ class _Channel:
     message: object
     schedule: Schedule
     fill: Callable[[ArmReading], object]
+    shows_contact: bool = False
     is_heard: bool = True
 
 
@@ -97,6 +98,11 @@ class StateTopics:
             channel.publisher.publish(channel.message)
         self._check_one()
 
+    @property
+    def shows_contact(self) -> bool:
+        """Return whether somebody listens to a topic that needs external torques."""
+        return any(channel.shows_contact and channel.is_heard for channel in self._channels)
+
     def _check_one(self) -> None:
         """Look whether one channel has subscribers: all are checked within some 20 steps."""
         channel = self._channels[self._next_check]
@@ -111,7 +117,8 @@ class StateTopics:
         publisher = self._node.create_publisher(
             type(message), name, profile or topic(name).qos)
         self._channels.append(
-            _Channel(publisher, message, Schedule(rate_hz, self._step_s), fill))
+            _Channel(publisher, message, Schedule(rate_hz, self._step_s), fill,
+                     shows_contact='external' in name or 'robot_state' == name.split('/')[-1]))
 
     def _add_joints(
             self, name: str, rate_hz: float, names: list[str],

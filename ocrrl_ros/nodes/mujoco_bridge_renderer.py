@@ -132,9 +132,10 @@ class RendererProcess:
             self._node.destroy_node()
 
     def _warm_up(self) -> None:
-        """Render once: the first picture compiles shaders, which takes long."""
+        """Render once: the first picture compiles shaders and kernels, which takes long."""
         self._renderer.rgb()
-        self._renderer.depth()
+        noise = DepthNoise(self._domain.camera.depth_noise, np.random.default_rng(0))
+        noise.apply(self._renderer.depth())
 
     def _serve(self, snapshot: np.ndarray) -> None:
         """Render and publish one snapshot."""

@@ -12,20 +12,24 @@ from ocrrl_ros.core.errors import ConfigError
 from ocrrl_ros.data.episode_log import EpisodeLog, load_bag_library
 from ocrrl_ros.interfaces import episode_state
 from ocrrl_ros.interfaces.parameters import declare_config
+from ocrrl_ros.interfaces.polling import PolledSubscription
 from ocrrl_ros.interfaces.qos import LATCHED
 from ocrrl_ros.interfaces.recording import CompressedTap, RawTap
-from ocrrl_ros.interfaces.spin import spin_node
+from ocrrl_ros.interfaces.spin import loop_node
+from ocrrl_ros.interfaces.tick_loop import LoopConfig, TickLoop
 from ocrrl_ros.policy.episode_clock import EpisodeState
 from rclpy.node import Node
 from rclpy.serialization import serialize_message
 from std_msgs.msg import String
 
 NODE_NAME = 'recorder'
-_ARM = 'franka_robot_state_broadcaster'
+_FAST_TOPICS = (
+    'franka/joint_states:sensor_msgs/msg/JointState',
+    'target_joint:sensor_msgs/msg/JointState',
+    'current_pose:geometry_msgs/msg/PoseStamped',
+)
 _TOPICS = (
     'joint_states:sensor_msgs/msg/JointState',
-    'target_joint:sensor_msgs/msg/JointState',
-    f'{_ARM}/current_pose:geometry_msgs/msg/PoseStamped',
     'gripper/joint_states:sensor_msgs/msg/JointState',
     'gripper/gripper_position_controller/commands:std_msgs/msg/Float64MultiArray',
     'base_policy/tcp_chunk:trajectory_msgs/msg/MultiDOFJointTrajectory',
@@ -46,9 +50,13 @@ class RecorderConfig:
     folder: str = dataclasses.field(
         default='out/episodes', metadata={'description': 'folder that episodes are written to'})
     topics: tuple[str, ...] = dataclasses.field(
-        default=_TOPICS, metadata={'description': 'topics as name:package/msg/Type'})
-    max_rate_hz: float = dataclasses.field(
-        default=100.0, metadata={'description': 'largest recorded rate of a topic, Hz'})
+        default=_TOPICS, metadata={'description': (
+            'topics as name:package/msg/Type, of which every message is recorded')})
+    fast_topics: tuple[str, ...] = dataclasses.field(
+        default=_FAST_TOPICS, metadata={'description': (
+            'topics as name:package/msg/Type, thinned to fast_rate_hz')})
+    fast_rate_hz: float = dataclasses.field(
+        default=50.0, metadata={'description': 'recorded rate of fast topics, Hz'})
     image_topic: str = dataclasses.field(
         default='camera/camera/color/image_raw',
         metadata={'description': 'colour image recorded as JPEG; empty records none'})
@@ -56,14 +64,15 @@ class RecorderConfig:
         default=10.0, metadata={'description': 'rate of recorded images, Hz'})
     jpeg_quality: int = dataclasses.field(
         default=85, metadata={'description': 'JPEG quality of recorded images, 1 .. 100'})
+    loop: LoopConfig = LoopConfig(rate_hz=50.0)
 
     def __post_init__(self) -> None:
         """Refuse settings that cannot work."""
-        for topic in self.topics:
+        for topic in (*self.topics, *self.fast_topics):
             if topic.count(':') != 1 or topic.count('/msg/') != 1:
                 raise ConfigError(
-                    f'topics holds {topic!r}; allowed: name:package/msg/Type')
-        for name in ('max_rate_hz', 'image_rate_hz'):
+                    f'a list of topics holds {topic!r}; allowed: name:package/msg/Type')
+        for name in ('fast_rate_hz', 'image_rate_hz'):
             if not 0 < getattr(self, name) <= 1000:
                 raise ConfigError(f'{name} is {getattr(self, name)} Hz; allowed: 0 < x <= 1000')
         if not 1 <= self.jpeg_quality <= 100:
@@ -80,14 +89,30 @@ class RecorderNode(Node):
         load_bag_library()
         self._log: EpisodeLog | None = None
         self._state = EpisodeState()
-        self._taps = [
-            RawTap(self, *topic.split(':'), self._write, self._config.max_rate_hz)
-            for topic in self._config.topics]
+        self._now_s = 0.0
+        self._taps: list[RawTap | CompressedTap] = [
+            RawTap(self, *topic.split(':'), self._write, self._config.fast_rate_hz, fast=fast)
+            for topics, fast in ((self._config.topics, False), (self._config.fast_topics, True))
+            for topic in topics]
         if self._config.image_topic:
             self._taps.append(CompressedTap(
                 self, self._config.image_topic, self._write, self._config.image_rate_hz,
                 self._config.jpeg_quality))
-        self.create_subscription(String, episode_state.TOPIC, self._on_episode, LATCHED)
+        self._episode_in = PolledSubscription(self, String, episode_state.TOPIC, LATCHED)
+        self.loop = TickLoop(self, self._config.loop)
+
+    def step(self, now_s: float) -> None:
+        """Write what has arrived, stamped with the time of this look."""
+        self._now_s = now_s
+        states = self._episode_in.take_all()
+        for message in states:
+            if episode_state.from_message(message).running:
+                self._on_episode(message)
+        for tap in self._taps:
+            tap.poll(now_s)
+        for message in states:
+            if not episode_state.from_message(message).running:
+                self._on_episode(message)
 
     def _on_episode(self, message: String) -> None:
         """Open or close the log with the episode."""
@@ -106,7 +131,7 @@ class RecorderNode(Node):
     def _write(self, topic: str, type_name: str, data: bytes) -> None:
         """Append a message to the open log, if there is one."""
         if self._log is not None:
-            self._log.write(topic, type_name, data, self.get_clock().now().nanoseconds)
+            self._log.write(topic, type_name, data, round(self._now_s * 1e9))
 
     def _finish(self) -> None:
         """Close the open log with the episode's last state."""
@@ -115,16 +140,17 @@ class RecorderNode(Node):
             log.close(to_mapping(self._state))
             self.get_logger().info(f'wrote {log.folder}')
 
-    def close(self) -> None:
+    def destroy_node(self) -> None:
         """Close the log on the way out; an episode cut off by that is marked ``stopped``."""
         if self._state.running:
             self._state = dataclasses.replace(self._state, running=False, outcome='stopped')
         self._finish()
+        super().destroy_node()
 
 
 def main(args: list[str] | None = None) -> int:
     """Run the node until Ctrl-C."""
-    return spin_node(RecorderNode, NODE_NAME, args)
+    return loop_node(RecorderNode, NODE_NAME, args)
 
 
 if __name__ == '__main__':

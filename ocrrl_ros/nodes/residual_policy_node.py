@@ -19,7 +19,7 @@ from ocrrl_ros.interfaces.gripper_state import (
 from ocrrl_ros.interfaces.parameters import declare_config
 from ocrrl_ros.interfaces.policy_outputs import PolicyOutputs
 from ocrrl_ros.interfaces.polling import PolledSubscription
-from ocrrl_ros.interfaces.qos import LATCHED, LATEST, RELIABLE, SENSOR_DATA
+from ocrrl_ros.interfaces.qos import LATCHED, LATEST, LATEST_BEST_EFFORT, RELIABLE, SENSOR_DATA
 from ocrrl_ros.interfaces.spin import run_process
 from ocrrl_ros.interfaces.tick_loop import LoopConfig, TickLoop
 from ocrrl_ros.policy.assembly import build_controller, load_residual
@@ -34,6 +34,8 @@ from std_srvs.srv import SetBool, Trigger
 NODE_NAME = 'residual_policy'
 _GRIPPER_PERIOD_S = 1.0 / 30.0
 _TIME_TOLERANCE_S = 1e-6
+#: Above this rate inputs and policy tick take turns: together they take longer than a period.
+_SPLIT_ABOVE_HZ = 500.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -80,6 +82,7 @@ class ResidualPolicyNode(Node):
         self._offer_services()
         self._episode = 0
         self._policy_due_s = float('-inf')
+        self._takes_turns = self.config.controller.command_rate_hz > _SPLIT_ABOVE_HZ
         self._gripper_due_s = float('-inf')
         self._last_s: float | None = None
         self._now_s = 0.0
@@ -90,9 +93,9 @@ class ResidualPolicyNode(Node):
     def _subscribe(self) -> None:
         """Create the polled subscriptions."""
         self._joints_in = PolledSubscription(
-            self, JointState, self.config.joint_state_topic, SENSOR_DATA)
+            self, JointState, self.config.joint_state_topic, LATEST_BEST_EFFORT)
         self._gripper_in = PolledSubscription(
-            self, JointState, GRIPPER_STATE_TOPIC, SENSOR_DATA)
+            self, JointState, GRIPPER_STATE_TOPIC, LATEST_BEST_EFFORT)
         self._objects_in = {
             object_id: PolledSubscription(
                 self, PoseWithCovarianceStamped, f'objects/{object_id}/pose', RELIABLE)
@@ -122,11 +125,18 @@ class ResidualPolicyNode(Node):
         if command is not None:
             self._sink.send(command, now_s)
             self._send_gripper(command, now_s)
-        self._take_inputs(now_s)
-        if now_s >= self._policy_due_s - _TIME_TOLERANCE_S:
+        is_due = self._policy_is_due(now_s)
+        if not (is_due and self._takes_turns):
+            self._take_inputs(now_s)
+            is_due = not self._takes_turns and self._policy_is_due(now_s)
+        if is_due:
             self._policy_due_s = now_s + self.config.controller.policy_period_s
             self._policy_tick(now_s)
         self._outputs.state(self.controller)
+
+    def _policy_is_due(self, now_s: float) -> bool:
+        """Return whether the policy's period is over or a new pose has come."""
+        return now_s >= self._policy_due_s - _TIME_TOLERANCE_S
 
     def _policy_tick(self, now_s: float) -> None:
         """Compose and publish the action; a network that answers NaN latches a hold."""
@@ -194,6 +204,8 @@ class ResidualPolicyNode(Node):
                 continue
             pose, covariance, stamp_s = pose_with_covariance_to_arrays(message)
             self.controller.on_object_pose(object_id, pose, covariance, stamp_s)
+            # A new pose is acted on at once, not at the next tick of the policy's own period.
+            self._policy_due_s = now_s
             self.loop.monitor.on_input(f'object_{object_id}', stamp_s)
 
     def _send_gripper(self, command: Command, now_s: float) -> None:

@@ -13,7 +13,10 @@ import dataclasses
 
 import numpy as np
 from ocrrl_ros.core.errors import ConfigError, InputError
-from ocrrl_ros.core.se3 import check_pose, pose_interpolate, pose_twist
+from ocrrl_ros.core.se3 import check_pose, pose_twist
+from ocrrl_ros.policy import kernels
+
+_POSE = np.zeros(7)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,14 +75,11 @@ def interpolate_chunks(
         chunk are sampled in one call.
     :return: poses (N, ..., 7) and grippers (N, ...).
     """
-    elapsed = np.clip(np.asarray(elapsed_steps, dtype=float), 0.0, poses.shape[1] - 1)
-    # A time computed as 2.9999999 steps is step 3, also for the zero-order hold.
-    lower = np.minimum(np.floor(elapsed + 1e-6).astype(int), poses.shape[1] - 1)
-    upper = np.minimum(lower + 1, poses.shape[1] - 1)
-    rows = np.arange(len(poses)).reshape(-1, *(1,) * (elapsed.ndim - 1))
-    share = np.maximum(elapsed - lower, 0.0)
-    sampled = pose_interpolate(poses[rows, lower], poses[rows, upper], share)
-    return sampled, grippers[rows, lower]
+    elapsed = np.asarray(elapsed_steps, dtype=float)
+    between = (1,) * (elapsed.ndim - 1)
+    return kernels.interpolate_chunk(
+        poses.reshape(len(poses), *between, *poses.shape[1:]),
+        grippers.reshape(len(poses), *between, -1), elapsed, _POSE)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -123,8 +123,8 @@ def sample_chunk(
         chunk.poses[None], chunk.grippers[None],
         np.array([(now_s + ahead_s - chunk.stamp_s) / chunk.step_s]),
         lookahead_s / chunk.step_s, chunk.step_s)
-    phase = np.clip((now_s - chunk.stamp_s) / (len(chunk.poses) * chunk.step_s), 0.0, 1.0)
-    return ChunkSample(poses[0], grippers[0], float(phase), twists[0])
+    phase = (now_s - chunk.stamp_s) / (len(chunk.poses) * chunk.step_s)
+    return ChunkSample(poses[0], grippers[0], min(max(phase, 0.0), 1.0), twists[0])
 
 
 def plan_ahead(

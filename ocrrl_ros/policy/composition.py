@@ -13,9 +13,10 @@ import dataclasses
 
 import numpy as np
 from ocrrl_ros.core.errors import ConfigError
-from ocrrl_ros.core.se3 import pose, quat_from_rotvec, quat_multiply, quat_rotate
+from ocrrl_ros.policy import kernels
 
 ACTION_SIZE = 7
+_POSE = np.zeros(7)
 ACTION_NAMES = ('x', 'y', 'z', 'rx', 'ry', 'rz', 'gripper')
 
 
@@ -54,11 +55,4 @@ def compose(
     :param gain: (N,) in [0, 1]; 0 returns the base action unchanged.
     :return: composed poses (N, 7) and openings (N,).
     """
-    offset = np.clip(action, -1.0, 1.0) * bounds.scale() * np.asarray(gain)[:, None]
-    rotation = base_pose[:, 3:]
-    composed = pose(
-        base_pose[:, :3] + quat_rotate(rotation, offset[:, :3]),
-        quat_multiply(rotation, quat_from_rotvec(offset[:, 3:6])))
-    opening = np.clip(base_gripper + offset[:, 6], 0.0, 1.0)
-    active = np.any(offset != 0.0, axis=1)
-    return np.where(active[:, None], composed, base_pose), np.where(active, opening, base_gripper)
+    return kernels.compose(base_pose, base_gripper, action, bounds.scale(), gain, _POSE)

@@ -5,7 +5,9 @@ Validity, age and loss of object poses: one class for the trainer (N robots) and
 A pose is valid while its stamp is younger than ``max_pose_age_s`` and nothing said that the
 object is lost. Short losses are a trained situation (entries zeroed, residual active); after
 ``loss_tolerance_s`` without any valid pose the residual's gain ramps to zero, and back when poses
-return (protocol.md section 5).
+return (protocol.md section 5). An object that was not seen yet is not lost for a moment: the gain
+of an episode starts at zero and rises with the first pose, so that without any the base acts
+alone.
 """
 
 from __future__ import annotations
@@ -15,6 +17,9 @@ import dataclasses
 import numpy as np
 from ocrrl_ros.core.errors import ConfigError
 from ocrrl_ros.core.se3 import pose_identity
+from ocrrl_ros.policy import kernels
+
+_POSE = np.zeros(7)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -60,20 +65,20 @@ class ObjectPoseBuffer:
     """
 
     def __init__(self, n: int, n_objects: int, config: ObjectPoseConfig | None = None):
-        """Start without poses and with full gain."""
+        """Start without poses and without gain."""
         self.config = config or ObjectPoseConfig()
         self._poses = np.tile(pose_identity(), (n, n_objects, 1))
         self._stamp_s = np.full((n, n_objects), -np.inf)
-        self._seen_s = np.zeros(n)
-        self._gain = np.ones(n)
+        self._seen_s = np.full(n, -np.inf)
+        self._gain = np.zeros(n)
         self._updated_s = np.zeros(n)
 
     def reset(self, rows: np.ndarray | slice, now_s: np.ndarray | float) -> None:
-        """Start new episodes: forget poses, give full gain and the loss tolerance anew."""
+        """Start new episodes: forget poses; the gain waits for the first new one."""
         self._poses[rows] = pose_identity()
         self._stamp_s[rows] = -np.inf
-        self._seen_s[rows] = now_s
-        self._gain[rows] = 1.0
+        self._seen_s[rows] = -np.inf
+        self._gain[rows] = 0.0
         self._updated_s[rows] = now_s
 
     def update(
@@ -104,23 +109,13 @@ class ObjectPoseBuffer:
 
         :param now_s: (N,) or one time in seconds; must not run backwards between resets.
         """
-        now = np.broadcast_to(np.asarray(now_s, dtype=float), self._gain.shape)
-        age = now[:, None] - self._stamp_s
-        valid = age <= self.config.max_pose_age_s
-        self._advance_gain(now, valid)
-        return ObjectView(
-            poses=np.where(valid[..., None], self._poses, pose_identity()),
-            valid=valid,
-            age_s=np.where(valid, np.maximum(age, 0.0), self.config.max_pose_age_s))
+        config = self.config
+        poses, valid, age_s, self._seen_s, self._gain = kernels.view_objects(
+            self._poses, self._stamp_s, now_s, self._seen_s, self._gain, self._updated_s,
+            config.max_pose_age_s, config.loss_tolerance_s, config.gain_ramp_s, _POSE)
+        self._updated_s[:] = now_s
+        return ObjectView(poses=poses, valid=valid > 0.0, age_s=age_s)
 
     def gain(self) -> np.ndarray:
         """Return what scales the residual, (N,) in 0 .. 1, as of the last query."""
         return self._gain.copy()
-
-    def _advance_gain(self, now: np.ndarray, valid: np.ndarray) -> None:
-        """Ramp the gain toward 1 while poses come, toward 0 when they are gone too long."""
-        self._seen_s = np.where(valid.any(axis=1), now, self._seen_s)
-        rising = now - self._seen_s <= self.config.loss_tolerance_s
-        step = np.maximum(now - self._updated_s, 0.0) / self.config.gain_ramp_s
-        self._gain = np.clip(self._gain + np.where(rising, step, -step), 0.0, 1.0)
-        self._updated_s = now.copy()

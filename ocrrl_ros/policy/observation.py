@@ -11,23 +11,20 @@ to the representative nearest to the TCP. Entries of an invalid object are zero.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Any
 
 import numpy as np
 from ocrrl_ros.core.bundle import hash_layout
-from ocrrl_ros.core.se3 import (
-    pose_inverse,
-    pose_multiply,
-    quat_to_rotvec,
-    rotation_6d,
-)
-from ocrrl_ros.core.symmetry import canonical_rotation, symmetry_group
+from ocrrl_ros.core.symmetry import symmetry_group
+from ocrrl_ros.policy import kernels
 from ocrrl_ros.policy.object_poses import ObjectView
 
 LAYOUT_VERSION = 2
 #: Distances are given twice: as they are, and compressed at the scale of a grasp. Normalised over
 #: an episode (0.3 m), the centimetre that decides a grasp would be a hundredth of the input.
 NEAR_M = 0.03
+_POSE, _VECTOR = np.zeros(7), np.zeros(3)
 _PROPRIOCEPTION = (
     ('base_tcp_position', 3), ('base_tcp_rotation_6d', 6), ('base_tcp_velocity', 3),
     ('gripper_opening', 1))
@@ -122,51 +119,32 @@ class ObservationLayout:
 
 def build_observation(layout: ObservationLayout, inputs: ObservationInputs) -> np.ndarray:
     """Return observations (N, D) float32 of N robots."""
-    tcp_T_base = pose_inverse(inputs.base_T_tcp)[:, None]
-    n_objects = len(layout.object_ids)
-    known = np.concatenate([inputs.objects.poses, inputs.targets], axis=1)
-    relative = pose_multiply(tcp_T_base, known)
-    targets = relative[:, n_objects:]
-    observation = np.concatenate(
-        [
-            inputs.base_T_tcp[:, :3],
-            rotation_6d(inputs.base_T_tcp[:, 3:]),
-            inputs.tcp_velocity,
-            inputs.opening[:, None],
-            _object_entries(layout, inputs.objects, relative[:, :n_objects]),
-            np.concatenate(
-                [targets[..., :3], quat_to_rotvec(targets[..., 3:])],
-                axis=-1).reshape(len(targets), -1),
-            near(targets[:, 0, :3]),
-            inputs.target_openings,
-            inputs.phase[:, None],
-            inputs.gain[:, None],
-        ],
-        axis=1)
-    return observation.astype(np.float32)
+    groups, group_sizes = _padded_groups(layout.symmetries)
+    objects = inputs.objects
+    return kernels.observe(
+        inputs.base_T_tcp, inputs.tcp_velocity, inputs.opening, objects.poses, objects.valid,
+        objects.age_s, inputs.targets, inputs.target_openings, inputs.phase, inputs.gain,
+        groups, group_sizes, layout.max_pose_age_s, NEAR_M, _POSE, _VECTOR,
+        _template(layout.size)).astype(np.float32)
+
+
+@functools.lru_cache(maxsize=None)
+def _padded_groups(symmetries: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the symmetry groups (K, S, 4) and how many rows of each count (K,)."""
+    groups = [symmetry_group(name) for name in symmetries]
+    sizes = np.array([len(group) for group in groups], dtype=float)
+    padded = np.zeros((len(groups), int(sizes.max(initial=1)), 4))
+    for row, group in zip(padded, groups):
+        row[:len(group)] = group
+    return padded, sizes
+
+
+@functools.lru_cache(maxsize=None)
+def _template(size: int) -> np.ndarray:
+    """Return an array (size,) that tells the kernel how many entries there are."""
+    return np.zeros(size)
 
 
 def near(distance_m: np.ndarray) -> np.ndarray:
     """Return distances compressed to -1 .. 1, steep within ``NEAR_M`` of zero."""
     return np.tanh(distance_m / NEAR_M)
-
-
-def _object_entries(
-        layout: ObservationLayout, view: ObjectView, tcp_T_object: np.ndarray) -> np.ndarray:
-    """Return (N, K * 15) entries; all of an invalid object's are zero but its age of 1."""
-    n, count = view.valid.shape
-    rotation = tcp_T_object[..., 3:].copy()
-    for k, symmetry in enumerate(layout.symmetries):
-        rotation[:, k] = canonical_rotation(rotation[:, k], symmetry_group(symmetry))
-    entries = np.concatenate(
-        [
-            tcp_T_object[..., :3],
-            rotation_6d(rotation),
-            view.poses[..., 2:3],
-            near(tcp_T_object[..., :3]),
-            np.ones((n, count, 1)),
-        ],
-        axis=-1)
-    entries = np.where(view.valid[..., None], entries, 0.0)
-    age = view.age_s[..., None] / layout.max_pose_age_s
-    return np.concatenate([entries, age], axis=-1).reshape(n, -1)

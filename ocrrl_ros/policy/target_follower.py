@@ -12,8 +12,6 @@ import numpy as np
 from ocrrl_ros.robot.command_shaping import CommandShaper
 from ocrrl_ros.robot.kinematics import FrankaKinematics
 
-_DAMPING = 1e-4
-
 
 class TargetFollower:
     """
@@ -41,11 +39,7 @@ class TargetFollower:
         :return: whether the inverse kinematics converged; the nearest solution is taken if not.
         """
         q, converged = self._kinematics.solve(base_T_tcp, self.shaper.q)
-        jacobian = self._kinematics.jacobian(q)
-        gram = jacobian @ jacobian.T
-        gram[np.diag_indices(6)] += _DAMPING
-        dq = jacobian.T @ np.linalg.solve(gram, twist)
-        self.shaper.set_goal(q, dq, duration_s)
+        self.shaper.set_goal(q, self._kinematics.joint_velocity(q, twist), duration_s)
         return converged
 
     def stop(self) -> None:

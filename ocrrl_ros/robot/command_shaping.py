@@ -186,6 +186,6 @@ class CommandShaper:
     def _checked(values: np.ndarray, name: str) -> np.ndarray:
         """Return finite values (7,), or raise InputError."""
         values = np.asarray(values, dtype=float)
-        if values.shape != (DOFS,) or not np.isfinite(values).all():
+        if values.shape != (DOFS,) or not math.isfinite(sum(values.tolist())):
             raise InputError(f'{name} is {values.tolist()}; allowed: {DOFS} finite numbers')
         return values

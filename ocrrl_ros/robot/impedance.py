@@ -75,7 +75,9 @@ class JointImpedanceMonitor:
     Counts the ticks in which CRISP would have clipped and the affine actuator does not.
 
     Simulation and robot follow the same law only while the clips are inactive; the share of
-    active ticks is the evidence (protocol section 1: at most 0.1 %).
+    active ticks is the evidence (protocol section 1: at most 0.1 %). A tick may be longer than
+    CRISP's millisecond: the torque then counts as clipped when it changes by more than the clip
+    lets through in that time.
     """
 
     def __init__(self, config: JointImpedanceConfig):
@@ -86,6 +88,7 @@ class JointImpedanceMonitor:
         self._max_delta_tau = config.max_delta_tau
         self._tau: np.ndarray | None = None
         self.ticks = 0
+        self.clipped = 0
         self.error_clipped = 0
         self.torque_rate_clipped = 0
 
@@ -102,8 +105,14 @@ class JointImpedanceMonitor:
             self.torque_rate_clipped += is_rate_clipped
             is_clipped = is_clipped or is_rate_clipped
         self._tau = tau
+        self.clipped += is_clipped
         self.ticks += 1
         return is_clipped
+
+    @property
+    def inactive_share(self) -> float | None:
+        """Return the share of ticks without a clip, or None before the first tick."""
+        return 1.0 - self.clipped / self.ticks if self.ticks else None
 
     def reset(self) -> None:
         """Forget the last torque, so that a jump of the state does not count; keep counts."""

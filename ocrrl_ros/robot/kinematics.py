@@ -21,6 +21,7 @@ import pinocchio as pin
 from scipy.linalg.lapack import dposv
 
 _IDENTITY = np.eye(6)
+_VELOCITY_DAMPING = 1e-4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +106,11 @@ class FrankaKinematics:
         """Return the Jacobian (6, 7) of the TCP, [linear; angular], in the base frame."""
         return pin.computeFrameJacobian(
             self._model, self._data, q, self._tcp, pin.LOCAL_WORLD_ALIGNED)
+
+    def joint_velocity(self, q: np.ndarray, twist: np.ndarray) -> np.ndarray:
+        """Return joint velocities (7,) in rad/s that move the TCP at q by a twist (6,), damped."""
+        jacobian = self.jacobian(q)
+        return dposv(jacobian @ jacobian.T + _VELOCITY_DAMPING * _IDENTITY, twist)[1] @ jacobian
 
     def gravity(self, q: np.ndarray) -> np.ndarray:
         """Return the joint torques (7,) in Nm that hold arm and hand against gravity."""

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 import math
-from typing import Union
+from typing import NamedTuple, Union
 
 import numpy as np
 from ocrrl_ros.core.errors import ConfigError
@@ -73,8 +73,7 @@ _MOVING_SHARE = 0.9
 _FALLBACKS = ((1.0, math.inf), (1.0, 0.4), (1.0, 0.25), (0.5, 0.15))
 
 
-@dataclass(frozen=True)
-class Span:
+class Span(NamedTuple):
     """Least and greatest value of a joint position along a trajectory, rad."""
 
     min: float  # noqa: A003 (named as ruckig names it)
@@ -109,13 +108,12 @@ class CatchUp:
     @property
     def position_extrema(self) -> list[Span]:
         """Return bounds of each joint's position, wider than the extremes but never narrower."""
-        found = []
-        for bound, origin, velocity in zip(
-                self._relative.position_extrema, self._origin, self._velocity):
-            moved = velocity * self.duration
-            found.append(Span(
-                bound.min + origin + min(0.0, moved), bound.max + origin + max(0.0, moved)))
-        return found
+        duration = self.duration
+        return [
+            Span(bound.min + origin + min(0.0, velocity * duration),
+                 bound.max + origin + max(0.0, velocity * duration))
+            for bound, origin, velocity in zip(
+                self._relative.position_extrema, self._origin, self._velocity)]
 
 
 Trajectory = Union[ruckig.Trajectory, CatchUp]
@@ -140,8 +138,15 @@ class TrajectoryPlanner:
         self.max_acceleration = config.acceleration_fraction * limits.acceleration
         self.max_jerk = config.jerk_fraction * limits.jerk
         self._catch_up_s = config.catch_up_s
-        self._goal_lower, self._goal_upper = limits.box(config.goal_speed_rad_s)
+        lower, upper = limits.box(config.goal_speed_rad_s)
+        # Seven numbers are handled faster as lists than as arrays, and this path is hot.
+        self._goal_range = list(zip(lower.tolist(), upper.tolist()))
+        self._speeds = self.max_velocity.tolist()
         self._guard = VelocityGuard(limits, self.max_velocity, self.max_jerk)
+        # (lower, upper, acceleration, time to build it up) of each joint.
+        self._free = list(zip(
+            self._guard.free_lower.tolist(), self._guard.free_upper.tolist(),
+            self.max_acceleration.tolist(), (self.max_acceleration / self.max_jerk).tolist()))
         self._ruckig = ruckig.Ruckig(DOFS)
         self._goal_input = self._input(ruckig.ControlInterface.Position)
         self._catch_up_input = self._input(ruckig.ControlInterface.Position)
@@ -182,38 +187,37 @@ class TrajectoryPlanner:
         :param velocity: goal velocity (7,) or None for a goal at rest.
         :param speed_scale: share of the planned velocity limit, 0 < x <= 1.
         """
-        position = np.minimum(np.maximum(position, self._goal_lower), self._goal_upper)
-        max_velocity = speed_scale * self.max_velocity
+        goal = [min(max(q, lower), upper)
+                for q, (lower, upper) in zip(position.tolist(), self._goal_range)]
+        speeds = [speed_scale * speed for speed in self._speeds]
         if velocity is not None:
-            bound = _MOVING_SHARE * max_velocity
-            velocity = np.minimum(np.maximum(velocity, -bound), bound)
-            velocity = self._safe_velocity(position, velocity, min_duration_s)
-        if velocity is not None and velocity.any():
+            moving = self._safe_velocity(goal, [
+                min(max(v, -_MOVING_SHARE * speed), _MOVING_SHARE * speed)
+                for v, speed in zip(velocity.tolist(), speeds)], min_duration_s)
             plan = self._catch_up_plan(
-                state, position, velocity, min_duration_s, max_velocity)
+                state, goal, moving, min_duration_s, speeds) if any(moving) else None
             if plan is not None:
                 return plan
         return self._resting_plan(
-            state, position, min_duration_s, max_velocity, is_as_asked=velocity is None)
+            state, goal, min_duration_s, np.array(speeds), is_as_asked=velocity is None)
 
     def _catch_up_plan(
-            self, state: State, position: np.ndarray, velocity: np.ndarray,
-            min_duration_s: float, max_velocity: np.ndarray) -> Plan | None:
+            self, state: State, position: list[float], velocity: list[float],
+            min_duration_s: float, max_velocity: list[float]) -> Plan | None:
         """Return an admissible plan that joins the point passing through the goal, or None."""
-        point_velocity = velocity.tolist()
-        origin = (position - velocity * min_duration_s).tolist()
+        origin = [q - v * min_duration_s for q, v in zip(position, velocity)]
         parameters, relative = self._catch_up_input, ruckig.Trajectory(DOFS)
         parameters.current_position = [q - o for q, o in zip(state[0], origin)]
-        parameters.current_velocity = [v - p for v, p in zip(state[1], point_velocity)]
+        parameters.current_velocity = [v - p for v, p in zip(state[1], velocity)]
         parameters.current_acceleration = state[2]
-        parameters.max_velocity = (max_velocity - velocity).tolist()
-        parameters.min_velocity = (-max_velocity - velocity).tolist()
+        parameters.max_velocity = [speed - v for speed, v in zip(max_velocity, velocity)]
+        parameters.min_velocity = [-speed - v for speed, v in zip(max_velocity, velocity)]
         parameters.minimum_duration = max(min_duration_s, self._catch_up_s)
         if not self._is_calculated(parameters, relative):
             return None
-        trajectory = CatchUp(relative, origin, point_velocity)
+        trajectory = CatchUp(relative, origin, velocity)
         brake_at_s = trajectory.duration + min_duration_s
-        if self._is_free(trajectory, point_velocity, min_duration_s) or self._keeps_limit(
+        if self._is_free(trajectory, velocity, min_duration_s) or self._keeps_limit(
                 trajectory, brake_at_s, self.max_acceleration):
             return Plan(trajectory, brake_at_s, True)
         return None
@@ -221,21 +225,18 @@ class TrajectoryPlanner:
     def _is_free(
             self, trajectory: CatchUp, velocity: list[float], min_duration_s: float) -> bool:
         """Return whether catching up, going on and braking stay clear of every joint limit."""
-        speed = np.abs(velocity)
-        stop_s = speed / self.max_acceleration + self.max_acceleration / self.max_jerk
-        end = np.array(trajectory.at_time(trajectory.duration)[0])
-        end = end + velocity * (min_duration_s + stop_s)
-        is_inside = (end >= self._guard.free_lower) & (end <= self._guard.free_upper)
-        return bool(is_inside.all()) and self._guard.is_free(trajectory)
+        end = trajectory.at_time(trajectory.duration)[0]
+        return self._safe_velocity(end, velocity, min_duration_s) == velocity and \
+            self._guard.is_free(trajectory)
 
     def _resting_plan(
-            self, state: State, position: np.ndarray, min_duration_s: float,
+            self, state: State, position: list[float], min_duration_s: float,
             max_velocity: np.ndarray, *, is_as_asked: bool) -> Plan | None:
         """Return the fastest admissible plan to rest at the goal, or None."""
         parameters = self._goal_input
         parameters.current_position, parameters.current_velocity, \
             parameters.current_acceleration = state
-        parameters.target_position = position.tolist()
+        parameters.target_position = position
         parameters.target_velocity = ZEROS
         parameters.minimum_duration = min_duration_s
         trajectory = self._calculate(max_velocity, self.max_acceleration)
@@ -284,18 +285,19 @@ class TrajectoryPlanner:
         return result in (ruckig.Result.Working, ruckig.Result.Finished)
 
     def _safe_velocity(
-            self, position: np.ndarray, velocity: np.ndarray,
-            min_duration_s: float) -> np.ndarray:
+            self, position: list[float], velocity: list[float],
+            min_duration_s: float) -> list[float]:
         """
-        Return a goal velocity (7,), zero for joints that it would bring near a limit.
+        Return a goal velocity, zero for joints that it would bring near a limit.
 
         Near is where the velocity limit depends on the position, and it counts whether going on
         for one goal period and then braking ends there.
         """
-        stop_s = np.abs(velocity) / self.max_acceleration + self.max_acceleration / self.max_jerk
-        end = position + velocity * (min_duration_s + stop_s)
-        is_safe = (end >= self._guard.free_lower) & (end <= self._guard.free_upper)
-        return np.where(is_safe, velocity, 0.0)
+        return [
+            v if lower <= q + v * (min_duration_s + abs(v) / acceleration + build_up_s) <= upper
+            else 0.0
+            for q, v, (lower, upper, acceleration, build_up_s) in zip(
+                position, velocity, self._free)]
 
     def _keeps_limit(
             self, trajectory: Trajectory, brake_at_s: float, acceleration: np.ndarray) -> bool:

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 from ocrrl_ros.core.errors import ConfigError, InputError
-
-_UNIT_M = 0.001
+from ocrrl_ros.sim.image_kernels import depth_reading, depth_steps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,14 +65,14 @@ class DepthNoise:
         if depth_m.ndim != 2:
             raise InputError(f'depth image has shape {depth_m.shape}; allowed: (H, W)')
         config = self._config
-        depth = depth_m.astype(np.float32)
+        depth = np.ascontiguousarray(depth_m, dtype=np.float32)
         noise = self._correlated_noise(depth.shape)
-        reading = depth * np.float32(1.0 + config.bias_fraction)
-        reading += np.float32(config.sigma_m_at_1m) * depth * depth * noise
-        valid = (depth >= config.range_m[0]) & (depth <= config.range_m[1])
-        valid &= ~self._holes(depth)
-        millimetres = np.rint(np.clip(reading, 0.0, 65.0) / np.float32(_UNIT_M))
-        return np.where(valid, millimetres, 0.0).astype(np.uint16)
+        reading = np.empty(depth.shape, dtype=np.uint16)
+        depth_reading(
+            depth, noise, 1.0 + config.bias_fraction, config.sigma_m_at_1m, *config.range_m,
+            reading)
+        reading.ravel()[self._holes(depth)] = 0
+        return reading
 
     def _correlated_noise(self, shape: tuple[int, int]) -> np.ndarray:
         """
@@ -95,16 +94,12 @@ class DepthNoise:
             white, matrix, (width, height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
             borderMode=cv2.BORDER_REFLECT)
         # Mean over the phase of the variance of a bilinear mix is (2/3)² of the white one's.
-        return smooth * np.float32(1.5)
+        smooth *= np.float32(1.5)
+        return smooth
 
     def _holes(self, depth: np.ndarray) -> np.ndarray:
-        """Return (H, W) bool, true at pixels beside a depth step that gave no reading."""
+        """Return flat indices of pixels beside a depth step that gave no reading."""
         if self._config.edge_hole_probability == 0.0:
-            return np.zeros(depth.shape, dtype=bool)
-        kernel = np.ones((3, 3), dtype=np.uint8)
-        step = cv2.dilate(depth, kernel) - cv2.erode(depth, kernel)
-        rows, columns = np.nonzero(step > self._config.edge_jump_m)
-        lost = self._rng.random(rows.size) < self._config.edge_hole_probability
-        holes = np.zeros(depth.shape, dtype=bool)
-        holes[rows[lost], columns[lost]] = True
-        return holes
+            return np.empty(0, dtype=np.intp)
+        beside = depth_steps(depth, np.float32(self._config.edge_jump_m))
+        return beside[self._rng.random(beside.size) < self._config.edge_hole_probability]

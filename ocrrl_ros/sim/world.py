@@ -42,10 +42,11 @@ class SimWorld:
 
         :param timestep_s: physics step; the evaluation step of ``physics`` when None.
         :param estimates_torque: whether ``ArmState.tau_external`` is computed; zeros if not,
-            which is a sixth faster.
+            which is a sixth faster. May be changed at any time, as ``estimates_torque``.
         """
         self.task = task
         self.domain = domain
+        self.physics = physics
         self.timestep_s = physics.timestep_s if timestep_s is None else timestep_s
         self.model = build_model(task, domain, physics, timestep_s=self.timestep_s)
         self.data = mujoco.MjData(self.model)
@@ -60,7 +61,7 @@ class SimWorld:
             speed_m_s=domain.hand.speed_m_s, latency_s=domain.hand.latency_s)
         self._action_steps = round(domain.arm.action_delay_s / self.timestep_s)
         self._observation_steps = round(domain.arm.observation_delay_s / self.timestep_s)
-        self._estimates_torque = estimates_torque
+        self.estimates_torque = estimates_torque
         self._gripper_steps = max(1, round(GRIPPER_PERIOD_S / self.timestep_s))
         self._no_torque = np.zeros(self.model.nv)
         # After a changed command the hand's controller settles within this many steps.
@@ -198,6 +199,11 @@ class SimWorld:
             finger_positions=qpos[readout.finger_qpos],
             finger_velocities=qvel[readout.finger_dof])
 
+    def joint_state(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return true joint positions (7,) in rad and velocities (7,) in rad/s, without delay."""
+        readout = self.readout
+        return self.data.qpos[readout.arm_qpos], self.data.qvel[readout.arm_dof]
+
     def opening(self) -> float:
         """Return the reported gripper opening, 0 closed .. 1 open."""
         return self.arm_state().opening
@@ -294,7 +300,7 @@ class SimWorld:
         """Remember the present state for delayed reading."""
         data = self.data
         external = (
-            external_torque(self.model, data) if self._estimates_torque else self._no_torque)
+            external_torque(self.model, data) if self.estimates_torque else self._no_torque)
         self._history.append((self._step_count, (
             data.qpos.copy(), data.qvel.copy(), data.qfrc_actuator + data.qfrc_applied,
             external)))

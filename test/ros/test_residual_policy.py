@@ -87,6 +87,12 @@ class Arm:
         self.probe.publish('base_policy/gripper_chunk', gripper, qos.LATEST)
         self.probe.publish('base_policy/tcp_chunk', tcp, qos.LATEST)
 
+    def see_cube(self):
+        """Publish a cube of now on the table."""
+        self.probe.publish('objects/cube/pose', conv.pose_with_covariance(
+            np.array([0.5, 0.0, 0.02, 0.0, 0.0, 0.0, 1.0]), np.zeros(36), 'base', self.now_s()),
+            qos.RELIABLE)
+
     def speed(self):
         """Return the largest commanded joint speed of the newest target, rad/s."""
         before, now = self.targets[-2:]
@@ -134,8 +140,9 @@ def test_commands_follow_the_plan_and_the_node_is_the_only_publisher(episode):
 
 def test_enabling_the_residual_shifts_the_command_by_its_bound(episode):
     episode.probe.call(SetBool, 'residual_policy/set_enabled', SetBool.Request(data=True))
+    episode.see_cube()
     episode.plan((0.0, 0.0, 0.0))
-    episode.live(0.3)
+    episode.live(0.45)
     action = conv.named_vector_to_dict(episode.actions[-1])
     assert action['residual.x'] == 1.0
     shift = np.hypot(action['command.x'] - action['base.x'],

@@ -10,19 +10,27 @@ import time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped
 import numpy as np
-from ocrrl_ros.interfaces import qos
+from ocrrl_ros.interfaces import episode_state, qos
 from ocrrl_ros.interfaces.conversions import from_stamp, pose_to_array
+from ocrrl_ros.policy.replanning import ReplanConfig
 from ocrrl_ros.robot.fr3 import READY_POSITION
 from ocrrl_ros.robot.kinematics import FrankaKinematics
+from ocrrl_ros.sim.domain import load_domain
 import pytest
 from ros_harness import processes_of_group
 from sensor_msgs.msg import JointState
+from std_msgs.msg import String
 from std_srvs.srv import Trigger
 from tiny_bundles import tiny_base, tiny_residual
 from trajectory_msgs.msg import MultiDOFJointTrajectory
 
 START = FrankaKinematics().forward(np.array(READY_POSITION))
 OFFSET = np.array([0.0, 0.0, -0.05])
+REPLAN_PERIOD_S = ReplanConfig().period_s
+FRAME_S = 1 / 30
+IMAGE_DELAY_S = load_domain('sim').camera.delay_s
+TICK_S = 0.005
+LATENCY_S = 0.1
 
 
 def _descendants(pid):
@@ -36,6 +44,11 @@ def _descendants(pid):
         found += children
         queue += children
     return found
+
+
+def _stamp_s(message):
+    """Return the stamp of a deserialised bag message."""
+    return message.header.stamp.sec + message.header.stamp.nanosec * 1e-9
 
 
 def _is_alive(pid):
@@ -55,7 +68,7 @@ def stack(ros, tmp_path_factory):
     log = open(folder / 'log.txt', 'w', encoding='utf-8')
     process = subprocess.Popen(
         [sys.executable, '-m', 'ocrrl_ros.nodes.stack_node', 'lockstep:=true', 'domain:=sim',
-         f'vla:={base}', f'residual:={residual}', 'record:=true', 'latency_s:=0.1',
+         f'vla:={base}', f'residual:={residual}', 'record:=true', f'latency_s:={LATENCY_S}',
          f'record_dir:={folder / "bags"}'],
         stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
     process.folder = folder
@@ -80,6 +93,7 @@ def live(stack, probe):
             PoseWithCovarianceStamped, 'objects/cube/pose', qos.DEEP_RELIABLE),
         'truth': probe.listen(
             PoseStamped, 'mujoco_bridge/sim/objects/cube/pose', qos.RELIABLE),
+        'episode': probe.listen(String, episode_state.TOPIC, qos.LATCHED),
         'status': probe.listen(DiagnosticArray, 'objects/status', qos.RELIABLE),
     }
     probe.until(lambda: heard['state'] and heard['tcp'] and heard['status'], 90.0,
@@ -99,9 +113,13 @@ def test_episode_moves_the_arm_along_the_base_policys_plan(live, probe):
     assert live['state'][-1].message == 'executing'
 
 
-def test_chunks_are_stamped_with_their_image_and_delivered_after_the_latency(live):
+def test_plans_come_every_period_from_the_newest_image(live):
     stamps = np.array([from_stamp(message.header.stamp) for message in live['chunk']])
-    assert (np.diff(stamps) > 0.3).all()
+    started_s = episode_state.from_message(live['episode'][-1]).started_s
+    assert stamps[0] >= started_s
+    # The newest image at a planning time is at most one frame, its delay and two ticks old.
+    ages = started_s + REPLAN_PERIOD_S * np.arange(1, len(stamps)) - stamps[1:]
+    assert (ages >= 0).all() and (ages <= FRAME_S + IMAGE_DELAY_S + 2 * TICK_S).all()
 
 
 def test_published_pose_is_near_the_truth(live, probe):
@@ -122,7 +140,14 @@ def test_interrupt_ends_every_process_and_leaves_a_readable_bag(stack, live):
     bag = next((stack.folder / 'bags').iterdir())
     with AnyReader([bag]) as reader:
         topics = {connection.topic for connection in reader.connections}
+        delays_s = [
+            logged_ns * 1e-9 - _stamp_s(reader.deserialize(data, connection.msgtype))
+            for connection, logged_ns, data in reader.messages()
+            if connection.topic == '/base_policy/tcp_chunk']
     assert {'/joint_states', '/base_policy/tcp_chunk', '/episode/state'} <= topics
+    # The recorder looks at 50 Hz, so its times are up to 20 ms and a tick after the sending.
+    assert min(delays_s) >= LATENCY_S - 1e-6
+    assert max(delays_s) <= LATENCY_S + FRAME_S + IMAGE_DELAY_S + 0.05
 
 
 @pytest.mark.parametrize(('argument', 'words'), [

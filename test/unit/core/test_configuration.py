@@ -15,6 +15,7 @@ class Lamp:
     """A nested example."""
 
     power_w: float = 5.0
+    switches: int = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Room:
     name: str = 'hall'
     size_m: tuple[float, float] = (3.0, 4.0)
     lamp: Lamp = Lamp()
+    chandelier: Lamp = Lamp(power_w=50.0, switches=2)
     seats: int = 2
     note: str | None = None
     heights: dict[str, float] = dataclasses.field(default_factory=dict)
@@ -39,13 +41,17 @@ def test_mapping_fills_nested_fields_and_keeps_defaults():
     assert room == Room(size_m=(1.0, 2.0), lamp=Lamp(7.0), heights={'a': 1.0})
 
 
+def test_nested_defaults_are_those_of_the_field_that_holds_them():
+    assert from_mapping(Room, {'chandelier': {'switches': 3}}, 's').chandelier == Lamp(50.0, 3)
+
+
 def test_mapping_round_trips():
     room = Room(note='x', heights={'a': 1.0})
     assert from_mapping(Room, to_mapping(room), 's') == room
 
 
 def test_unknown_key_lists_the_known_ones():
-    with pytest.raises(UnknownNameError, match=r"'colour'.*room.yaml.*heights, lamp, name"):
+    with pytest.raises(UnknownNameError, match=r"'colour'.*room.yaml.*chandelier, heights"):
         from_mapping(Room, {'colour': 1}, 'room.yaml')
 
 

@@ -98,3 +98,14 @@ def test_poses_broadcast_over_batches():
 def test_bad_pose_is_refused_with_its_source(value):
     with pytest.raises(InputError, match='topic target_pose'):
         se3.check_pose(np.array(value, dtype=float), 'topic target_pose')
+
+
+@pytest.mark.parametrize('call', [
+    lambda: se3.quat_multiply(np.zeros(3), np.zeros(4)),
+    lambda: se3.quat_rotate(np.zeros(4), np.zeros(4)),
+    lambda: se3.quat_from_rotvec(np.zeros(2)),
+    lambda: se3.pose_multiply(np.zeros(7), np.zeros(6)),
+    lambda: se3.pose_interpolate(np.zeros((2, 7)), np.zeros((3, 7)), 0.5)])
+def test_arrays_of_a_wrong_size_are_refused(call):
+    with pytest.raises(ValueError):
+        call()

@@ -2,7 +2,7 @@
 """Tests of the judgement of a command stream."""
 import numpy as np
 from ocrrl_ros.core.errors import InputError
-from ocrrl_ros.evaluation.loop_periods import judge_stream
+from ocrrl_ros.evaluation.loop_periods import arrival_share, judge_stream
 import pytest
 
 MS = 1_000_000
@@ -56,3 +56,16 @@ def test_a_normal_scheduler_at_1_khz_is_reported_but_not_judged():
 def test_an_empty_stream_is_an_error():
     with pytest.raises(InputError, match='0 commands'):
         judge([])
+
+
+def test_arrivals_are_counted_between_the_first_and_the_last():
+    assert arrival_share(np.array([7, 8, 10, 10])) == (4, 0.75)
+    with pytest.raises(InputError, match='no message'):
+        arrival_share(np.array([], dtype=np.int64))
+
+
+def test_silence_between_episodes_is_no_long_period():
+    sent = np.r_[np.arange(0, 100, 5), np.arange(900, 1000, 5)]
+    assert judge(sent)['sent_periods']['max_ms'] == pytest.approx(805.0)
+    windows = [(0, 100 * MS), (900 * MS, 1000 * MS)]
+    assert judge(sent, windows_ns=windows)['sent_periods']['max_ms'] == pytest.approx(5.0)

@@ -134,3 +134,11 @@ def test_arrows_change_the_picture_only_where_a_correction_exists():
     assert changed[20:28, 30:45].any()
     assert not changed[:10].any()
     assert not np.shares_memory(drawn, rgb)
+
+
+def test_episodes_over_ros_are_paired_with_the_offline_ones():
+    offline = make_result('residual', (True, True, False))
+    graph = make_result('residual', (True, False, False), through='ros')
+    (name, paired), = result_pairs.pair_results([offline, graph])
+    assert 'over ROS minus offline' in name
+    assert paired.difference == pytest.approx(-1 / 3)

@@ -52,6 +52,11 @@ class Rig:
         q = q if q is not None else (READY if self.command is None else self.command.q)
         self.controller.on_joint_state(q, np.zeros(7), self.now_s)
 
+    def see_cube(self):
+        """Report a cube of now below the hand."""
+        cube = pose(START[:3] + [0.0, 0.0, -0.4], np.array([0.0, 0.0, 0.0, 1.0]))
+        self.controller.on_object_pose('cube', cube, np.zeros(36), self.now_s)
+
     def plan(self, offset=(0.0, 0.0, -0.03), stamp_s=None, opening=1.0):
         """Deliver a chunk that moves straight by the offset over its 16 points."""
         steps = np.linspace(0, 1, 16)[:, None]
@@ -118,16 +123,18 @@ def test_disabled_residual_leaves_the_base_bit_for_bit():
 
 def test_enabled_residual_offsets_the_target_and_flips_the_gripper():
     rig = Rig(FakeResidual())
+    rig.see_cube()
     rig.plan((0.0, 0.0, 0.0))
-    rig.run(0.4)
+    rig.run(0.6)
     assert np.allclose(rig.tcp()[:3] - START[:3], [0.02, 0, 0], atol=0.002)
     assert rig.command.gripper == 0.0
 
 
 def test_operator_gain_scales_the_residual():
     rig = Rig(FakeResidual(), residual_gain=0.25)
+    rig.see_cube()
     rig.plan((0.0, 0.0, 0.0))
-    rig.run(0.4)
+    rig.run(0.6)
     assert np.allclose(rig.tcp()[0] - START[0], 0.005, atol=0.001)
 
 
@@ -227,12 +234,21 @@ def test_object_entries_appear_and_vanish_with_the_loss_message():
 
 def test_residual_fades_when_poses_stay_away():
     rig = Rig(FakeResidual())
+    rig.see_cube()
     gains = []
     for _ in range(5):
         rig.plan((0.0, 0.0, 0.0))
         rig.run(0.25)
         gains.append(rig.actions[-1].gain)
-    assert gains[0] == 1.0 and gains[-1] == 0.0
+    assert gains[1] == 1.0 and gains[-1] == 0.0
+
+
+def test_residual_stays_silent_until_the_object_was_seen():
+    rig = Rig(FakeResidual())
+    rig.plan((0.0, 0.0, 0.0))
+    rig.run(0.4)
+    assert rig.actions and all(action.gain == 0.0 for action in rig.actions)
+    assert all((action.command_pose == action.base_pose).all() for action in rig.actions)
 
 
 @pytest.mark.parametrize('q', [np.full(7, np.nan), np.zeros(6)])

@@ -51,18 +51,25 @@ def _gains(buffer, start_s, stop_s, rate_hz):
 
 @pytest.mark.parametrize('rate_hz', [20, 50, 200])
 def test_gain_fades_after_the_tolerance_at_any_tick_rate(rate_hz):
-    gains = _gains(_buffer(), 0.0, 1.0, rate_hz)
-    assert gains[0.5] == 1.0
-    assert 0.3 < gains[0.7] < 0.4
-    assert gains[0.9] == 0.0
-
-
-def test_gain_returns_with_the_poses():
     buffer = _buffer()
-    _gains(buffer, 0.0, 1.0, 50)
-    buffer.update(0, 0, POSE, 1.02)
-    gains = _gains(buffer, 1.02, 1.18, 50)
-    assert 0.4 < gains[1.18] < 0.8
+    buffer.update(0, 0, POSE, 0.0)
+    gains = _gains(buffer, 0.0, 1.2, rate_hz)
+    assert gains[0.7] == 1.0  # valid until 0.2, then 0.5 of tolerance
+    assert 0.25 < gains[0.9] < 0.45
+    assert gains[1.1] == 0.0
+
+
+def test_without_any_pose_there_is_never_a_gain():
+    assert set(_gains(_buffer(), 0.0, 1.0, 50).values()) == {0.0}
+
+
+def test_gain_rises_with_the_first_pose_and_returns_with_later_ones():
+    for waited_s in (0.0, 1.0):
+        buffer = _buffer()
+        _gains(buffer, 0.0, waited_s, 50)
+        buffer.update(0, 0, POSE, waited_s + 0.02)
+        gains = _gains(buffer, waited_s + 0.02, waited_s + 0.18, 50)
+        assert 0.4 < gains[round(waited_s + 0.18, 3)] < 0.8
 
 
 def test_reset_touches_only_the_given_rows():

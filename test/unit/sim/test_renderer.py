@@ -5,6 +5,7 @@ import mujoco
 import numpy as np
 from ocrrl_ros.core.errors import InputError, MissingDependencyError
 from ocrrl_ros.sim.renderer import SceneRenderer
+from ocrrl_ros.sim.scene import CAMERA_NAME
 import pytest
 
 
@@ -52,3 +53,28 @@ def test_missing_opengl_names_the_packages(make_world, monkeypatch):
     monkeypatch.setattr(mujoco, 'GLContext', fail)
     with pytest.raises(MissingDependencyError, match=r'apt-get install libegl1 libgl1-mesa-dri'):
         SceneRenderer(make_world().model)
+
+
+@pytest.mark.parametrize('domain', ['sim', 'proxy'])
+def test_drawing_what_stands_still_only_once_changes_no_pixel(domain, make_world, make_renderer):
+    world = make_world(domain)
+    model = world.model
+    renderer = make_renderer(model, width=320, height=240)
+    everything = mujoco.MjvOption()
+    everything.geomgroup[3] = 1
+    data = mujoco.MjData(model)
+    rng = np.random.default_rng(1)
+    with mujoco.Renderer(model, 240, 320) as reference:
+        reference.scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = False
+        for _ in range(5):
+            state = world.render_state()
+            state[1:8] += rng.normal(scale=0.3, size=7)
+            data.qpos[:] = state[1:]
+            mujoco.mj_forward(model, data)
+            reference.update_scene(data, camera=CAMERA_NAME, scene_option=everything)
+            rgb, depth = renderer.render(state)
+            assert (rgb == reference.render()).all()
+            reference.enable_depth_rendering()
+            # The sky is far, however far each draws it.
+            assert np.allclose(depth.clip(max=5.0), reference.render().clip(max=5.0), rtol=1e-5)
+            reference.disable_depth_rendering()
