@@ -9,6 +9,7 @@ here, so that both bring up the same graph.
 from __future__ import annotations
 
 import dataclasses
+import json
 from typing import Any, Literal
 
 from ocrrl_ros.core.errors import ConfigError, UnknownNameError
@@ -20,6 +21,8 @@ SUBSYSTEMS = {
     'policy': ('episode', 'base_policy', 'residual_policy', 'recorder')}
 #: Participants of lockstep: every node that takes part in a tick's outcome.
 LOCKSTEP_NODES = ('pose_estimator', 'base_policy', 'residual_policy', 'episode')
+#: Nodes that can share a process; the bridge's physics wants one of its own.
+COMPOSABLE = ('episode', 'pose_estimator', 'base_policy', 'residual_policy', 'recorder')
 _FR3_GAIN = 0.0
 _SIM_LATENCY_S = 0.14
 #: The bridge alone publishes the arm's state as fast as the robot, 1 kHz and 500 Hz. Nobody in
@@ -67,6 +70,9 @@ class GraphConfig:
         default=False, metadata={'description': 'simulated time, one tick at a time'})
     view: bool = dataclasses.field(
         default=False, metadata={'description': 'open the viewer of the simulator'})
+    compose: str = dataclasses.field(
+        default='', metadata={
+            'description': 'nodes that share a process, as a,b; empty: one process per node'})
 
     def __post_init__(self) -> None:
         """Refuse contradictions by name."""
@@ -76,14 +82,74 @@ class GraphConfig:
             raise ConfigError('robot is fr3 but robot_ip is empty; give robot_ip:=<address>')
         if self.robot == 'fr3' and self.lockstep:
             raise ConfigError('lockstep is true; allowed with robot:=sim only')
+        if self.compose and 'recorder' in composed_names(self.compose) and not self.record:
+            raise ConfigError('compose names the recorder but record is false')
 
 
 @dataclasses.dataclass(frozen=True)
 class NodePlan:
-    """One process: executable and parameters by dotted name."""
+    """One node: executable and parameters by dotted name."""
 
     name: str
     parameters: dict[str, Any]
+
+
+def composed_names(text: str) -> tuple[str, ...]:
+    """
+    Return the nodes of ``a,b``.
+
+    :raises ConfigError: a name is unknown or given twice, or there are fewer than two.
+    """
+    names = tuple(name.strip() for name in text.split(','))
+    for name in names:
+        if name not in COMPOSABLE:
+            raise UnknownNameError('node', name, COMPOSABLE, 'nodes that share a process')
+    if len(names) < 2 or len(set(names)) != len(names):
+        raise ConfigError(f'compose is {text!r}; two or more different nodes are expected')
+    return names
+
+
+def group_processes(plans: list[NodePlan], compose: str) -> list[tuple[NodePlan, ...]]:
+    """Return the nodes of each process; the shared one stands where its first node stood."""
+    shared = composed_names(compose) if compose else ()
+    together = tuple(plan for plan in plans if plan.name in shared)
+    groups: list[tuple[NodePlan, ...]] = []
+    for plan in plans:
+        if plan.name not in shared:
+            groups.append((plan,))
+        elif plan is together[0]:
+            groups.append(together)
+    return groups
+
+
+def process_executable(group: tuple[NodePlan, ...]) -> str:
+    """Return the executable that runs the nodes of one process."""
+    return group[0].name if len(group) == 1 else 'composed'
+
+
+def process_arguments(group: tuple[NodePlan, ...]) -> list[str]:
+    """Return what follows the executable: parameters, and the names of nodes that share."""
+    if len(group) == 1:
+        plan, = group
+        flags = [('-p', text) for text in _parameter_texts(plan)]
+        return ['--ros-args', *(word for flag in flags for word in flag)]
+    return [
+        ','.join(plan.name for plan in group),
+        *(f'{plan.name}:{text}' for plan in group for text in _parameter_texts(plan)),
+        '--ros-args']
+
+
+def _parameter_texts(plan: NodePlan) -> list[str]:
+    return [f'{name}:={parameter_text(value)}' for name, value in plan.parameters.items()]
+
+
+def parameter_text(value: Any) -> str:
+    """Return a parameter value as the YAML that ROS parses on a command line."""
+    if isinstance(value, bool):
+        return 'true' if value else 'false'
+    if isinstance(value, (list, tuple)):
+        return '[' + ', '.join(parameter_text(item) for item in value) + ']'
+    return json.dumps(value)
 
 
 def plan_graph(config: GraphConfig) -> list[NodePlan]:

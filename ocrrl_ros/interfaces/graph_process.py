@@ -13,8 +13,8 @@ from typing import Any
 
 from ocrrl_ros.core.errors import OcrrlError
 from ocrrl_ros.interfaces.graph_client import GraphClient
+from ocrrl_ros.interfaces.graph_plan import parameter_text
 from ocrrl_ros.interfaces.spin import use_fastdds_profile
-from ocrrl_ros.interfaces.supervisor import parameter_text
 import rclpy
 
 _STOP_S = 25.0

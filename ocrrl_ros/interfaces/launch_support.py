@@ -21,7 +21,8 @@ from launch_ros.actions import Node
 from launch_ros.substitutions import FindPackageShare
 from ocrrl_ros.core.configuration import from_mapping
 from ocrrl_ros.interfaces.graph_plan import (
-    GraphConfig, NodePlan, parse_arguments, plan_graph, SUBSYSTEMS)
+    GraphConfig, group_processes, NodePlan, parse_arguments, plan_graph, process_arguments,
+    process_executable, SUBSYSTEMS)
 from ocrrl_ros.interfaces.spin import use_fastdds_profile
 
 PACKAGE = 'ocrrl'
@@ -41,8 +42,9 @@ def subsystem_description(name: str) -> LaunchDescription:
     def nodes(context: LaunchContext) -> list[Node]:
         config = config_from_context(context)
         return [
-            node_action(plan, config) for plan in plan_graph(config)
-            if plan.name in SUBSYSTEMS[name]]
+            process_action(group, config)
+            for group in group_processes(plan_graph(config), config.compose)
+            if group[0].name in SUBSYSTEMS[name]]
 
     return LaunchDescription([*declared_arguments(), OpaqueFunction(function=nodes)])
 
@@ -74,13 +76,19 @@ def config_from_context(context: LaunchContext) -> GraphConfig:
     return from_mapping(GraphConfig, parse_arguments(values), 'launch arguments')
 
 
-def node_action(plan: NodePlan, config: GraphConfig) -> Node:
-    """Return the action that runs one node; the graph ends when a needed node refuses to run."""
+def process_action(group: tuple[NodePlan, ...], config: GraphConfig) -> Node:
+    """Return the action that runs one process; the graph ends when a needed one does."""
     files = [config.params_file] if config.params_file else []
-    return Node(
-        package=PACKAGE, executable=plan.name, name=plan.name, namespace=config.namespace,
-        parameters=[plan.parameters, *files], output='screen', respawn=False,
-        on_exit=EmitEvent(event=Shutdown(reason=f'{plan.name} ended')))
+    executable = process_executable(group)
+    common = {
+        'package': PACKAGE, 'executable': executable, 'namespace': config.namespace,
+        'output': 'screen', 'respawn': False,
+        'on_exit': EmitEvent(event=Shutdown(reason=f'{executable} ended'))}
+    if len(group) > 1:
+        # Without a name: launch would give it to every node of the process.
+        return Node(arguments=process_arguments(group), parameters=files, **common)
+    plan, = group
+    return Node(name=plan.name, parameters=[plan.parameters, *files], **common)
 
 
 def _text(value: object) -> str:

@@ -5,15 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 import dataclasses
-import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from typing import Any
 
-from ocrrl_ros.interfaces.graph_plan import NodePlan
+from ocrrl_ros.interfaces.graph_plan import NodePlan, process_arguments, process_executable
 
 _TERM_AFTER_S = 8.0
 _KILL_AFTER_S = 12.0
@@ -28,44 +26,46 @@ _NO_RESTART_CODES = (0, 2)
 class _Child:
     """A running process of the graph."""
 
-    plan: NodePlan
+    group: tuple[NodePlan, ...]
     process: subprocess.Popen
     restarts: int = 0
 
+    @property
+    def name(self) -> str:
+        """Return the names of the nodes that run in it."""
+        return _group_name(self.group)
 
-def node_command(plan: NodePlan, namespace: str = '', params_file: str = '') -> list[str]:
-    """Return the command line of one node."""
-    command = [sys.executable, '-m', f'ocrrl_ros.nodes.{plan.name}_node', '--ros-args']
+
+def _group_name(group: tuple[NodePlan, ...]) -> str:
+    return '+'.join(plan.name for plan in group)
+
+
+def process_command(
+        group: tuple[NodePlan, ...], namespace: str = '', params_file: str = '') -> list[str]:
+    """Return the command line of one process of the graph."""
+    command = [
+        sys.executable, '-m', f'ocrrl_ros.nodes.{process_executable(group)}_node',
+        *process_arguments(group)]
     if namespace:
         command += ['-r', f'__ns:=/{namespace.strip("/")}']
-    for name, value in plan.parameters.items():
-        command += ['-p', f'{name}:={parameter_text(value)}']
     if params_file:
         command += ['--params-file', params_file]
     return command
-
-
-def parameter_text(value: Any) -> str:
-    """Return a parameter value as the YAML that ROS parses on a command line."""
-    if isinstance(value, bool):
-        return 'true' if value else 'false'
-    if isinstance(value, (list, tuple)):
-        return '[' + ', '.join(parameter_text(item) for item in value) + ']'
-    return json.dumps(value)
 
 
 class Supervisor:
     """
     Runs the planned processes until asked to stop.
 
+    :param groups: the nodes of each process (``graph_plan.group_processes``).
     :param log: called with one line when a process starts, dies or is restarted.
     """
 
     def __init__(
-            self, plans: list[NodePlan], log: Callable[[str], None], namespace: str = '',
-            params_file: str = ''):
+            self, groups: list[tuple[NodePlan, ...]], log: Callable[[str], None],
+            namespace: str = '', params_file: str = ''):
         """Remember the plan; nothing runs before ``start``."""
-        self._plans = plans
+        self._groups = groups
         self._log = log
         self._namespace = namespace
         self._params_file = params_file
@@ -73,15 +73,15 @@ class Supervisor:
 
     def start(self) -> None:
         """Start every process in the order of the plan."""
-        for plan in self._plans:
-            self._children.append(_Child(plan, self._spawn(plan)))
+        for group in self._groups:
+            self._children.append(_Child(group, self._spawn(group)))
 
-    def _spawn(self, plan: NodePlan) -> subprocess.Popen:
+    def _spawn(self, group: tuple[NodePlan, ...]) -> subprocess.Popen:
         """Start one process in its own group, so that a Ctrl-C reaches it once, through us."""
         process = subprocess.Popen(
-            node_command(plan, self._namespace, self._params_file), start_new_session=True,
+            process_command(group, self._namespace, self._params_file), start_new_session=True,
             env=_SPARING | dict(os.environ) | {'PYTHONUNBUFFERED': '1'})
-        self._log(f'{plan.name}: started, pid {process.pid}')
+        self._log(f'{_group_name(group)}: started, pid {process.pid}')
         return process
 
     def check(self) -> int | None:
@@ -95,13 +95,13 @@ class Supervisor:
             if code is None:
                 continue
             if code in _NO_RESTART_CODES or child.restarts >= _MAX_RESTARTS:
-                self._log(f'{child.plan.name}: ended with code {code}; stopping the graph')
+                self._log(f'{child.name}: ended with code {code}; stopping the graph')
                 return code if code > 0 else 1
             child.restarts += 1
             self._log(
-                f'{child.plan.name}: died with code {code}; restart {child.restarts} of '
+                f'{child.name}: died with code {code}; restart {child.restarts} of '
                 f'{_MAX_RESTARTS}')
-            child.process = self._spawn(child.plan)
+            child.process = self._spawn(child.group)
         return None
 
     def stop(self) -> None:
@@ -115,15 +115,10 @@ class Supervisor:
                 _, number = escalation.pop(0)
                 for child in self._children:
                     if child.process.poll() is None:
-                        self._log(f'{child.plan.name}: still running, {number.name}')
+                        self._log(f'{child.name}: still running, {number.name}')
                         _signal_group(child.process, number)
             time.sleep(0.02)
         self._children.clear()
-
-    @property
-    def pids(self) -> dict[str, int]:
-        """Return the process id of every node by name."""
-        return {child.plan.name: child.process.pid for child in self._children}
 
 
 def _signal_group(process: subprocess.Popen, number: signal.Signals) -> None:

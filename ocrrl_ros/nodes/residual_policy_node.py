@@ -7,7 +7,7 @@ import dataclasses
 import sys
 
 from geometry_msgs.msg import PoseWithCovarianceStamped
-from ocrrl_ros.core.errors import ConfigError, InputError, OcrrlError
+from ocrrl_ros.core.errors import ConfigError, InputError
 from ocrrl_ros.core.resources import share_path
 from ocrrl_ros.interfaces import episode_state
 from ocrrl_ros.interfaces.arm_sinks import make_sink, SinkName
@@ -20,7 +20,7 @@ from ocrrl_ros.interfaces.parameters import declare_config
 from ocrrl_ros.interfaces.policy_outputs import PolicyOutputs
 from ocrrl_ros.interfaces.polling import PolledSubscription
 from ocrrl_ros.interfaces.qos import LATCHED, LATEST, LATEST_BEST_EFFORT, RELIABLE, SENSOR_DATA
-from ocrrl_ros.interfaces.spin import run_process
+from ocrrl_ros.interfaces.spin import loop_node
 from ocrrl_ros.interfaces.tick_loop import LoopConfig, TickLoop
 from ocrrl_ros.policy.assembly import build_controller, load_residual
 from ocrrl_ros.policy.controller import Command, ControllerConfig
@@ -242,17 +242,7 @@ class ResidualPolicyNode(Node):
 
 def main(args: list[str] | None = None) -> int:
     """Run the node until Ctrl-C."""
-    def body() -> None:
-        node = ResidualPolicyNode()
-        try:
-            node.loop.run(node.step)
-        except OcrrlError:
-            node.controller.stop_episode()
-            raise
-        finally:
-            node.destroy_node()
-
-    return run_process(body, NODE_NAME, args)
+    return loop_node(ResidualPolicyNode, NODE_NAME, args)
 
 
 if __name__ == '__main__':

@@ -3,7 +3,7 @@
 Bring up the graph without ``launch``: one process per node, restarts, a clean Ctrl-C.
 
 ``stack robot:=sim task:=cube_lift record:=true`` takes the arguments of
-``launch/deploy.launch.py``.
+``launch/deploy.launch.py``; ``--compose a,b`` is another way to write ``compose:=a,b``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import time
 
 from ocrrl_ros.core.configuration import from_mapping
 from ocrrl_ros.core.errors import ConfigError, OcrrlError
-from ocrrl_ros.interfaces.graph_plan import GraphConfig, parse_arguments, plan_graph
+from ocrrl_ros.interfaces.graph_plan import (
+    GraphConfig, group_processes, parse_arguments, plan_graph)
 from ocrrl_ros.interfaces.spin import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, use_fastdds_profile
 from ocrrl_ros.interfaces.supervisor import Supervisor
 
@@ -39,7 +40,8 @@ def _log(line: str) -> None:
 def supervise(config: GraphConfig) -> int:
     """Run the graph until a signal or an unrecoverable death, and return the exit code."""
     supervisor = Supervisor(
-        plan_graph(config), _log, config.namespace, config.params_file)
+        group_processes(plan_graph(config), config.compose), _log, config.namespace,
+        config.params_file)
     signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, _interrupt)
     code: int | None = None
@@ -58,13 +60,21 @@ def supervise(config: GraphConfig) -> int:
     return code
 
 
+def _without_dashes(arguments: list[str]) -> list[str]:
+    """Return the arguments with ``--compose a,b`` as ``compose:=a,b``."""
+    if '--compose' not in arguments[:-1]:
+        return arguments
+    index = arguments.index('--compose')
+    return [*arguments[:index], f'compose:={arguments[index + 1]}', *arguments[index + 2:]]
+
+
 def main(args: list[str] | None = None) -> int:
     """Parse ``name:=value`` arguments and run the graph."""
     arguments = sys.argv[1:] if args is None else args
     use_fastdds_profile()
     try:
         return supervise(from_mapping(
-            GraphConfig, parse_arguments(arguments), 'command line'))
+            GraphConfig, parse_arguments(_without_dashes(arguments)), 'command line'))
     except ConfigError as error:
         _log(str(error))
         return EXIT_USAGE

@@ -276,7 +276,8 @@ def test_gripper_stop_holds_the_fingers_until_another_command(probe, state, sing
     topic = 'gripper/gripper_position_controller/commands'
     single(topic, Float64MultiArray(data=[0.0]))
     probe.tick_until(lambda: state['opening'][-1].position[0] < 0.7)
-    assert probe.call(Trigger, 'franka_gripper/stop', ticking=True).success
+    # Simulated time stands still until the answer: the fingers do not close on meanwhile.
+    assert probe.call(Trigger, 'franka_gripper/stop').success
     probe.tick(0.3)
     held = state['opening'][-1].position[0]
     single(topic, Float64MultiArray(data=[0.0]))

@@ -150,6 +150,40 @@ def test_interrupt_ends_every_process_and_leaves_a_readable_bag(stack, live):
     assert max(delays_s) <= LATENCY_S + FRAME_S + IMAGE_DELAY_S + 0.05
 
 
+def test_composed_nodes_share_one_process_in_a_namespace_and_end_together(
+        ros, probe, tmp_path):
+    base = tiny_base(tmp_path / 'base', START, OFFSET)
+    residual = tiny_residual(tmp_path / 'residual', np.zeros(7))
+    states = probe.listen(DiagnosticStatus, '/left/residual_policy/state', qos.LATCHED)
+    chunks = probe.listen(
+        MultiDOFJointTrajectory, '/left/base_policy/tcp_chunk', qos.DEEP_RELIABLE)
+    with open(tmp_path / 'log.txt', 'w', encoding='utf-8') as log:
+        process = subprocess.Popen(
+            [sys.executable, '-m', 'ocrrl_ros.nodes.stack_node', 'lockstep:=true',
+             'namespace:=left', 'domain:=sim', f'vla:={base}', f'residual:={residual}',
+             '--compose', 'episode,pose_estimator,base_policy,residual_policy'],
+            stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+        try:
+            probe.until(lambda: states, 90.0, what='a state of the residual policy')
+            assert probe.call(Trigger, '/left/episode/start').success
+            probe.until(lambda: len(chunks) >= 2, 60.0, what='two chunks')
+            # The bridge, its renderer and the process that four nodes share.
+            assert len(_descendants(process.pid)) == 3
+        finally:
+            os.kill(process.pid, signal.SIGINT)
+            code = process.wait(30)
+    assert code == 0 and not processes_of_group(process.pid)
+    assert 'still running' not in (tmp_path / 'log.txt').read_text()
+
+
+def test_refused_setting_of_a_composed_node_ends_the_stack_and_is_named(ros, tmp_path):
+    done = subprocess.run(
+        [sys.executable, '-m', 'ocrrl_ros.nodes.stack_node', f'vla:={tmp_path / "nowhere"}',
+         'compose:=episode,base_policy'], capture_output=True, text=True, timeout=90, check=False)
+    assert done.returncode != 0
+    assert 'nowhere' in done.stdout + done.stderr
+
+
 @pytest.mark.parametrize(('argument', 'words'), [
     ('task:=juggle', ['juggle', 'cube_lift']), ('robot:=fr3', ['robot_ip'])])
 def test_wrong_arguments_end_the_stack_with_code_two(argument, words):

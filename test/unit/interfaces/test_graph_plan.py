@@ -4,8 +4,10 @@
 from ocrrl_ros.core.configuration import from_mapping
 from ocrrl_ros.core.errors import ConfigError
 from ocrrl_ros.interfaces.graph_plan import (
-    GraphConfig, LOCKSTEP_NODES, parse_arguments, plan_graph, SUBSYSTEMS)
-from ocrrl_ros.interfaces.supervisor import node_command, parameter_text
+    GraphConfig, group_processes, LOCKSTEP_NODES, parameter_text, parse_arguments, plan_graph,
+    SUBSYSTEMS)
+from ocrrl_ros.interfaces.supervisor import process_command
+from ocrrl_ros.nodes.composed_node import node_arguments
 import pytest
 
 
@@ -51,6 +53,10 @@ def test_every_planned_node_belongs_to_one_subsystem():
     (['task:=juggle'], ['juggle', 'cube_lift']), (['robot:=ur5'], ['ur5', 'fr3']),
     (['robot:=fr3'], ['robot_ip']), (['speed:=1'], ['speed', 'robot_ip']),
     (['record:=maybe'], ['maybe', 'true']), (['command_rate_hz:=fast'], ['fast', 'number']),
+    (['compose:=episode,camera'], ['camera', 'pose_estimator']),
+    (['compose:=episode'], ['episode', 'two']),
+    (['compose:=episode,episode'], ['episode', 'different']),
+    (['compose:=episode,recorder'], ['recorder', 'record is false']),
     (['sim'], ['sim', 'name:=value'])])
 def test_wrong_arguments_name_value_and_allowed(arguments, words):
     with pytest.raises(ConfigError) as caught:
@@ -60,9 +66,21 @@ def test_wrong_arguments_name_value_and_allowed(arguments, words):
 
 def test_command_line_carries_namespace_parameters_and_file():
     plan = plan_graph(GraphConfig())[0]
-    command = node_command(plan, 'left', 'my.yaml')
+    command = process_command((plan,), 'left', 'my.yaml')
     assert '__ns:=/left' in command and command[-2:] == ['--params-file', 'my.yaml']
     assert 'sim.domain:="proxy"' in command
+
+
+def test_composed_nodes_share_a_process_and_keep_their_own_parameters():
+    groups = group_processes(plan_graph(GraphConfig()), 'residual_policy,base_policy')
+    assert [[plan.name for plan in group] for group in groups] == [
+        ['mujoco_bridge'], ['episode'], ['pose_estimator'], ['base_policy', 'residual_policy']]
+    command = process_command(groups[-1], 'left', 'my.yaml')
+    assert command[2:4] == ['ocrrl_ros.nodes.composed_node', 'base_policy,residual_policy']
+    own = node_arguments('base_policy', command[4:])
+    assert own[:3] == ['--ros-args', '-p', 'bundle:="models/base_proxy"']
+    assert own[-2:] == ['--params-file', 'my.yaml']
+    assert 'bundle:="models/base_proxy"' not in node_arguments('residual_policy', command[4:])
 
 
 @pytest.mark.parametrize(('value', 'text'), [
