@@ -54,17 +54,22 @@ def test_every_launch_file_declares_every_argument_with_a_description(name):
         assert declared[field.name] == field.metadata['description']
 
 
-def test_launched_graph_talks_and_ends_cleanly_on_interrupt(ros, probe, tmp_path):
+@pytest.mark.parametrize(('namespace', 'compose'), [
+    ('', ''), ('left', 'pose_estimator,base_policy,residual_policy')])
+def test_launched_graph_talks_and_ends_cleanly_on_interrupt(
+        ros, probe, tmp_path, namespace, compose):
     base = tiny_base(
         tmp_path / 'base', FrankaKinematics().forward(np.array(READY_POSITION)), np.zeros(3))
     residual = tiny_residual(tmp_path / 'residual', np.zeros(7))
     with open(tmp_path / 'log.txt', 'w', encoding='utf-8') as log:
         process = subprocess.Popen(
             [sys.executable, '-c', RUN, str(SHARE / 'launch' / 'deploy.launch.py'),
-             'domain:=sim', f'vla:={base}', f'residual:={residual}', 'lockstep:=true'],
+             'domain:=sim', f'vla:={base}', f'residual:={residual}', 'lockstep:=true',
+             f'namespace:={namespace}', f'compose:={compose}'],
             stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
         try:
-            states = probe.listen(DiagnosticStatus, 'residual_policy/state', qos.LATCHED)
+            states = probe.listen(
+                DiagnosticStatus, f'{namespace}/residual_policy/state', qos.LATCHED)
             probe.until(lambda: states, 90.0, what='a state of the residual policy')
         finally:
             os.killpg(process.pid, signal.SIGINT)
