@@ -37,6 +37,8 @@ from sensor_msgs.msg import CameraInfo, Image
 OPTICAL_FRAME = 'camera_color_optical_frame'
 _NAMESPACE = 'camera/camera/'
 _COLOR, _DEPTH = f'{_NAMESPACE}color/', f'{_NAMESPACE}aligned_depth_to_color/'
+# Where the viewer's window looks first: arm and table from the front.
+_VIEW_CENTER_M, _VIEW_DISTANCE_M = (0.4, 0.0, 0.2), 1.6
 
 
 class CameraTopics:
@@ -175,7 +177,12 @@ class Viewer:
         import mujoco.viewer
         self._model, self._data = model, mujoco.MjData(model)
         self._forward = mujoco.mj_forward
-        self._window = mujoco.viewer.launch_passive(model, self._data)
+        # Without the panels: their buttons belong to a simulation that runs in the window.
+        self._window = mujoco.viewer.launch_passive(
+            model, self._data, show_left_ui=False, show_right_ui=False)
+        camera = self._window.cam
+        camera.lookat[:] = _VIEW_CENTER_M
+        camera.distance, camera.azimuth, camera.elevation = _VIEW_DISTANCE_M, 145.0, -20.0
 
     def show(self, state: np.ndarray) -> None:
         """Show [time s, qpos]; a closed window stays closed."""
