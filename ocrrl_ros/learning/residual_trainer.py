@@ -41,6 +41,11 @@ class TrainerConfig:
         default=200_000, metadata={'description': 'transitions that the replay holds'})
     n_step: int = field(default=3, metadata={'description': 'ticks per transition'})
     gamma: float = field(default=0.97, metadata={'description': 'discount per tick'})
+    decay_start: float = field(
+        default=1.0, metadata={
+            'description': 'share of the steps from which the learning rates fall linearly'})
+    final_rate: float = field(
+        default=0.1, metadata={'description': 'share of the learning rates left at the last step'})
     log_period_steps: int = field(
         default=6400, metadata={'description': 'steps between rows of the learning curve'})
     checkpoint_period_steps: int = field(
@@ -56,6 +61,18 @@ class TrainerConfig:
                 raise ConfigError(f'{name} is {getattr(self, name)}; allowed: >= 1')
         if not 0.0 < self.gamma < 1.0:
             raise ConfigError(f'gamma is {self.gamma}; allowed: between 0 and 1')
+        if not 0.0 <= self.decay_start <= 1.0:
+            raise ConfigError(f'decay_start is {self.decay_start}; allowed: 0 .. 1')
+        if not 0.0 < self.final_rate <= 1.0:
+            raise ConfigError(f'final_rate is {self.final_rate}; allowed: above 0, up to 1')
+
+    def rate_at(self, steps: int) -> float:
+        """Return the share of the learning rates that applies after so many steps."""
+        start = self.decay_start * self.steps
+        if steps <= start:
+            return 1.0
+        share = min(1.0, (steps - start) / (self.steps - start))
+        return 1.0 - share * (1.0 - self.final_rate)
 
 
 class ResidualTrainer:
@@ -142,6 +159,7 @@ class ResidualTrainer:
         if self.in_warmup:
             return
         started = time.perf_counter()
+        self.learner.scale_learning_rates(self.config.rate_at(self.steps))
         for _ in range(self.config.updates_per_tick):
             batch = self.replay.sample(self.config.batch_size, self._rng)
             learns = self.learner.updates >= self.config.critic_only_updates
@@ -203,7 +221,9 @@ class ResidualTrainer:
     def _settings(self) -> dict[str, Any]:
         """Return what must be equal for a checkpoint to be continued."""
         settings = to_mapping(self.config)
-        settings.pop('steps')
+        if self.config.decay_start == 1.0:
+            # Without a schedule that ends with them, more steps may be asked for later.
+            settings.pop('steps')
         return {
             'config': settings, 'seed': self.seed, 'num_envs': self.env.num_envs,
             'critic_obs_dim': self.env.critic_obs_dim}

@@ -102,6 +102,14 @@ class Td3Learner:
             module.parameters(), lr=learning_rate,
             weight_decay=self.config.weight_decay, fused=True)
 
+    def scale_learning_rates(self, share: float) -> None:
+        """Set both learning rates to a share of the configured ones."""
+        for optimizer, learning_rate in (
+                (self.actor_optimizer, self.config.actor_learning_rate),
+                (self.critic_optimizer, self.config.learning_rate)):
+            for group in optimizer.param_groups:
+                group['lr'] = share * learning_rate
+
     @torch.no_grad()
     def act(self, critic_obs: np.ndarray, *, averaged: bool = False) -> np.ndarray:
         """

@@ -97,13 +97,15 @@ def test_trained_residual_beats_the_base(tmp_path: Path):
     assert trained['success_rate'] > 0.95
 
 
-def test_resumed_run_equals_an_unbroken_one(tmp_path: Path):
-    whole = ResidualTrainer(OffsetEnv(), config(), 3, tmp_path / 'whole')
+@pytest.mark.parametrize('decay_start', [1.0, 0.4])
+def test_resumed_run_equals_an_unbroken_one(tmp_path: Path, decay_start: float):
+    settings = config(decay_start=decay_start)
+    whole = ResidualTrainer(OffsetEnv(), settings, 3, tmp_path / 'whole')
     assert whole.run()
-    first = ResidualTrainer(OffsetEnv(), config(), 3, tmp_path / 'parts')
+    first = ResidualTrainer(OffsetEnv(), settings, 3, tmp_path / 'parts')
     first._on_progress = lambda done, *_: first.request_stop() if done >= 480 else None
     assert not first.run()
-    second = ResidualTrainer(OffsetEnv(seed=77), config(), 3, tmp_path / 'parts')
+    second = ResidualTrainer(OffsetEnv(seed=77), settings, 3, tmp_path / 'parts')
     assert second.run()
     for left, right in zip(
             whole.learner.actor.parameters(), second.learner.actor.parameters()):
@@ -113,10 +115,28 @@ def test_resumed_run_equals_an_unbroken_one(tmp_path: Path):
     assert whole.log.rows[-1]['critic_loss'] == second.log.rows[-1]['critic_loss']
 
 
+def test_learning_rates_fall_to_their_last_share(tmp_path: Path):
+    settings = config(steps=1000, decay_start=0.5, final_rate=0.2)
+    assert [settings.rate_at(steps) for steps in (0, 500, 750, 1000)] == pytest.approx(
+        [1.0, 1.0, 0.6, 0.2])
+    assert config().rate_at(960) == 1.0
+    trainer = ResidualTrainer(OffsetEnv(), settings, 0, tmp_path)
+    trainer.run()
+    last = settings.rate_at(trainer.steps - trainer.env.num_envs)
+    assert trainer.learner.actor_optimizer.param_groups[0]['lr'] == pytest.approx(
+        last * settings.td3.actor_learning_rate)
+
+
 def test_checkpoint_of_other_settings_is_refused(tmp_path: Path):
     ResidualTrainer(OffsetEnv(), config(steps=320), 3, tmp_path).run()
     with pytest.raises(CheckpointError, match='other settings'):
         ResidualTrainer(OffsetEnv(), config(steps=640), 4, tmp_path).run()
+
+
+def test_longer_run_is_refused_where_the_learning_rates_followed_the_shorter(tmp_path: Path):
+    ResidualTrainer(OffsetEnv(), config(steps=320, decay_start=0.5), 3, tmp_path).run()
+    with pytest.raises(CheckpointError, match='other settings'):
+        ResidualTrainer(OffsetEnv(), config(steps=640, decay_start=0.5), 3, tmp_path).run()
 
 
 def test_warmup_explores_around_the_base_and_then_freezes_the_normalizer(tmp_path: Path):
