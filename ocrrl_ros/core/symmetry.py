@@ -11,7 +11,8 @@ from ocrrl_ros.core import se3_kernels
 from ocrrl_ros.core.errors import UnknownNameError
 from ocrrl_ros.core.se3 import matrix_to_quat
 
-GROUPS = ('none', 'half_turn_z', 'box', 'square_prism', 'cube')
+GROUPS = ('none', 'half_turn_z', 'box', 'square_prism', 'square_prism_x', 'cube', 'revolution')
+_REVOLUTION_STEPS = 24
 _IDENTITY = np.array([0.0, 0.0, 0.0, 1.0])
 
 
@@ -22,12 +23,19 @@ def symmetry_group(name: str) -> np.ndarray:
 
     ``none`` is asymmetric, ``half_turn_z`` looks the same after a half turn about z, ``box`` has
     three unequal edges (half turns about each axis), ``square_prism`` a square section across z,
-    ``cube`` all 24 rotations of a cube.
+    ``square_prism_x`` the same across x, ``cube`` all 24 rotations of a cube, ``revolution`` turns
+    about z in steps of 15 degrees, which stand for all.
 
     :raises UnknownNameError: no such group.
     """
     if name not in GROUPS:
         raise UnknownNameError('symmetry group', name, GROUPS)
+    if name == 'revolution':
+        half_rad = np.pi * np.arange(_REVOLUTION_STEPS) / _REVOLUTION_STEPS
+        zero = np.zeros(_REVOLUTION_STEPS)
+        group = np.stack([zero, zero, np.sin(half_rad), np.cos(half_rad)], axis=1)
+        group.setflags(write=False)
+        return group
     members = [matrix for matrix in _axis_permutations() if _belongs(name, matrix)]
     group = matrix_to_quat(np.array(members))
     group.setflags(write=False)
@@ -55,6 +63,8 @@ def _belongs(name: str, matrix: np.ndarray) -> bool:
         return diagonal and matrix[2, 2] == 1
     if name == 'box':
         return diagonal
+    if name == 'square_prism_x':
+        return abs(matrix[0, 0]) == 1
     return name == 'cube' or abs(matrix[2, 2]) == 1
 
 

@@ -76,7 +76,8 @@ def load_policies(task: Task, base: str, residual: str | None) -> PolicyBundles:
                          residual_bundle)
 
 
-def base_factory(bundles: PolicyBundles) -> Callable[[np.random.Generator], BasePolicy]:
+def base_factory(
+        bundles: PolicyBundles, task: Task) -> Callable[[np.random.Generator], BasePolicy]:
     """
     Build what gives each episode its base policy; networks are loaded once.
 
@@ -87,8 +88,8 @@ def base_factory(bundles: PolicyBundles) -> Callable[[np.random.Generator], Base
         network = OnnxBasePolicy.from_bundle(bundles.base)
         return lambda rng: network
     if bundles.base_name == 'expert':
-        from ocrrl_ros.sim.expert import ScriptedExpert
-        return lambda rng: ScriptedExpert()
+        from ocrrl_ros.sim.experts import expert_for
+        return lambda rng: expert_for(task)
     if bundles.base_name == 'random':
         from ocrrl_ros.sim.stand_in import RandomBase
         return RandomBase

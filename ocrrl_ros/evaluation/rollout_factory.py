@@ -73,7 +73,7 @@ def build_rollout(settings: RolloutSettings, bundles: PolicyBundles | None = Non
         policy_period_s=timing.policy_period_s, command_rate_hz=1.0 / timing.command_period_s)
 
     return Rollout(
-        world, base_factory(bundles),
+        world, base_factory(bundles, task),
         build_controller(task.name, residual, config),
         build_pose_source(settings, world, renderer), kinematics=FrankaKinematics(),
         renderer=renderer,

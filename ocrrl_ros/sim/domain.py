@@ -80,12 +80,15 @@ class ObjectConfig:
     mass_scale: float = field(default=1.0, metadata={'description': 'factor on the mass'})
     friction: float = field(
         default=0.8, metadata={'description': 'sliding friction of object against all else'})
+    drawer_friction_n: float = field(
+        default=4.0, metadata={'description': 'dry friction of a drawer on its slide, N'})
 
     def __post_init__(self) -> None:
         """Refuse objects that no hand could hold."""
         require_range('objects.size_scale', self.size_scale, 0.8, 1.2)
         require_range('objects.mass_scale', self.mass_scale, 0.2, 5.0)
         require_range('objects.friction', self.friction, 0.1, 2.0)
+        require_range('objects.drawer_friction_n', self.drawer_friction_n, 0.0, 20.0, 'N')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,6 +141,7 @@ class RandomizationConfig:
     size_scale: Range = (0.97, 1.03)
     mass_scale: Range = (0.7, 1.3)
     friction: Range = (0.6, 1.1)
+    drawer_friction_n: Range = (2.0, 6.0)
     stiffness_scale: Range = (0.85, 1.15)
     damping_scale: Range = (0.85, 1.15)
     joint_friction_scale: Range = (0.5, 1.3)
@@ -188,7 +192,8 @@ class Domain:
 
         objects = replace(
             self.objects, size_scale=self.objects.size_scale * draw('size_scale'),
-            mass_scale=self.objects.mass_scale * draw('mass_scale'), friction=draw('friction'))
+            mass_scale=self.objects.mass_scale * draw('mass_scale'), friction=draw('friction'),
+            drawer_friction_n=draw('drawer_friction_n'))
         arm = replace(
             self.arm, stiffness_scale=self.arm.stiffness_scale * draw('stiffness_scale'),
             damping_scale=self.arm.damping_scale * draw('damping_scale'),

@@ -9,8 +9,9 @@ from ocrrl_ros.core import se3
 from ocrrl_ros.core.resources import model_path
 from ocrrl_ros.robot import fr3
 from ocrrl_ros.sim.domain import Domain, LightConfig, SurfaceLook
+from ocrrl_ros.sim.object_shapes import AddGeom, Drawer, Role
 from ocrrl_ros.sim.physics import PhysicsConfig
-from ocrrl_ros.sim.tasks.task import ObjectSpec, Task
+from ocrrl_ros.sim.tasks.task import DRAWER_JOINTS, ObjectSpec, Task
 from ocrrl_ros.sim.textures import SIZE_PX, texture_rgb
 
 CAMERA_NAME = 'camera_color'
@@ -18,6 +19,13 @@ FINGER_BODIES = ('fr3_leftfinger', 'fr3_rightfinger')
 TABLE_CENTRE_M = (0.45, 0.0)
 TABLE_HALF_M = (0.60, 0.80)
 FLOOR_HEIGHT_M = -0.75
+# Renderers leave this group of geoms out unless told otherwise.
+_HIDDEN_GROUP = 3
+_CABINET_KG = 6.0
+_CABINET_FRICTION = 2000.0
+_CABINET_ARMATURE = 50.0
+_CABINET_SOLIMP = (0.999, 0.9999, 0.001, 0.5, 2.0)
+_DRAWER_DAMPING = 3.0
 # MuJoCo cameras look along -z with y up; optical frames look along +z with y down.
 _OPTICAL_T_MUJOCO_QUAT = np.array([1.0, 0.0, 0.0, 0.0])
 
@@ -162,18 +170,72 @@ def _add_camera(spec: mujoco.MjSpec, domain: Domain) -> None:
 
 def _add_object(
         spec: mujoco.MjSpec, item: ObjectSpec, domain: Domain, physics: PhysicsConfig) -> None:
-    """Add one free box with the domain's size, mass, friction and colour."""
-    contact = physics.contact
-    half = np.multiply(item.half_extents_m, domain.objects.size_scale)
-    body = spec.worldbody.add_body(name=item.object_id, pos=(0.5, 0.0, half[2]))
-    body.add_freejoint(name=f'{item.object_id}_free')
+    """Add one object with the domain's size, mass, friction and colour."""
     colour = domain.looks.objects.get(item.object_id, (0.8, 0.1, 0.1))
-    body.add_geom(
-        name=item.object_id, type=mujoco.mjtGeom.mjGEOM_BOX, size=half,
-        mass=item.mass_kg * domain.objects.mass_scale, rgba=(*colour, 1.0),
-        condim=contact.condim, priority=1, solref=contact.solref, solimp=contact.solimp,
-        friction=(
-            domain.objects.friction, contact.torsional_friction_m, contact.rolling_friction_m))
+    mass = item.mass_kg * domain.objects.mass_scale
+    if isinstance(item.shape, Drawer):
+        _add_drawer(spec, item, domain, physics, colour)
+        extents = np.array(item.half_extents_m)
+    else:
+        scale = domain.objects.size_scale
+        extents = np.multiply(item.half_extents_m, scale)
+        body = spec.worldbody.add_body(name=item.object_id, pos=(0.5, 0.0, extents[2]))
+        body.add_freejoint(name=f'{item.object_id}_free')
+        item.shape.build(_geom_adder(body, item.object_id, colour, domain, physics), scale, mass)
+    spec.add_numeric(name=f'{item.object_id}_half_extents', size=3, data=extents)
+
+
+def _geom_adder(
+        body: mujoco.MjsBody, name: str, colour: tuple[float, float, float], domain: Domain,
+        physics: PhysicsConfig) -> AddGeom:
+    """Return what adds geoms ``name``, ``name_1`` ... with the domain's contact to a body."""
+    contact = physics.contact
+
+    def add(kind: mujoco.mjtGeom, size: np.ndarray, position: np.ndarray,
+            quaternion: np.ndarray, mass_kg: float, role: Role = 'solid') -> None:
+        count = len(body.geoms)
+        geom = body.add_geom(
+            name=f'{name}_{count}' if count else name, type=kind, size=size, pos=position,
+            quat=_wxyz(quaternion), mass=mass_kg, rgba=(*colour, 1.0), condim=contact.condim,
+            priority=1, solref=contact.solref, solimp=contact.solimp,
+            friction=(
+                domain.objects.friction, contact.torsional_friction_m,
+                contact.rolling_friction_m))
+        if role == 'look':
+            geom.contype = geom.conaffinity = 0
+        elif role == 'touch':
+            geom.group = _HIDDEN_GROUP
+
+    return add
+
+
+def _add_drawer(
+        spec: mujoco.MjSpec, item: ObjectSpec, domain: Domain, physics: PhysicsConfig,
+        colour: tuple[float, float, float]) -> None:
+    """
+    Add a cabinet that stands where its three joints are set, and its drawer.
+
+    Dry friction that no arm overcomes holds the cabinet, so that one model serves every start.
+    """
+    shape = item.shape
+    slide, hinge = mujoco.mjtJoint.mjJNT_SLIDE, mujoco.mjtJoint.mjJNT_HINGE
+    cabinet = spec.worldbody.add_body(name='cabinet')
+    kinds = ((slide, (1, 0, 0)), (slide, (0, 1, 0)), (hinge, (0, 0, 1)))
+    for name, (kind, axis) in zip(DRAWER_JOINTS, kinds):
+        cabinet.add_joint(
+            name=name, type=kind, axis=axis, armature=_CABINET_ARMATURE,
+            frictionloss=_CABINET_FRICTION, solref_friction=physics.contact.solref,
+            solimp_friction=_CABINET_SOLIMP)
+    shade = tuple(0.7 * np.array(domain.looks.objects.get('cabinet', colour)))
+    shape.build_cabinet(_geom_adder(cabinet, 'cabinet', shade, domain, physics), _CABINET_KG)
+    drawer = cabinet.add_body(name=item.object_id, pos=(0.0, 0.0, shape.centre_height_m))
+    drawer.add_joint(
+        name=DRAWER_JOINTS[3], type=slide, axis=(-1, 0, 0), range=(0.0, shape.travel_m),
+        limited=True, damping=_DRAWER_DAMPING, frictionloss=domain.objects.drawer_friction_n,
+        solref_limit=physics.contact.solref)
+    shape.build_drawer(
+        _geom_adder(drawer, item.object_id, colour, domain, physics),
+        item.mass_kg * domain.objects.mass_scale)
 
 
 def _add_sensors(spec: mujoco.MjSpec, task: Task) -> None:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -28,6 +28,12 @@ class TaskState:
     """Gap between the fingers (N,), m."""
     width_speed: np.ndarray
     """Rate of the gap (N,), m/s, negative while closing."""
+    start_poses: np.ndarray
+    """base_T_object at the start of the episode (N, K, 7)."""
+    joint_positions: np.ndarray = field(default_factory=lambda: np.zeros((1, 0)))
+    """Joints of objects that are not free (N, J), m and rad."""
+    joint_velocities: np.ndarray = field(default_factory=lambda: np.zeros((1, 0)))
+    """Their rates (N, J)."""
 
     def __len__(self) -> int:
         """Return N."""
@@ -48,3 +54,5 @@ class InitialState:
     """Gripper opening, 0 closed .. 1 open."""
     object_poses: np.ndarray
     """base_T_object (K, 7)."""
+    joint_positions: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    """Joints of objects that are not free (J,), m and rad."""

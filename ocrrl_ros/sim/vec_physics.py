@@ -12,7 +12,7 @@ import numpy as np
 from ocrrl_ros.robot import fr3
 from ocrrl_ros.sim.domain import Domain
 from ocrrl_ros.sim.physics import PhysicsConfig
-from ocrrl_ros.sim.readout import Readout
+from ocrrl_ros.sim.readout import half_extents, Readout
 from ocrrl_ros.sim.scene import build_model
 from ocrrl_ros.sim.tasks import InitialState, Task, TaskState
 from ocrrl_ros.sim.vec_config import COMMAND_S, COMMANDS_PER_TICK, TICK_S
@@ -55,8 +55,7 @@ class VecPhysics:
         self._models = [
             build_model(task, domain, physics, timestep_s=self._dt) for domain in domains]
         self.readout = Readout(self._models[0], task)
-        self._extents = np.stack(
-            [model.geom_size[self.readout.object_geoms] for model in self._models])
+        self._extents = np.stack([half_extents(model, task) for model in self._models])
         self._action_delay_s = np.array([d.arm.action_delay_s for d in domains])
         self._late_steps = np.array(
             [round(d.arm.observation_delay_s / self._dt) for d in domains])
@@ -66,6 +65,7 @@ class VecPhysics:
         self._scratch = mujoco.MjData(self._models[0])
         model = self._models[0]
         self._world = np.zeros(num_envs, np.int64)
+        self._start_poses = np.zeros((num_envs, len(task.objects), 7))
         shape = (num_envs, self._steps)
         self._states = np.zeros((*shape, mujoco.mj_stateSize(model, _STATE)))
         self._sensors = np.zeros((*shape, model.nsensordata))
@@ -94,6 +94,7 @@ class VecPhysics:
             self._states[row] = self._states[row, -1]
             self._sensors[row] = data.sensordata
             self._arm_targets[row] = state.q
+            self._start_poses[row] = state.object_poses
         self._read(rows)
 
     def advance(self, arm_targets: np.ndarray, finger_targets: np.ndarray) -> None:
@@ -124,7 +125,7 @@ class VecPhysics:
         state = self._states[rows, -1]
         return self.readout.task_state(
             state[:, self._qpos], state[:, self._qvel], self._sensors[rows, -1],
-            self._extents[self._world[rows]])
+            self._start_poses[rows], self._extents[self._world[rows]])
 
     def diverged(self) -> np.ndarray:
         """Return (N,) bool, whether a state is no longer finite."""
@@ -157,7 +158,8 @@ class VecPhysics:
         """Return arrays that restore all worlds."""
         return {
             'world': self._world.copy(), 'states': self._states.copy(),
-            'sensors': self._sensors.copy(), 'arm_targets': self._arm_targets.copy()}
+            'sensors': self._sensors.copy(), 'arm_targets': self._arm_targets.copy(),
+            'start_poses': self._start_poses.copy()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from a saved state of the same pool."""
@@ -165,6 +167,7 @@ class VecPhysics:
         self._states[:] = state['states']
         self._sensors[:] = state['sensors']
         self._arm_targets[:] = state['arm_targets']
+        self._start_poses[:] = state['start_poses']
         self._read(np.arange(len(self._world)))
 
     def close(self) -> None:

@@ -211,7 +211,9 @@ class SimWorld:
     def task_state(self) -> TaskState:
         """Return the truth of this world, N = 1, without delay."""
         data = self.data
-        return self.readout.task_state(data.qpos[None], data.qvel[None], data.sensordata[None])
+        return self.readout.task_state(
+            data.qpos[None], data.qvel[None], data.sensordata[None],
+            self.initial.object_poses[None])
 
     def object_pose(self, object_id: str) -> np.ndarray:
         """

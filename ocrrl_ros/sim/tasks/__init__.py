@@ -4,12 +4,17 @@
 from __future__ import annotations
 
 from ocrrl_ros.core.errors import UnknownNameError
+from ocrrl_ros.sim.tasks.close_drawer import CloseDrawer
 from ocrrl_ros.sim.tasks.cube_lift import CubeLift
+from ocrrl_ros.sim.tasks.pick_place import PickPlace
+from ocrrl_ros.sim.tasks.stack_cube import StackCube
+from ocrrl_ros.sim.tasks.stand_cup import StandCup
 from ocrrl_ros.sim.tasks.task import (
     initial_sha256, lowest_points, ObjectSpec, SUCCESS_VERSION, SuccessCounter, Task, Workspace)
 from ocrrl_ros.sim.truth import InitialState, TaskState
 
-_TASKS = {task.name: task for task in (CubeLift,)}
+_TASKS = {task.name: task for task in (
+    CubeLift, PickPlace, StackCube, CloseDrawer, StandCup)}
 
 __all__ = [
     'get_task', 'initial_sha256', 'InitialState', 'known_tasks', 'lowest_points', 'ObjectSpec',

@@ -6,10 +6,11 @@ from __future__ import annotations
 import numpy as np
 from ocrrl_ros.core import se3
 from ocrrl_ros.sim.domain import Domain
+from ocrrl_ros.sim.object_shapes import Box
 from ocrrl_ros.sim.tasks.task import lowest_points, ObjectSpec, sample_arm, Task
 from ocrrl_ros.sim.truth import InitialState, TaskState
 
-CUBE = ObjectSpec(object_id='cube', half_extents_m=(0.02, 0.02, 0.02), mass_kg=0.080)
+CUBE = ObjectSpec(object_id='cube', shape=Box((0.02, 0.02, 0.02)), mass_kg=0.080)
 CENTRE_M = (0.50, 0.0)
 SPREAD_M = (0.10, 0.15)
 SPREAD_YAW_RAD = np.pi / 4

@@ -24,7 +24,8 @@ def _truth(tcp: tuple[float, float, float], yaw: float = 0.0, **changes: object)
         'object_half_extents': np.full((1, 1, 3), 0.02),
         'finger_contact': np.zeros((1, 1, 2), dtype=bool),
         'base_T_tcp': se3.pose(np.asarray(tcp), DOWN)[None],
-        'width': np.array([0.08]), 'width_speed': np.zeros(1)}
+        'width': np.array([0.08]), 'width_speed': np.zeros(1),
+        'start_poses': se3.pose(np.array([0.5, 0.0, 0.02]), turn)[None, None]}
     return TruthState(**{**fields, **changes})
 
 

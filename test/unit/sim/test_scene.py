@@ -6,6 +6,7 @@ import numpy as np
 from ocrrl_ros.core import se3
 from ocrrl_ros.sim.domain import load_domain
 from ocrrl_ros.sim.physics import load_physics
+from ocrrl_ros.sim.readout import half_extents
 from ocrrl_ros.sim.scene import build_model, CAMERA_NAME, mujoco_camera_pose
 from ocrrl_ros.sim.tasks import get_task, known_tasks
 import pytest
@@ -16,13 +17,13 @@ import pytest
 def test_every_task_builds_in_every_domain(name, domain):
     task, world = get_task(name), load_domain(domain)
     model = build_model(task, world, load_physics())
-    for item in task.objects:
-        geom = model.geom(item.object_id)
-        np.testing.assert_allclose(
-            geom.size, np.multiply(item.half_extents_m, world.objects.size_scale))
+    extents = half_extents(model, task)
+    for index, item in enumerate(task.objects):
+        scale = world.objects.size_scale if item.is_free else 1.0
+        np.testing.assert_allclose(extents[index], np.multiply(item.half_extents_m, scale))
         np.testing.assert_allclose(
             model.body(item.object_id).mass[0], item.mass_kg * world.objects.mass_scale)
-        assert geom.friction[0] == world.objects.friction
+        assert model.geom(item.object_id).friction[0] == world.objects.friction
 
 
 def test_camera_has_the_true_pose_and_looks_along_minus_z():
@@ -45,7 +46,7 @@ def test_cube_appears_at_its_projected_pixels_and_depth(make_world, make_rendere
     world = make_world(domain)
     camera = world.domain.camera
     renderer = make_renderer(world.model)
-    address = 1 + world.readout.object_qpos[0]
+    address = 1 + world.readout.free_qpos[0]
     signs = np.array(np.meshgrid(*[[-1, 1]] * 3)).reshape(3, -1).T
     rng = np.random.default_rng(0)
     shifts = []

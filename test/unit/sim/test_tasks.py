@@ -7,8 +7,10 @@ import numpy as np
 from ocrrl_ros.core import se3
 from ocrrl_ros.core.errors import UnknownNameError
 from ocrrl_ros.sim.domain import load_domain
+from ocrrl_ros.sim.physics import load_physics
 from ocrrl_ros.sim.tasks import (
     get_task, initial_sha256, known_tasks, lowest_points, SuccessCounter, TaskState)
+from ocrrl_ros.sim.world import SimWorld
 import pytest
 
 
@@ -20,30 +22,75 @@ def _state(height: float = 0.12, **changes: np.ndarray) -> TaskState:
         'object_angular': np.zeros((1, 1, 3)),
         'object_half_extents': np.full((1, 1, 3), 0.02),
         'finger_contact': np.ones((1, 1, 2), dtype=bool), 'base_T_tcp': cube[:, 0],
-        'width': np.array([0.04]), 'width_speed': np.zeros(1)}
+        'width': np.array([0.04]), 'width_speed': np.zeros(1), 'start_poses': cube}
     return TaskState(**{**fields, **changes})
 
 
-@pytest.mark.parametrize('name', known_tasks())
-def test_start_states_fill_the_start_range(name):
+@pytest.mark.parametrize(('name', 'low_m', 'high_m'), [
+    ('cube_lift', (0.40, -0.15), (0.60, 0.15)), ('pick_place', (0.40, -0.20), (0.60, 0.20)),
+    ('stack_cube', (0.40, -0.15), (0.60, 0.15)), ('stand_cup', (0.42, -0.12), (0.58, 0.12))])
+def test_start_states_fill_the_start_range(name, low_m, high_m):
     task, domain = get_task(name), load_domain('sim')
     rng = np.random.default_rng(0)
     states = [task.sample_initial(rng, domain) for _ in range(300)]
     xy = np.array([state.object_poses[0, :2] for state in states])
-    assert xy.min(axis=0) == pytest.approx([0.40, -0.15], abs=0.01)
-    assert xy.max(axis=0) == pytest.approx([0.60, 0.15], abs=0.01)
+    assert xy.min(axis=0) == pytest.approx(low_m, abs=0.012)
+    assert xy.max(axis=0) == pytest.approx(high_m, abs=0.012)
     assert all(np.isfinite(state.q).all() for state in states)
+
+
+def test_drawers_start_open_by_60_to_130_mm_in_cabinets_within_30_mm_and_10_degrees():
+    task, domain = get_task('close_drawer'), load_domain('sim')
+    rng = np.random.default_rng(0)
+    joints = np.array([task.sample_initial(rng, domain).joint_positions for _ in range(300)])
+    assert np.ptp(joints, axis=0) == pytest.approx([0.06, 0.06, np.deg2rad(20), 0.07], rel=0.03)
+    assert joints[:, 3].min() >= 0.060 and joints[:, 3].max() <= 0.130
+
+
+@pytest.mark.parametrize(('name', 'apart_m'), [('pick_place', 0.15), ('stack_cube', 0.08)])
+def test_two_objects_start_apart(name, apart_m):
+    task, domain = get_task(name), load_domain('sim')
+    rng = np.random.default_rng(0)
+    poses = np.array([task.sample_initial(rng, domain).object_poses for _ in range(300)])
+    gaps = np.linalg.norm(poses[:, 0, :2] - poses[:, 1, :2], axis=1)
+    assert apart_m < gaps.min() < apart_m + 0.02
+
+
+@pytest.mark.parametrize('name', known_tasks())
+def test_start_states_take_the_same_number_of_draws(name):
+    task, domain = get_task(name), load_domain('sim')
+    left = []
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        task.sample_initial(rng, domain)
+        left.append(_draws_between(np.random.default_rng(seed), rng))
+    assert len(set(left)) == 1
+
+
+def _draws_between(start, end):
+    """Return how many raw draws lie between two states of one generator."""
+    goal = end.bit_generator.state['state']['state']
+    for count in range(200):
+        if start.bit_generator.state['state']['state'] == goal:
+            return count
+        start.bit_generator.random_raw()
+    raise AssertionError('more than 200 draws')
 
 
 @pytest.mark.parametrize('name', known_tasks())
 def test_reward_weights_sum_to_one_and_terms_stay_in_range(name):
     task = get_task(name)
     assert sum(task.reward_weights.values()) == pytest.approx(1.0)
-    for height in (0.02, 0.05, 0.07, 0.2):
-        terms = task.reward(_state(height))
+    world = SimWorld(task, load_domain('sim'), load_physics())
+    world.reset(np.random.default_rng(1))
+    for _ in range(3):
+        state = world.task_state()
+        terms = task.reward(state)
         assert set(terms) == set(task.reward_weights)
         assert all(((value >= 0.0) & (value <= 1.0)).all() for value in terms.values())
         assert 0.0 <= task.total_reward(terms)[0] <= 1.0
+        assert not task.success_now(state)[0] and not task.failed(state)[0]
+        world.step(100)
 
 
 def test_unknown_task_lists_the_known_ones():
