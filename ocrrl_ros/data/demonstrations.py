@@ -17,9 +17,10 @@ from ocrrl_ros.data.rig import DemonstrationRig, Observation, TICK_S
 from ocrrl_ros.sim.domain import Domain
 from ocrrl_ros.sim.operator_config import OperatorConfig
 from ocrrl_ros.sim.physics import PhysicsConfig
+from ocrrl_ros.sim.place_operator import operator_for
 from ocrrl_ros.sim.seeding import episode_rngs
 from ocrrl_ros.sim.tasks import Task
-from ocrrl_ros.sim.teleoperator import OperatorView, ScriptedOperator
+from ocrrl_ros.sim.teleoperator import OperatorView
 
 Progress = Callable[[int, int, str], None]
 MAX_ATTEMPTS_PER_EPISODE = 4
@@ -115,7 +116,7 @@ def record_episode(
         tracked = rig.track_objects(streams.sensor)
     except DatasetError:
         return None
-    operator = ScriptedOperator(streams.base, tick_s=TICK_S, config=config)
+    operator = operator_for(rig.task, streams.base, tick_s=TICK_S, config=config)
     start = rig.kinematics.forward(initial.q)
     poses, grippers = [start, start], [initial.opening, initial.opening]
     track = Track()
@@ -123,7 +124,9 @@ def record_episode(
     for tick in range(round(rig.task.horizon_s / TICK_S)):
         seen = rig.observe()
         command = operator.act(
-            OperatorView(seen.base_T_tcp, seen.opening, rig.world.object_pose(name)))
+            OperatorView(
+                seen.base_T_tcp, seen.opening, rig.world.object_pose(name),
+                rig.world.task_state()))
         poses.append(command.base_T_tcp)
         grippers.append(command.gripper)
         track.add(seen, poses[tick], grippers[tick])

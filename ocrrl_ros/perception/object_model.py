@@ -100,6 +100,8 @@ class ObjectModel:
             raise ConfigError(f'symmetry is cube but size_m is {self.shape.size_m} m')
         if self.symmetry == 'square_prism' and x != y:
             raise ConfigError(f'symmetry is square_prism but size_m is {self.shape.size_m} m')
+        if self.symmetry == 'square_prism_x' and y != z:
+            raise ConfigError(f'symmetry is square_prism_x but size_m is {self.shape.size_m} m')
 
     @cached_property
     def symmetries(self) -> np.ndarray:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Shapes of task objects, built from primitives: box, open tub (bowl, cup), drawer in a cabinet."""
+"""Shapes of task objects, from primitives: box, open tub (bowl, cup), drawer in a cabinet."""
 
 from __future__ import annotations
 

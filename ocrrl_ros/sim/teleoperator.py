@@ -24,6 +24,7 @@ from ocrrl_ros.core.errors import InputError
 from ocrrl_ros.core.se3 import (
     pose_interpolate, quat_angle, quat_from_rotvec, quat_multiply, quat_rotate)
 from ocrrl_ros.sim.operator_config import OperatorConfig
+from ocrrl_ros.sim.truth import TaskState
 
 # Hand pointing straight down with fingers opening along the base's y axis.
 DOWN = np.array([1.0, 0.0, 0.0, 0.0])
@@ -37,11 +38,13 @@ class OperatorView:
     :param base_T_tcp: (7,) measured TCP pose.
     :param opening: measured gripper opening, 0 closed .. 1 open.
     :param base_T_object: (7,) where the object is; the operator adds the errors.
+    :param scene: all objects, for tasks of more than one or with joints.
     """
 
     base_T_tcp: np.ndarray
     opening: float
     base_T_object: np.ndarray
+    scene: TaskState | None = None
 
 
 @dataclass(frozen=True)

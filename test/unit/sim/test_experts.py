@@ -6,8 +6,8 @@ import dataclasses
 import numpy as np
 from ocrrl_ros.core import se3
 from ocrrl_ros.core.errors import InputError
-from ocrrl_ros.evaluation.rollout_factory import build_rollout, RolloutSettings
 from ocrrl_ros.evaluation.chunk_schedule import RolloutConfig
+from ocrrl_ros.evaluation.rollout_factory import build_rollout, RolloutSettings
 from ocrrl_ros.policy.base_policy import BaseInputs
 from ocrrl_ros.sim.domain import load_domain
 from ocrrl_ros.sim.experts import expert_for
