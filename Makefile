@@ -21,7 +21,7 @@ setup: ## make .venv match requirements/lock (TRAIN=1: with torch)
 	@tools/setup.sh
 
 demo: setup ## run TASK in simulation, EPISODES per policy, and write $(OUT)/report.html
-	@.venv/bin/ocrrl demo --task $(TASK) --episodes $(EPISODES) --out "$(OUT)" $(if $(VIEW),--view)
+	@.venv/bin/ocrrl demo --task $(TASK) --episodes $(EPISODES) --out "$(OUT)" $(if $(filter-out 0,$(VIEW)),--view)
 
 test: ## colcon build, colcon test, and pytest's own summary
 	@TRAIN=$(or $(TRAIN),maybe) tools/setup.sh

@@ -27,7 +27,7 @@ class BenchResidual:
 
     def run(self, console: Console) -> dict[str, Any]:
         """Measure and print a table."""
-        from ocrrl_ros.evaluation.policies import default_residual
+        from ocrrl_ros.core.resources import default_residual
         from ocrrl_ros.evaluation.provenance import describe_machine, read_git_state
         from ocrrl_ros.evaluation.residual_bench import bench_residual
         from ocrrl_ros.policy.assembly import load_residual

@@ -26,6 +26,7 @@ class Demo:
     Run the whole ROS 2 graph in simulation: base policy alone, then base + residual.
 
     Both meet the same initial states. Writes result.json, report.html and one MCAP per episode.
+    Ctrl-C ends every process of the graph, writes no result and exits with 130.
     """
 
     task: str = field(default='cube_lift', metadata={'description': 'task name'})
@@ -69,28 +70,32 @@ class Demo:
         bundles = self._load_bundles()
         started_s = time.monotonic()
         console.print(f'starting the graph; its log is {self.out / "graph.log"}')
-        with running_graph(self._graph_arguments(), self.out / 'graph.log') as graph, \
+        with running_graph(self._graph_arguments(bundles), self.out / 'graph.log') as graph, \
                 graph_client(graph, 'ocrrl_demo') as client:
             client.wait_ready(START_TIMEOUT_S)
             return self._run_episodes(console, client, bundles, started_s)
 
     def _load_bundles(self) -> 'PolicyBundles':
-        """Refuse bad bundles before anything starts."""
-        from ocrrl_ros.evaluation.policies import default_base, default_residual, load_policies
+        """Refuse bad bundles, and what is no bundle, before anything starts."""
+        from ocrrl_ros.core.resources import default_base, default_residual
+        from ocrrl_ros.evaluation.policies import load_policies, SCRIPTED
         from ocrrl_ros.sim.domain import load_domain
         from ocrrl_ros.sim.tasks import get_task
-        domain = load_domain(self.domain)
+        load_domain(self.domain)
+        if self.base in SCRIPTED:
+            raise ConfigError(f'base is {self.base!r}; the graph runs bundles alone: give the '
+                              'folder of one')
         return load_policies(
-            get_task(self.task), self.base or default_base(domain.name),
+            get_task(self.task), self.base or default_base(self.domain),
             self.residual or default_residual(self.task))
 
-    def _graph_arguments(self) -> dict[str, Any]:
-        """Return the arguments of `stack`."""
-        arguments = {
+    def _graph_arguments(self, bundles: 'PolicyBundles') -> dict[str, Any]:
+        """Return the arguments of `stack`, with the very folders that were checked."""
+        return {
             'robot': 'sim', 'task': self.task, 'domain': self.domain, 'record': self.record,
             'record_dir': str(self.out / 'episodes'), 'lockstep': self.lockstep,
-            'view': self.view, 'vla': self.base, 'residual': self.residual}
-        return {name: value for name, value in arguments.items() if value != ''}
+            'view': self.view, 'vla': str(bundles.base.path),
+            'residual': str(bundles.residual.path)}
 
     def _run_episodes(self, console: Console, client: Any, bundles: 'PolicyBundles',
                       started_s: float) -> dict[str, Any]:

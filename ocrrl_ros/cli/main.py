@@ -2,14 +2,16 @@
 """
 The `ocrrl` command: find the sub-command, parse its settings, run it, write its JSON.
 
-Exit codes: 0 done, 1 the work failed, 2 wrong usage, 130 interrupted. A command's module is
-imported only when that command is asked for, so that a library one of them lacks does not stop
-the others.
+Exit codes: 0 done, 1 the work failed, 2 wrong usage, 130 interrupted (Ctrl-C or SIGTERM; where a
+command runs the graph also a closed terminal, after every process of it has ended). A command's
+module is imported only when that command is asked for, so that a library one of them lacks does
+not stop the others.
 """
 from collections.abc import Mapping, Sequence
 from dataclasses import is_dataclass
 import importlib
 import os
+import signal
 import sys
 from typing import Any
 
@@ -102,8 +104,14 @@ def run(arguments: Sequence[str]) -> int:
         return EXIT_INTERRUPTED
 
 
+def _interrupt(*_: object) -> None:
+    """End like Ctrl-C, so that worker processes and files are closed."""
+    raise KeyboardInterrupt
+
+
 def main() -> None:
     """Enter from the `ocrrl` script."""
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         code = run(sys.argv[1:])
         sys.stdout.flush()

@@ -42,16 +42,19 @@ class TrainResidual:
         default=128, metadata={'description': 'episodes that the result is measured on'})
 
     def run(self, console: Console) -> int | dict[str, Any]:
-        """Train with a progress bar; Ctrl-C saves first."""
+        """Train with a progress bar; Ctrl-C and SIGTERM save first."""
         from ocrrl_ros.learning.residual_run import ResidualRun
         config = self._config()
         with progress_bar(console) as bar:
             run = ResidualRun(config, self.out, _Show(bar))
-            previous = signal.signal(signal.SIGINT, lambda *_: run.request_stop())
+            previous = {
+                number: signal.signal(number, lambda *_: run.request_stop())
+                for number in (signal.SIGINT, signal.SIGTERM)}
             try:
                 metrics = run.run()
             finally:
-                signal.signal(signal.SIGINT, previous)
+                for number, handler in previous.items():
+                    signal.signal(number, handler)
         if metrics is None:
             console.print(f'interrupted; the same command continues from {run.run_folder}')
             return EXIT_INTERRUPTED

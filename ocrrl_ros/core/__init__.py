@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Mathematics, errors, configuration and model bundles; imports numpy and YAML only."""
+"""Mathematics, errors, configuration and model bundles; no robot, no ROS (numpy, numba, YAML)."""

@@ -18,6 +18,7 @@ from typing import Any
 
 from ocrrl_ros.core.configuration import from_mapping, to_mapping
 from ocrrl_ros.core.errors import BundleError, ConfigError
+from ocrrl_ros.core.resources import bundle_path
 
 MANIFEST_NAME = 'manifest.json'
 FORMAT_VERSION = 1
@@ -123,12 +124,13 @@ def load_bundle(
     """
     Read and check a bundle.
 
+    :param folder: looked for as :func:`ocrrl_ros.core.resources.bundle_path` says.
     :param kind: ``base`` or ``residual``; another kind on disk is refused.
     :param task: when given, the bundle must serve this task.
     :param layout_hash: when given, the bundle must have been trained for this layout.
     :raises BundleError: missing, truncated, altered or unfitting; the message says which.
     """
-    folder = Path(folder)
+    folder = bundle_path(folder)
     manifest = _read_manifest(folder)
     if manifest.kind != kind:
         raise BundleError(f'{folder} is a {manifest.kind!r} bundle; a {kind!r} bundle is needed')

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 import sys
 
-from ocrrl_ros.core.errors import ConfigError
+from ocrrl_ros.core.errors import BundleError, ConfigError
 
 PACKAGE_NAME = 'ocrrl'
 
@@ -48,3 +48,51 @@ def config_path(*parts: str) -> Path:
 def model_path(*parts: str) -> Path:
     """Return the path of a file or bundle below models/."""
     return share_path('models', *parts)
+
+
+def bundle_path(folder: Path | str) -> Path:
+    """
+    Return the absolute folder of a model bundle: the one rule of command line and nodes.
+
+    A relative folder is looked for below the working directory first, then among what ships.
+
+    :raises BundleError: there is no such folder; the message lists where it was looked for.
+    """
+    asked = Path(folder).expanduser()
+    shipped = [] if asked.is_absolute() else [place / asked for place in _candidates()]
+    return _first_bundle(str(folder), [asked.absolute(), *shipped])
+
+
+def default_base(domain: str | None) -> str:
+    """
+    Return the folder of the base bundle that ships for a world.
+
+    :param domain: name or YAML file as the user gave it; None for the real robot. The base that
+        was trained in simulation serves the shipped domain ``sim`` alone, never a file.
+    :raises BundleError: it does not ship.
+    """
+    return _shipped_bundle('base_sim' if domain == 'sim' else 'base_proxy')
+
+
+def default_residual(task: str) -> str:
+    """
+    Return the folder of the residual bundle that ships for a task.
+
+    :raises BundleError: none ships.
+    """
+    return _shipped_bundle(f'residual_{task}')
+
+
+def _shipped_bundle(name: str) -> str:
+    """Return the folder of a bundle that ships."""
+    looked = [place / 'models' / name for place in _candidates()]
+    return str(_first_bundle(name, looked))
+
+
+def _first_bundle(asked: str, looked: list[Path]) -> Path:
+    """Return the first folder that exists."""
+    for path in looked:
+        if path.is_dir():
+            return path
+    raise BundleError(
+        f'no model bundle {asked!r}; looked at: ' + ', '.join(map(str, dict.fromkeys(looked))))

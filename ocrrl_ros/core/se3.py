@@ -200,10 +200,22 @@ def check_pose(value: np.ndarray, source: str) -> np.ndarray:
     value = np.asarray(value, dtype=float)
     if value.shape[-1:] != (7,):
         raise InputError(f'pose from {source} has shape {value.shape}, allowed: (..., 7)')
-    if not np.isfinite(value).all():
-        raise InputError(f'pose from {source} is {value.tolist()}; every number must be finite')
-    norm = np.linalg.norm(value[..., 3:], axis=-1)
-    if (np.abs(norm - 1.0) > 1e-3).any():
+    rows = value.reshape(-1, 7)
+    bad = ~np.isfinite(rows).all(axis=1)
+    if bad.any():
         raise InputError(
-            f'pose from {source} has a quaternion of norm {norm.tolist()}; allowed: 1 +- 0.001')
+            f'pose from {source} is {_first(rows, bad)}; every number must be finite')
+    norm = np.linalg.norm(rows[:, 3:], axis=1)
+    bad = np.abs(norm - 1.0) > 1e-3
+    if bad.any():
+        raise InputError(
+            f'pose from {source} has a quaternion of norm {_first(norm, bad)}; '
+            'allowed: 1 +- 0.001')
     return pose(value[..., :3], quat_normalize(value[..., 3:]))
+
+
+def _first(rows: np.ndarray, bad: np.ndarray) -> str:
+    """Return the first bad row, and its place where there are several rows."""
+    index = int(bad.argmax())
+    place = f' (point {index} of {len(rows)})' if len(rows) > 1 else ''
+    return f'{rows[index].tolist()}{place}'

@@ -131,8 +131,18 @@ def check_rmw() -> CheckResult:
 
 
 def limits_line(user: str | None = None) -> str:
-    """Return the line of /etc/security/limits.d/ that permits SCHED_FIFO to a user."""
-    return f'{user or getpass.getuser()} - rtprio {RTPRIO_NEEDED}'
+    """
+    Return the line of /etc/security/limits.d/ that permits SCHED_FIFO to a user.
+
+    :param user: name; None for who runs this. Without a name, as under ``docker run --user``,
+        the line has the number in the form that limits.conf takes for one uid.
+    """
+    if user is None:
+        try:
+            user = getpass.getuser()
+        except (KeyError, OSError):
+            user = f':{os.getuid()}'
+    return f'{user} - rtprio {RTPRIO_NEEDED}'
 
 
 def check_realtime() -> CheckResult:

@@ -28,7 +28,9 @@ class RolloutConfig:
     chunk_latency_s: tuple[float, float] = field(
         default=(0.08, 0.20), metadata={'description': 'observation to chunk, uniform in, s'})
     tracker_latency_s: float = field(
-        default=0.06, metadata={'description': 'image in software to pose, tracker p95, s'})
+        default=0.06, metadata={'description': (
+            'image in software to pose, s; the p95 measured from image stamp to published pose, '
+            "in which the camera's delay counts once more")})
 
     def __post_init__(self) -> None:
         """Refuse clocks that do not fit each other."""

@@ -10,10 +10,10 @@ from typing import Any, Literal
 
 from ocrrl_ros.core.configuration import to_mapping
 from ocrrl_ros.core.errors import ConfigError
+from ocrrl_ros.core.resources import default_base, default_residual
 from ocrrl_ros.evaluation.chunk_schedule import RolloutConfig
 from ocrrl_ros.evaluation.episode_record import EpisodeRecord
-from ocrrl_ros.evaluation.policies import default_base, default_residual, load_policies
-from ocrrl_ros.evaluation.policies import PolicyBundles
+from ocrrl_ros.evaluation.policies import load_policies, PolicyBundles
 from ocrrl_ros.evaluation.pose_sources import PoseKind
 from ocrrl_ros.evaluation.provenance import available_cores, GitState, read_git_state
 from ocrrl_ros.evaluation.result import summarise
@@ -169,7 +169,7 @@ def evaluate(config: EvaluateConfig, progress: Progress | None = None,
     git = read_git_state()
     check_seed(config.seed, git)
     task, domain = get_task(config.task), load_domain(config.domain)
-    base = config.base or default_base(domain.name)
+    base = config.base or default_base(config.domain)
     residual = None
     if config.policy == 'residual':
         residual = config.residual or default_residual(task.name)

@@ -8,6 +8,7 @@ one-second window below a real-time factor of 0.98 is invalid and not counted.
 """
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+import time
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -103,6 +104,8 @@ class GraphEpisode:
     real_time_factor: float | None
     """Lowest of the one-second windows that ended during the episode."""
     valid: bool
+    wall_s: float
+    """Wall time from the reset until the robot is at rest again."""
 
     @property
     def success(self) -> bool:
@@ -118,6 +121,7 @@ def run_episode(graph: Graph, config: SessionConfig, policy: str, episode: int,
     :param policy: `base` or `residual`.
     :raises OcrrlError: the graph refuses, or does not answer.
     """
+    reset_s = time.monotonic()
     start = graph.reset(config.seed, episode)
     graph.set_residual(policy == 'residual')
     status = graph.wait_status(after_s=config.settle_s)
@@ -139,7 +143,8 @@ def run_episode(graph: Graph, config: SessionConfig, policy: str, episode: int,
     valid = not config.real_time or lowest is None or lowest >= REAL_TIME_GOAL
     record = GraphEpisode(
         policy=policy, episode=episode, outcome=outcome, init_sha256=start['init_sha256'],
-        duration_s=round(status.time_s - started_s, 3), real_time_factor=lowest, valid=valid)
+        duration_s=round(status.time_s - started_s, 3), real_time_factor=lowest, valid=valid,
+        wall_s=time.monotonic() - reset_s)
     if observer is not None:
         observer.end(record)
     return record
@@ -183,7 +188,12 @@ def run_session(graph: Graph, config: SessionConfig, policies: Sequence[str],
 
 
 def summarise_session(records: Sequence[GraphEpisode]) -> dict[str, Any]:
-    """Return the part of a result that follows from episodes; its rate counts the valid ones."""
+    """
+    Return the part of a result that follows from episodes; its rate counts the valid ones.
+
+    ``endings`` says how each episode ended. The rules behind ``failure_modes`` need the fingers'
+    contacts, which the graph does not publish: the mode of a failure is None.
+    """
     counted = [record for record in records if record.valid]
     n, successes = len(counted), sum(record.success for record in counted)
     factors = [r.real_time_factor for r in records if r.real_time_factor is not None]
@@ -197,5 +207,7 @@ def summarise_session(records: Sequence[GraphEpisode]) -> dict[str, Any]:
         'outcomes': [record.success for record in records],
         'valid': [record.valid for record in records],
         'init_sha256': [record.init_sha256 for record in records],
-        'failure_modes': [record.outcome for record in records],
+        'failure_modes': ['success' if record.success else None for record in records],
+        'endings': [record.outcome for record in records],
+        'wall_s': round(sum(record.wall_s for record in records), 3),
         'durations_s': [record.duration_s for record in records]}

@@ -2,12 +2,11 @@
 """Which base policy and residual an evaluation runs."""
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from ocrrl_ros.core.bundle import Bundle, load_bundle
 from ocrrl_ros.core.errors import BundleError, ConfigError
-from ocrrl_ros.core.resources import model_path
+from ocrrl_ros.core.resources import bundle_path
 from ocrrl_ros.policy.assembly import load_residual
 from ocrrl_ros.policy.base_policy import BasePolicy
 from ocrrl_ros.policy.residual import ResidualNetwork
@@ -15,16 +14,6 @@ from ocrrl_ros.policy.task_spec import load_task_spec
 from ocrrl_ros.sim.tasks import Task
 
 SCRIPTED = ('expert', 'random')
-
-
-def default_base(domain_name: str) -> str:
-    """Return the bundle that ships for a domain: the sim base in `sim`, else the real one."""
-    return str(model_path('base_sim' if domain_name == 'sim' else 'base_proxy'))
-
-
-def default_residual(task_name: str) -> str:
-    """Return the residual bundle that ships for a task."""
-    return str(model_path(f'residual_{task_name}'))
 
 
 @dataclass(frozen=True)
@@ -62,18 +51,18 @@ def load_policies(task: Task, base: str, residual: str | None) -> PolicyBundles:
     """
     base_bundle = None
     if base not in SCRIPTED:
-        if not Path(base).exists():
-            raise BundleError(
-                f'base policy {base!r} is neither a bundle folder nor one of: '
-                + ', '.join(SCRIPTED))
-        base_bundle = load_bundle(Path(base), 'base', task=task.name)
+        try:
+            folder = bundle_path(base)
+        except BundleError as error:
+            raise BundleError(f'{error}; or one of: {", ".join(SCRIPTED)}') from error
+        base_bundle = load_bundle(folder, 'base', task=task.name)
     residual_bundle = None
     if residual is not None:
         residual_bundle = load_bundle(
-            Path(residual), 'residual', task=task.name,
+            residual, 'residual', task=task.name,
             layout_hash=load_task_spec(task.name).layout().sha256)
-    return PolicyBundles(base if base_bundle is None else Path(base).name, base_bundle,
-                         residual_bundle)
+    return PolicyBundles(
+        base if base_bundle is None else base_bundle.path.name, base_bundle, residual_bundle)
 
 
 def base_factory(

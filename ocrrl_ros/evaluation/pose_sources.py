@@ -149,7 +149,7 @@ class PerceivedPoses(PoseSource):
         Build the tracker once for many episodes.
 
         :param renderer: the world's camera.
-        :param tracker_latency_s: time from image in software to pose, the tracker's p95.
+        :param tracker_latency_s: see ``RolloutConfig``; the camera's own delay comes on top.
         :param period_s: polling period, the command tick.
         """
         camera = domain.camera

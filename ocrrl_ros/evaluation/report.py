@@ -109,7 +109,7 @@ def _summary_section(results: Sequence[Mapping[str, Any]]) -> str:
              _percent(result['rate']),
              f'{_percent(result["wilson95"][0])} … {_percent(result["wilson95"][1])}',
              f'{result["mean_episode_s"]:.1f} s' if result.get('mean_episode_s') else '',
-             escape(_modes_text(result.get('failure_modes') or []))] for result in results]
+             escape(_modes_text(endings(result)))] for result in results]
     table = _table(['policy', 'domain', 'poses', 'successes', 'rate', 'Wilson 95 %',
                     'mean episode', 'failures'], rows, numbers=(3, 4, 5, 6))
     lines = [f'<p>{escape(name)}: <b>{100 * paired.difference:+.1f} points</b> '
@@ -118,6 +118,11 @@ def _summary_section(results: Sequence[Mapping[str, Any]]) -> str:
              f'first succeeded {paired.counts.only_first}, only the second '
              f'{paired.counts.only_second})</p>' for name, paired in pair_results(results)]
     return f'<section><h2>Success</h2>{_rate_chart(results)}{table}{"".join(lines)}</section>'
+
+
+def endings(result: Mapping[str, Any]) -> Sequence[str]:
+    """Return how each episode ended: by the rules of `evaluate`, or as the graph saw it."""
+    return result.get('endings') or result.get('failure_modes') or []
 
 
 def _modes_text(modes: Sequence[str]) -> str:
@@ -191,7 +196,7 @@ def _outcome_cell(result: Mapping[str, Any], index: int) -> str:
         return f'<span class="void">not counted</span>{time}'
     if result['outcomes'][index]:
         return f'<span class="good">success</span>{time}'
-    mode = (result.get('failure_modes') or [])[index:index + 1]
+    mode = endings(result)[index:index + 1]
     reason = escape(mode[0].replace('_', ' ')) if mode and mode[0] else 'failed'
     return f'<span class="bad">{reason}</span>{time}'
 

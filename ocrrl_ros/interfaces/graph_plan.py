@@ -13,7 +13,9 @@ import json
 from typing import Any, Literal
 
 from ocrrl_ros.core.errors import ConfigError, UnknownNameError
-from ocrrl_ros.policy.task_spec import known_task_specs
+from ocrrl_ros.core.resources import bundle_path, default_base, default_residual
+from ocrrl_ros.interfaces.recorded_topics import recorded_fast_topics, recorded_topics
+from ocrrl_ros.policy.task_spec import known_task_specs, load_task_spec
 
 #: Sub-systems, one launch file each.
 SUBSYSTEMS = {
@@ -38,11 +40,14 @@ class GraphConfig:
         default='sim', metadata={'description': (
             'sim runs mujoco_bridge; fr3 expects franka_ros2 with CRISP and realsense2_camera')})
     robot_ip: str = dataclasses.field(
-        default='', metadata={'description': 'address of the FR3, for robot:=fr3'})
+        default='', metadata={'description': (
+            'address of the FR3; robot:=fr3 asks for it, but nothing here uses it yet: start '
+            'the drivers of arm and camera yourself')})
     task: str = dataclasses.field(
         default='cube_lift', metadata={'description': 'task, a file of config/tasks'})
     vla: str = dataclasses.field(
-        default='', metadata={'description': 'base bundle folder; empty: that of the domain'})
+        default='', metadata={'description': (
+            'base bundle folder; empty: that of the domain, which is base_sim for sim alone')})
     residual: str = dataclasses.field(
         default='', metadata={'description': 'residual bundle folder; empty: that of the task'})
     domain: str = dataclasses.field(
@@ -153,7 +158,11 @@ def parameter_text(value: Any) -> str:
 
 
 def plan_graph(config: GraphConfig) -> list[NodePlan]:
-    """Return the processes of the graph in the order of their start."""
+    """
+    Return the processes of the graph in the order of their start.
+
+    :raises BundleError: a bundle is nowhere to be found.
+    """
     simulated = config.robot == 'sim'
     common = {'use_sim_time': True} if config.lockstep else {}
     # On the real robot franka_ros2 and realsense2_camera play the bridge's part.
@@ -162,20 +171,28 @@ def plan_graph(config: GraphConfig) -> list[NodePlan]:
         NodePlan('episode', {'task': config.task}),
         NodePlan('pose_estimator', {'task': config.task}),
         NodePlan('base_policy', {
-            'bundle': base_bundle(config), 'replan.latency_s': config.latency_s * simulated}),
+            'bundle': _base_bundle(config), 'replan.latency_s': config.latency_s * simulated}),
         NodePlan('residual_policy', _residual(config)),
     ]
     if config.record:
-        plans.append(NodePlan('recorder', {'folder': config.record_dir}))
+        plans.append(_recorder(config))
     return [NodePlan(plan.name, common | plan.parameters) for plan in plans]
 
 
-def base_bundle(config: GraphConfig) -> str:
-    """Return the folder of the base bundle: the sim counterpart serves the sim domain alone."""
+def _base_bundle(config: GraphConfig) -> str:
+    """Return the absolute folder of the base bundle."""
     if config.vla:
-        return config.vla
-    in_sim = config.robot == 'sim' and config.domain == 'sim'
-    return 'models/base_sim' if in_sim else 'models/base_proxy'
+        return str(bundle_path(config.vla))
+    return default_base(config.domain if config.robot == 'sim' else None)
+
+
+def _residual_bundle(config: GraphConfig) -> str:
+    """Return the absolute folder of the residual bundle, or what asks for none."""
+    if config.residual == 'none':
+        return config.residual
+    if config.residual:
+        return str(bundle_path(config.residual))
+    return default_residual(config.task)
 
 
 def _bridge(config: GraphConfig) -> NodePlan:
@@ -191,11 +208,19 @@ def _bridge(config: GraphConfig) -> NodePlan:
     return NodePlan('mujoco_bridge', parameters)
 
 
+def _recorder(config: GraphConfig) -> NodePlan:
+    """Return the recorder, with the topics of this task and this sink."""
+    return NodePlan('recorder', {
+        'folder': config.record_dir,
+        'topics': list(recorded_topics(load_task_spec(config.task).object_ids)),
+        'fast_topics': list(recorded_fast_topics(config.sink))})
+
+
 def _residual(config: GraphConfig) -> dict[str, Any]:
     """Return the residual policy's parameters; on the real arm it starts slow and at gain 0."""
     parameters = {
         'task': config.task,
-        'residual': config.residual or f'models/residual_{config.task}',
+        'residual': _residual_bundle(config),
         'enable_residual': config.enable_residual, 'sink': config.sink,
         'realtime_priority': config.realtime_priority,
         'controller.command_rate_hz': config.command_rate_hz}

@@ -23,7 +23,8 @@ from ocrrl_ros.core.configuration import from_mapping
 from ocrrl_ros.interfaces.graph_plan import (
     GraphConfig, group_processes, NodePlan, parse_arguments, plan_graph, process_arguments,
     process_executable, SUBSYSTEMS)
-from ocrrl_ros.interfaces.spin import use_fastdds_profile
+from ocrrl_ros.interfaces.spin import sparing_environment, use_fastdds_profile
+from ocrrl_ros.interfaces.supervisor import KILL_AFTER_S, TERM_AFTER_S
 
 PACKAGE = 'ocrrl'
 
@@ -82,7 +83,8 @@ def process_action(group: tuple[NodePlan, ...], config: GraphConfig) -> Node:
     executable = process_executable(group)
     common = {
         'package': PACKAGE, 'executable': executable, 'namespace': config.namespace,
-        'output': 'screen', 'respawn': False,
+        'output': 'screen', 'respawn': False, 'additional_env': sparing_environment(),
+        'sigterm_timeout': str(TERM_AFTER_S), 'sigkill_timeout': str(KILL_AFTER_S - TERM_AFTER_S),
         'on_exit': EmitEvent(event=Shutdown(reason=f'{executable} ended'))}
     if len(group) > 1:
         # Without a name: launch would give it to every node of the process.

@@ -109,12 +109,19 @@ class DiagnosticsPublisher:
         self._period_s = period_s
         self._next_s = float('-inf')
 
-    def publish_if_due(self, now_s: float) -> bool:
-        """Publish when a second has passed, and return whether it did."""
+    def publish_if_due(self, now_s: float, stamp_s: float | None = None) -> bool:
+        """
+        Publish when a second has passed, and return whether it did.
+
+        :param now_s: time that the second is counted on.
+        :param stamp_s: ROS time for the message and the sources where ``now_s`` is on another
+            clock; ``now_s`` itself when None.
+        """
         if now_s < self._next_s and now_s > self._next_s - 10.0 * self._period_s:
             return False
         self._next_s = now_s + self._period_s
-        message = DiagnosticArray(status=[source(now_s) for source in self._sources])
-        message.header.stamp = to_stamp(max(now_s, 0.0))
+        stamp_s = max(now_s if stamp_s is None else stamp_s, 0.0)
+        message = DiagnosticArray(status=[source(stamp_s) for source in self._sources])
+        message.header.stamp = to_stamp(stamp_s)
         self._publisher.publish(message)
         return True

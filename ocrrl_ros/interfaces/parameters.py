@@ -4,16 +4,17 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 import dataclasses
 from pathlib import Path
 import typing
 from typing import Any, TypeVar
 
 from ocrrl_ros.core.configuration import from_mapping
-from ocrrl_ros.core.errors import UnknownNameError
-from rcl_interfaces.msg import ParameterDescriptor
+from ocrrl_ros.core.errors import ConfigError, UnknownNameError
+from rcl_interfaces.msg import ParameterDescriptor, SetParametersResult
 from rclpy.node import Node
+from rclpy.parameter import Parameter
 
 T = TypeVar('T')
 _OVERRIDE_PREFIXES = ('qos_overrides.',)
@@ -21,7 +22,7 @@ _OVERRIDE_PREFIXES = ('qos_overrides.',)
 
 def declare_config(
         node: Node, cls: type[T], *, prefix: str = '', exclusive: bool = True,
-        read_only: bool = True) -> T:
+        read_only: bool = True, live: Collection[str] = ()) -> T:
     """
     Declare one parameter per field and return the validated dataclass.
 
@@ -33,6 +34,8 @@ def declare_config(
         for all but the last of several calls on one node.
     :param read_only: whether the values stand for the life of the node; where not,
         :func:`read_config` returns the values of the moment.
+    :param live: dotted names that may be set while the node runs although the others may not; see
+        :func:`follow_changes`.
     :raises ConfigError: a value does not fit; the message names parameter and node.
     :raises UnknownNameError: an override names a parameter that the node does not have.
     """
@@ -40,7 +43,8 @@ def declare_config(
         # Dynamic typing lets an int stand for a float, as YAML writers expect; from_mapping
         # then converts by the field's annotation, or refuses by name.
         node.declare_parameter(name, _as_parameter(default), ParameterDescriptor(
-            description=description, read_only=read_only, dynamic_typing=True))
+            description=description, read_only=read_only and name not in live,
+            dynamic_typing=True))
     if exclusive:
         refuse_unknown_overrides(node)
     return read_config(node, cls, prefix)
@@ -52,7 +56,43 @@ def read_config(node: Node, cls: type[T], prefix: str = '') -> T:
 
     :raises ConfigError: a value does not fit; the message names parameter and node.
     """
-    values = _values(node, cls, prefix)
+    return _config_of(node, cls, prefix, {})
+
+
+def follow_changes(
+        node: Node, cls: type[T], apply: Callable[[T], None], prefix: str = '') -> None:
+    """
+    Hand over the dataclass whenever one of its parameters was set.
+
+    A value that the dataclass refuses is refused, with the dataclass's message, and nothing
+    changes. Call it after :func:`declare_config`.
+
+    :param apply: called from the thread that serves the node's parameters.
+    """
+    own = {name for name, _, _ in parameter_names(cls, prefix)}
+
+    def check(parameters: list[Parameter]) -> SetParametersResult:
+        given = {parameter.name: parameter.value for parameter in parameters}
+        try:
+            for name in own & given.keys():
+                if given[name] is None:
+                    raise ConfigError(f'parameter {name} cannot be removed')
+            _config_of(node, cls, prefix, given)
+        except ConfigError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        return SetParametersResult(successful=True)
+
+    def changed(parameters: list[Parameter]) -> None:
+        if any(parameter.name in own for parameter in parameters):
+            apply(read_config(node, cls, prefix))
+
+    node.add_on_set_parameters_callback(check)
+    node.add_post_set_parameters_callback(changed)
+
+
+def _config_of(node: Node, cls: type[T], prefix: str, given: Mapping[str, Any]) -> T:
+    """Return the dataclass of the present values, those in ``given`` replaced."""
+    values = _values(node, cls, prefix, given)
     return from_mapping(cls, values, f'parameters of node {node.get_name()}')
 
 
@@ -101,17 +141,18 @@ def _default(field: dataclasses.Field) -> Any:
     return None
 
 
-def _values(node: Node, cls: type, prefix: str) -> dict[str, Any]:
+def _values(
+        node: Node, cls: type, prefix: str, proposed: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values of the leaves as a nested mapping; absent ones keep their default."""
     hints = typing.get_type_hints(cls)
     values: dict[str, Any] = {}
     for field in dataclasses.fields(cls):
         name = f'{prefix}.{field.name}' if prefix else field.name
         if dataclasses.is_dataclass(hints[field.name]):
-            values[field.name] = _values(node, hints[field.name], name)
+            values[field.name] = _values(node, hints[field.name], name, proposed)
             continue
         default = _default(field)
-        given = node.get_parameter(name).value
+        given = proposed[name] if name in proposed else node.get_parameter(name).value
         if isinstance(given, (list, tuple, bytes, array)):
             values[field.name] = tuple(given)
         elif given == '' and isinstance(default, (tuple, list)):

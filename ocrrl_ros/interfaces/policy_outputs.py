@@ -8,6 +8,7 @@ from geometry_msgs.msg import Point
 import numpy as np
 from ocrrl_ros.core.se3 import quat_to_rotvec
 from ocrrl_ros.interfaces.conversions import named_vector, to_stamp
+from ocrrl_ros.interfaces.input_warnings import cause_of
 from ocrrl_ros.interfaces.monitor import status_message
 from ocrrl_ros.interfaces.qos import LATCHED, RELIABLE
 from ocrrl_ros.policy.composition import ACTION_NAMES
@@ -66,7 +67,7 @@ class PolicyOutputs:
         self._state = node.create_publisher(
             DiagnosticStatus, 'residual_policy/state', LATCHED)
         self._arrows = node.create_publisher(MarkerArray, 'residual_policy/arrows', RELIABLE)
-        self._last: tuple[ControllerState, str, bool] | None = None
+        self._last: tuple[ControllerState, str, bool, float] | None = None
 
     def action(self, action: PolicyAction) -> None:
         """Publish a policy tick; arrows only where somebody looks."""
@@ -76,14 +77,17 @@ class PolicyOutputs:
 
     def state(self, controller: ResidualController) -> bool:
         """Publish state and reason when they changed, and return whether they did."""
-        # Ages in a reason change every tick; the words before the first number do not.
-        reason = controller.reason.rstrip('0123456789. s')
-        current = (controller.state, reason.split(':')[0], controller.enabled)
+        # Ages in a reason change every tick; the cause does not.
+        current = (
+            controller.state, cause_of(controller.reason), controller.enabled,
+            controller.residual_gain)
         if current == self._last:
             return False
         self._last = current
+        level = (
+            DiagnosticStatus.WARN if controller.start_refused else _LEVELS[controller.state])
         self._state.publish(status_message(
-            'residual_policy', _LEVELS[controller.state][0], controller.reason, {
+            'residual_policy', level[0], controller.reason, {
                 'state': controller.state.value, 'residual': controller.enabled,
                 'residual_gain': controller.residual_gain}))
         return True

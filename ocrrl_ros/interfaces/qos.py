@@ -3,7 +3,8 @@
 Qualities of service and the topic list of the FR3 face, as data.
 
 The list follows franka_ros2 v3.4.0 (broadcaster topics are best effort, depth 1) and CRISP 2.3
-(targets and current pose reliable); a test compares it with the live graph of `mujoco_bridge`.
+(targets and current pose reliable); test/ros/test_mujoco_bridge_face.py writes the rows out a
+second time and compares the live graph of `mujoco_bridge` with those.
 """
 
 from __future__ import annotations
@@ -107,6 +108,9 @@ ARM_TOPICS: tuple[TopicSpec, ...] = (
 #: The camera's face (realsense2_camera 4.55+, default names).
 CAMERA_TOPICS: tuple[TopicSpec, ...] = (
     _published('camera/camera/color/image_raw', 'sensor_msgs/msg/Image', IMAGE, 30.0),
+    _published(
+        'camera/camera/color/image_raw/compressed', 'sensor_msgs/msg/CompressedImage', IMAGE,
+        30.0),
     _published('camera/camera/color/camera_info', 'sensor_msgs/msg/CameraInfo', IMAGE, 30.0),
     _published(
         'camera/camera/aligned_depth_to_color/image_raw', 'sensor_msgs/msg/Image', IMAGE, 30.0),
@@ -115,10 +119,6 @@ CAMERA_TOPICS: tuple[TopicSpec, ...] = (
         30.0),
     _published(
         'camera/camera/extrinsics/base_to_color', 'geometry_msgs/msg/TransformStamped', LATCHED),
-)
-#: Services of the arm that need standard messages only.
-ARM_SERVICES: tuple[tuple[str, str], ...] = (
-    ('franka_gripper/stop', 'std_srvs/srv/Trigger'),
 )
 
 

@@ -86,10 +86,6 @@ class DeadlineLoop:
         self._max_backlog_s = max_backlog_s
         self._deadline_s: float | None = None
 
-    def restart(self) -> None:
-        """Forget the deadlines, after a pause that is nobody's lateness."""
-        self._deadline_s = None
-
     def wait(self) -> float:
         """Sleep until the next deadline and return the time in seconds of the monotonic clock."""
         now_s = time.monotonic()

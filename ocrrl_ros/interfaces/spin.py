@@ -6,6 +6,10 @@ from __future__ import annotations
 from collections.abc import Callable
 import logging
 import os
+import signal
+import time
+import traceback
+from types import FrameType
 
 from ocrrl_ros.core.errors import ConfigError, OcrrlError
 from ocrrl_ros.core.resources import config_path
@@ -15,13 +19,17 @@ from rclpy.exceptions import (
     InvalidParameterTypeException, InvalidParameterValueException,
     ParameterImmutableException)
 from rclpy.executors import ExternalShutdownException
-from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 
 EXIT_DONE, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
+#: A bug, EX_SOFTWARE of sysexits.h: unlike a refusal it may not come again after a restart.
+EXIT_CRASHED = 70
 _PROFILE_VARIABLES = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
+#: Many times what it takes to close a context after a signal.
+_CLOSING_S = 1.0
 _FAST_DDS = ('', 'rmw_fastrtps_cpp', 'rmw_fastrtps_dynamic_cpp')
-RCLError = rclpy_implementation.RCLError
+#: Threads of Mesa and BLAS that fight the loops over few cores.
+_SPARING = {'LP_NUM_THREADS': '1', 'OMP_NUM_THREADS': '1', 'OPENBLAS_NUM_THREADS': '1'}
 _PARAMETER_ERRORS = (
     InvalidParameterTypeException, InvalidParameterValueException, ParameterImmutableException)
 
@@ -43,37 +51,75 @@ def use_fastdds_profile() -> str:
     return path
 
 
+def sparing_environment() -> dict[str, str]:
+    """Return the variables that keep a node's libraries to one thread, less the operator's own."""
+    return {name: value for name, value in _SPARING.items() if name not in os.environ}
+
+
 def run_process(
         body: Callable[[], int | None], name: str, args: list[str] | None = None) -> int:
     """
     Run the body between ``rclpy.init`` and ``rclpy.shutdown`` and return the exit code.
 
     Ctrl-C and SIGTERM end with 0, a wrong setting with 2, other errors of this package with
-    1; each error is one line. The body leaves when ``rclpy.ok()`` turns false.
+    1; each of these errors is one line. Any other exception is a traceback and ends with
+    ``EXIT_CRASHED``. The body leaves when ``rclpy.ok()`` turns false.
     """
     use_fastdds_profile()
     rclpy.init(args=args)
-    logger = rclpy.logging.get_logger(name)
-    code = EXIT_DONE
     try:
-        code = body() or EXIT_DONE
-    except (KeyboardInterrupt, ExternalShutdownException):
-        logging.getLogger(name).debug('interrupted')
-    except RCLError:
-        # A signal closes the context between any two lines of a loop; what is then published
-        # fails, and that is the end that was asked for.
-        if rclpy.ok():
-            raise
-    except (ConfigError, *_PARAMETER_ERRORS) as error:
-        logger.fatal(str(error))
-        code = EXIT_USAGE
-    except OcrrlError as error:
-        logger.fatal(str(error))
-        code = EXIT_FAILED
+        return _outcome(body, name)
     finally:
         release_garbage()
         rclpy.try_shutdown()
-    return code
+
+
+def _outcome(body: Callable[[], int | None], name: str) -> int:
+    """Run the body, report what ended it, and return the exit code."""
+    logger = rclpy.logging.get_logger(name)
+    try:
+        return body() or EXIT_DONE
+    except (KeyboardInterrupt, ExternalShutdownException):
+        logging.getLogger(name).debug('interrupted')
+        return EXIT_DONE
+    except (ConfigError, *_PARAMETER_ERRORS) as error:
+        logger.fatal(str(error))
+        return EXIT_USAGE
+    except OcrrlError as error:
+        logger.fatal(str(error))
+        return EXIT_FAILED
+    except Exception as error:
+        if isinstance(error, RuntimeError) and _is_closing():
+            return EXIT_DONE
+        traceback.print_exc()
+        return EXIT_CRASHED
+
+
+def _is_closing() -> bool:
+    """
+    Return whether the context is closed or, after a signal, about to be.
+
+    A signal closes the context from a thread between any two lines of a loop; what is then
+    published fails, and that is the end that was asked for. A call that the signal itself
+    interrupts in the middle fails a moment earlier.
+    """
+    deadline_s = time.monotonic() + _CLOSING_S
+    while rclpy.ok() and time.monotonic() < deadline_s:
+        time.sleep(0.01)
+    return not rclpy.ok()
+
+
+class _Interruption:
+    """Handler of Ctrl-C: KeyboardInterrupt, until it is deferred to the end of the loop."""
+
+    def __init__(self) -> None:
+        """Interrupt at once."""
+        self.is_deferred = False
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        """Handle SIGINT."""
+        if not self.is_deferred:
+            raise KeyboardInterrupt
 
 
 def loop_node(
@@ -81,13 +127,18 @@ def loop_node(
     """
     Build a node that has a ``TickLoop`` as ``loop``, run its ``step`` until Ctrl-C, destroy it.
 
-    Returns the exit code of :func:`run_process`.
+    Returns the exit code of :func:`run_process`. Ctrl-C interrupts the building anywhere; the
+    loop and the destruction, which may have a file to close, run to their own end.
     """
     def body() -> None:
         node = make_node()
+        interruption.is_deferred = True
         try:
             node.loop.run(node.step)
         finally:
             node.destroy_node()
 
+    interruption = _Interruption()
+    # Before rclpy.init, whose handler closes the context and then calls this one.
+    signal.signal(signal.SIGINT, interruption)
     return run_process(body, name, args)

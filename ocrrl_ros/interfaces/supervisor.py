@@ -11,15 +11,16 @@ import subprocess
 import sys
 import time
 
+from ocrrl_ros.interfaces.child_processes import end_with_parent
 from ocrrl_ros.interfaces.graph_plan import NodePlan, process_arguments, process_executable
+from ocrrl_ros.interfaces.spin import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, sparing_environment
 
-_TERM_AFTER_S = 8.0
-_KILL_AFTER_S = 12.0
+#: Patience after SIGINT, until SIGTERM and until SIGKILL.
+TERM_AFTER_S = 8.0
+KILL_AFTER_S = 12.0
 _MAX_RESTARTS = 3
-#: Threads of Mesa and BLAS that fight the loops over few cores; the operator's own values win.
-_SPARING = {'LP_NUM_THREADS': '1', 'OMP_NUM_THREADS': '1', 'OPENBLAS_NUM_THREADS': '1'}
-#: A process that refuses its settings would refuse them again.
-_NO_RESTART_CODES = (0, 2)
+#: Longer than the start of any node, the renderer's patience of 60 s included.
+_START_S = 90.0
 
 
 @dataclasses.dataclass
@@ -28,12 +29,25 @@ class _Child:
 
     group: tuple[NodePlan, ...]
     process: subprocess.Popen
+    started_s: float
     restarts: int = 0
 
     @property
     def name(self) -> str:
         """Return the names of the nodes that run in it."""
         return _group_name(self.group)
+
+    def is_over(self, code: int) -> bool:
+        """
+        Return whether a restart is of no use after this exit code.
+
+        What refused its settings, or anything else in one line while it started, would say the
+        same again; signals and tracebacks (spin.EXIT_CRASHED) may have been bad luck.
+        """
+        is_starting = time.monotonic() - self.started_s < _START_S
+        return (
+            code in (EXIT_DONE, EXIT_USAGE) or (code == EXIT_FAILED and is_starting)
+            or self.restarts >= _MAX_RESTARTS)
 
 
 def _group_name(group: tuple[NodePlan, ...]) -> str:
@@ -71,37 +85,44 @@ class Supervisor:
         self._params_file = params_file
         self._children: list[_Child] = []
 
-    def start(self) -> None:
-        """Start every process in the order of the plan."""
+    def start(self, is_stopping: Callable[[], bool] = lambda: False) -> None:
+        """
+        Start every process in the order of the plan.
+
+        :param is_stopping: asked before each one; true starts no more.
+        """
         for group in self._groups:
-            self._children.append(_Child(group, self._spawn(group)))
+            if is_stopping():
+                return
+            child = _Child(group, self._spawn(group), time.monotonic())
+            self._children.append(child)
+            self._log(f'{child.name}: started, pid {child.process.pid}')
 
     def _spawn(self, group: tuple[NodePlan, ...]) -> subprocess.Popen:
         """Start one process in its own group, so that a Ctrl-C reaches it once, through us."""
-        process = subprocess.Popen(
+        return subprocess.Popen(
             process_command(group, self._namespace, self._params_file), start_new_session=True,
-            env=_SPARING | dict(os.environ) | {'PYTHONUNBUFFERED': '1'})
-        self._log(f'{_group_name(group)}: started, pid {process.pid}')
-        return process
+            preexec_fn=end_with_parent(),
+            env=dict(os.environ) | sparing_environment() | {'PYTHONUNBUFFERED': '1'})
 
     def check(self) -> int | None:
         """
         Restart what died; return an exit code when the graph cannot go on, else None.
 
-        A process that ended with code 2 (wrong settings) or died too often ends the graph.
+        A process that refused to start or died too often ends the graph.
         """
         for child in self._children:
             code = child.process.poll()
             if code is None:
                 continue
-            if code in _NO_RESTART_CODES or child.restarts >= _MAX_RESTARTS:
+            if child.is_over(code):
                 self._log(f'{child.name}: ended with code {code}; stopping the graph')
-                return code if code > 0 else 1
+                return code if code > 0 else EXIT_FAILED
             child.restarts += 1
+            child.process, child.started_s = self._spawn(child.group), time.monotonic()
             self._log(
                 f'{child.name}: died with code {code}; restart {child.restarts} of '
-                f'{_MAX_RESTARTS}')
-            child.process = self._spawn(child.group)
+                f'{_MAX_RESTARTS}, pid {child.process.pid}')
         return None
 
     def stop(self) -> None:
@@ -109,7 +130,7 @@ class Supervisor:
         for child in reversed(self._children):
             _signal_group(child.process, signal.SIGINT)
         started_s = time.monotonic()
-        escalation = [(_TERM_AFTER_S, signal.SIGTERM), (_KILL_AFTER_S, signal.SIGKILL)]
+        escalation = [(TERM_AFTER_S, signal.SIGTERM), (KILL_AFTER_S, signal.SIGKILL)]
         while any(child.process.poll() is None for child in self._children):
             if escalation and time.monotonic() - started_s > escalation[0][0]:
                 _, number = escalation.pop(0)

@@ -10,13 +10,13 @@ import sys
 from geometry_msgs.msg import PoseStamped
 import numpy as np
 from ocrrl_ros.core.bundle import load_bundle
-from ocrrl_ros.core.errors import ConfigError, InputError
-from ocrrl_ros.core.resources import share_path
+from ocrrl_ros.core.errors import ConfigError
 from ocrrl_ros.interfaces import episode_state
 from ocrrl_ros.interfaces.chunk_conversions import chunk_to_messages
 from ocrrl_ros.interfaces.conversions import checked_pose, from_stamp
 from ocrrl_ros.interfaces.gripper_state import GRIPPER_STATE_TOPIC, opening_from_message
 from ocrrl_ros.interfaces.image_conversions import image_to_rgb
+from ocrrl_ros.interfaces.input_warnings import InputWarnings
 from ocrrl_ros.interfaces.parameters import declare_config
 from ocrrl_ros.interfaces.polling import PolledSubscription
 from ocrrl_ros.interfaces.qos import LATCHED, LATEST, LATEST_BEST_EFFORT
@@ -32,7 +32,11 @@ from std_msgs.msg import String
 from trajectory_msgs.msg import JointTrajectory, MultiDOFJointTrajectory
 
 NODE_NAME = 'base_policy'
+_IMAGE_TOPIC = 'camera/camera/color/image_raw'
+_POSE_TOPIC = 'current_pose'
 _HISTORY = 200
+#: A plan that waits longer than this for an input says for which.
+_PATIENCE_S = 1.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -64,13 +68,15 @@ class BasePolicyNode(Node):
         """Load the policy and subscribe; nothing is published before an episode starts."""
         super().__init__(NODE_NAME, **arguments)
         self.config = declare_config(self, BasePolicyConfig)
-        bundle = None if policy else load_bundle(share_path(self.config.bundle), 'base')
+        bundle = None if policy else load_bundle(self.config.bundle, 'base')
         self._policy = policy or OnnxBasePolicy.from_bundle(bundle, self.config.threads)
         self._replanner = Replanner(self.config.replan)
         self._poses: collections.deque = collections.deque(maxlen=_HISTORY)
         self._opening: float | None = None
         self._instruction = ''
-        self._pending: ActionChunk | None = None
+        self._due_since_s: float | None = None
+        self._newest_image_s: float | None = None
+        self._warnings = InputWarnings(self)
         self._inputs()
         self._tcp_chunk = self.create_publisher(
             MultiDOFJointTrajectory, 'base_policy/tcp_chunk', LATEST)
@@ -81,9 +87,9 @@ class BasePolicyNode(Node):
     def _inputs(self) -> None:
         """Create the polled subscriptions."""
         self._image_in = PolledSubscription(
-            self, Image, 'camera/camera/color/image_raw', LATEST_BEST_EFFORT)
+            self, Image, _IMAGE_TOPIC, LATEST_BEST_EFFORT)
         self._pose_in = PolledSubscription(
-            self, PoseStamped, 'current_pose', LATEST_BEST_EFFORT)
+            self, PoseStamped, _POSE_TOPIC, LATEST_BEST_EFFORT)
         self._gripper_in = PolledSubscription(
             self, JointState, GRIPPER_STATE_TOPIC, LATEST_BEST_EFFORT)
         self._instruction_in = PolledSubscription(
@@ -92,61 +98,89 @@ class BasePolicyNode(Node):
 
     def step(self, now_s: float) -> None:
         """Take what has arrived, plan when due, publish what is ready."""
-        self._take_small_inputs(now_s)
+        for take in (
+                self._take_episode, self._take_instruction, self._take_gripper, self._take_pose):
+            self._warnings.attempt(take, now_s)
         if self._replanner.wants_image(now_s):
-            self._plan(now_s)
+            self._warnings.attempt(self._plan, now_s)
+        if self._replanner.wants_image(now_s):
+            self._wait(now_s)
+        else:
+            self._due_since_s = self._newest_image_s = None
         chunk = self._replanner.take_ready(now_s)
         if chunk is not None:
             tcp, gripper = chunk_to_messages(chunk)
             self._gripper_chunk.publish(gripper)
             self._tcp_chunk.publish(tcp)
 
-    def _take_small_inputs(self, now_s: float) -> None:
-        """Update instruction, episode, gripper opening and the history of TCP poses."""
+    def _take_episode(self, now_s: float) -> None:
+        """Plan while an episode runs."""
         for message in self._episode_in.take_all():
-            state = episode_state.from_message(message)
-            self._replanner.set_running(state.running, now_s)
+            self._warnings.attempt(self._follow_episode, message, now_s)
+
+    def _follow_episode(self, message: String, now_s: float) -> None:
+        """Start or stop planning with the episode."""
+        self._replanner.set_running(episode_state.from_message(message).running, now_s)
+
+    def _take_instruction(self, now_s: float) -> None:
+        """Plan anew for a new instruction."""
         message = self._instruction_in.take_newest()
         if message is not None and message.data != self._instruction:
             self._instruction = message.data
             self._replanner.restart(now_s)
+
+    def _take_gripper(self, now_s: float) -> None:
+        """Remember the gripper's opening."""
         message = self._gripper_in.take_newest()
         if message is not None:
             self._opening = opening_from_message(message)
+
+    def _take_pose(self, now_s: float) -> None:
+        """Keep a checked TCP pose with its stamp."""
         message = self._pose_in.take_newest()
         if message is not None:
-            self._remember_pose(message)
-
-    def _remember_pose(self, message: PoseStamped) -> None:
-        """Keep a checked TCP pose with its stamp."""
-        try:
-            pose = checked_pose(message.pose, 'current_pose')
-        except InputError as error:
-            self.get_logger().warning(str(error), throttle_duration_sec=2.0)
-            return
-        self._poses.append((from_stamp(message.header.stamp), pose))
+            pose = checked_pose(message.pose, _POSE_TOPIC)
+            self._poses.append((from_stamp(message.header.stamp), pose))
 
     def _plan(self, now_s: float) -> None:
-        """Infer a chunk from the newest image, if it is new enough and the state is known."""
+        """
+        Infer a chunk from the newest image, if it is new enough and the state is known.
+
+        :raises InputError: the image or what the policy makes of it cannot be used.
+        """
         message = self._image_in.take_newest()
+        if message is not None:
+            self._newest_image_s = from_stamp(message.header.stamp)
         if message is None or not self._poses or self._opening is None:
             return
-        stamp_s = from_stamp(message.header.stamp)
+        stamp_s = self._newest_image_s
         self.loop.monitor.on_input('image', stamp_s, 1.0)
         if not self._replanner.accepts(stamp_s):
             return
         _, pose = min(self._poses, key=lambda entry: abs(entry[0] - stamp_s))
-        try:
-            batch = self._policy.infer(BaseInputs(
-                stamp_s=np.array([stamp_s]), rgb=image_to_rgb(message)[None],
-                base_T_tcp=pose[None], gripper=np.array([self._opening]),
-                instructions=(self._instruction,)))
-            chunk = ActionChunk(
-                stamp_s, self._policy.step_s, batch.poses[0], batch.grippers[0])
-        except InputError as error:
-            self.get_logger().error(str(error), throttle_duration_sec=2.0)
-            return
+        batch = self._policy.infer(BaseInputs(
+            stamp_s=np.array([stamp_s]), rgb=image_to_rgb(message)[None],
+            base_T_tcp=pose[None], gripper=np.array([self._opening]),
+            instructions=(self._instruction,)))
+        chunk = ActionChunk(stamp_s, self._policy.step_s, batch.poses[0], batch.grippers[0])
         self._replanner.planned(chunk, now_s)
+
+    def _wait(self, now_s: float) -> None:
+        """Name the topics that a plan has waited for longer than a second."""
+        if self._due_since_s is None:
+            self._due_since_s = now_s
+        if now_s - self._due_since_s <= _PATIENCE_S:
+            return
+        image_s = self._newest_image_s
+        missing = [topic for topic, is_missing in (
+            (_IMAGE_TOPIC, image_s is None), (_POSE_TOPIC, not self._poses),
+            (GRIPPER_STATE_TOPIC, self._opening is None)) if is_missing]
+        if missing:
+            self._warnings.warn(f'no plan: waiting for {", ".join(missing)}')
+        elif not self._replanner.accepts(image_s):
+            self._warnings.warn(
+                f'no plan: the newest image on {_IMAGE_TOPIC} is of {image_s:.3f} s, before the '
+                'episode or instruction began; do the clocks agree?')
 
 
 def main(args: list[str] | None = None) -> int:

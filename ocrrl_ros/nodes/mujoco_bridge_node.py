@@ -23,11 +23,13 @@ from ocrrl_ros.interfaces.qos import RELIABLE
 from ocrrl_ros.interfaces.realtime import DeadlineLoop, enter_realtime, freeze_garbage
 from ocrrl_ros.interfaces.spin import run_process
 from ocrrl_ros.nodes.mujoco_bridge_camera import CameraLink, require_display
+from ocrrl_ros.nodes.mujoco_bridge_description import RobotDescription
 from ocrrl_ros.nodes.mujoco_bridge_franka import HandActions, OptionalInterfaces
 from ocrrl_ros.nodes.mujoco_bridge_hand import HandServices
 from ocrrl_ros.nodes.mujoco_bridge_inputs import TargetInputs
 from ocrrl_ros.nodes.mujoco_bridge_publishers import StateTopics
 from ocrrl_ros.nodes.mujoco_bridge_simulation import SimulationTopics
+from ocrrl_ros.robot.robot_config import load_robot
 from ocrrl_ros.sim.bridge_arm import ArmDriver
 from ocrrl_ros.sim.bridge_config import BridgeConfig, EpisodeSelection, WorldSelection
 from ocrrl_ros.sim.bridge_timing import RealTimeFactor, StampClock
@@ -69,10 +71,12 @@ class MujocoBridgeNode(Node):
         self._sim = SimulationTopics(
             self, self.world, rate_hz=config.rates.task_hz, on_reset=self._on_reset)
         self._sim.reset(episode)
-        self._arm = ArmDriver(self.world)
+        self._arm = ArmDriver(self.world, load_robot())
         step_s = config.command_tick_s if self.uses_sim_time else self.world.timestep_s
         self.monitor = LoopMonitor(self.get_name(), step_s)
-        self._topics = StateTopics(self, config.rates, self.world.timestep_s)
+        self._robot_description = RobotDescription(self.context, self.get_namespace())
+        self._topics = StateTopics(
+            self, config.rates, self.world.timestep_s, self._robot_description.transforms)
         self._hand = HandServices(self, self.world)
         self._inputs = TargetInputs(self, self._arm.commander, self._hand.command)
         self._optional = OptionalInterfaces(
@@ -91,6 +95,7 @@ class MujocoBridgeNode(Node):
                 selection, state_size=1 + self.world.model.nq, rate_hz=domain.camera.rate_hz,
                 delay_s=domain.camera.delay_s, step_s=self.world.timestep_s, view=config.view,
                 every_frame=bool(self.uses_sim_time), ros_arguments=arguments)
+        self._served = (PolledServices(self), PolledServices(self._robot_description.node))
 
     @property
     def physics_s(self) -> float:
@@ -125,18 +130,32 @@ class MujocoBridgeNode(Node):
                 self.world.render_state)
             self.camera.release(physics_s)
 
-    def report(self, wall_s: float) -> None:
-        """Publish the real-time factor and diagnostics once per second of wall time."""
+    def serve(self, *, everything: bool) -> None:
+        """Answer requests to both nodes: look at every service, or at one in turn."""
+        if everything:
+            for services in self._served:
+                services.serve_all()
+        else:
+            self._served[self._steps % len(self._served)].serve_one()
+
+    def report(self, wall_s: float, lost_s: float = 0.0) -> None:
+        """
+        Publish the real-time factor and diagnostics once per second of wall time.
+
+        :param lost_s: time that the loop has given up to catch up with.
+        """
+        self.monitor.set_value('lost_s', lost_s)
         factor = self._factor.update(wall_s, self.physics_s)
         if factor is not None:
             self._factor_topic.publish(Float64(data=factor))
             if self.camera is not None:
                 self.camera.check_alive()
-        self._diagnostics.publish_if_due(wall_s)
+        self._diagnostics.publish_if_due(wall_s, self.clock_map.stamp_s(self.physics_s))
 
     def close(self) -> None:
-        """End the renderer and the actions."""
+        """End the renderer, the actions and the second node."""
         self._optional.close()
+        self._robot_description.close()
         if self.camera is not None:
             self.camera.close()
 
@@ -150,13 +169,19 @@ class MujocoBridgeNode(Node):
         if self.camera is not None:
             self.camera.on_reset()
 
-    def _status(self, _: float) -> DiagnosticStatus:
-        """Return the loop's status with the real-time factor and refused targets."""
-        self.monitor.set_value('real_time_factor', self._factor.last)
-        self.monitor.set_value('refused_targets', self._inputs.refused)
-        self.monitor.set_value('arm_mode', self._arm.commander.mode.value)
-        self.monitor.set_value('stamp_corrections', self.clock_map.corrections)
-        return self.monitor.status(self.clock_map.stamp_s(self.physics_s))
+    def _status(self, stamp_s: float) -> DiagnosticStatus:
+        """Return the loop's status: real-time factor, refused targets, clips of CRISP."""
+        clips = self._arm.clips
+        for name, value in (
+                ('real_time_factor', self._factor.last),
+                ('refused_targets', self._inputs.refused),
+                ('arm_mode', self._arm.commander.mode.value),
+                ('stamp_corrections', self.clock_map.corrections),
+                ('joint_target_ticks', clips.ticks),
+                ('error_clip_share', clips.error_share),
+                ('torque_rate_clip_share', clips.torque_rate_share)):
+            self.monitor.set_value(name, value)
+        return self.monitor.status(stamp_s)
 
 
 def run_realtime(node: MujocoBridgeNode) -> None:
@@ -164,7 +189,6 @@ def run_realtime(node: MujocoBridgeNode) -> None:
     scheduling = enter_realtime(node.config.realtime_priority)
     node.get_logger().info(f'physics at 1 kHz in real time, {scheduling.message}')
     node.monitor.set_value('scheduler', f'{scheduling.policy} {scheduling.priority}')
-    services = PolledServices(node)
     step_s = node.world.timestep_s
     report_every = round(_REPORT_EVERY_S / step_s)
     loop = DeadlineLoop(step_s)
@@ -175,11 +199,11 @@ def run_realtime(node: MujocoBridgeNode) -> None:
         now_s = loop.wait()
         node.monitor.tick(now_s)
         node.advance(1)
-        services.serve_one()
+        node.serve(everything=False)
         count += 1
         if count % report_every == 0:
             node.clock_map.follow(node.physics_s, loop.system_deadline_s())
-            node.report(now_s)
+            node.report(now_s, loop.lost_s)
 
 
 def run_lockstep(node: MujocoBridgeNode) -> None:
@@ -188,7 +212,6 @@ def run_lockstep(node: MujocoBridgeNode) -> None:
     server = LockstepServer(node, config.lockstep_participants)
     names = ', '.join(config.lockstep_participants) or 'nobody, at the pace of real time'
     node.get_logger().info(f'simulated time in lockstep with: {names}')
-    services = PolledServices(node)
     pace = None if config.lockstep_participants else DeadlineLoop(config.command_tick_s)
     steps = round(config.command_tick_s / node.world.timestep_s)
     while rclpy.ok():
@@ -198,13 +221,12 @@ def run_lockstep(node: MujocoBridgeNode) -> None:
         node.advance(steps)
         if node.camera is not None:
             node.camera.wait_published(rclpy.ok)
-        _await_participants(node, server, services)
-        services.serve_all()
-        node.report(time.monotonic())
+        _await_participants(node, server)
+        node.serve(everything=True)
+        node.report(time.monotonic(), pace.lost_s if pace is not None else 0.0)
 
 
-def _await_participants(
-        node: MujocoBridgeNode, server: LockstepServer, services: PolledServices) -> None:
+def _await_participants(node: MujocoBridgeNode, server: LockstepServer) -> None:
     """Announce the clock and wait until every participant has handled it."""
     clock_s = node.physics_s
     started_s = announced_s = time.monotonic()
@@ -218,7 +240,7 @@ def _await_participants(
         if now_s - announced_s > _REANNOUNCE_S:
             announced_s = now_s
             server.announce(clock_s)
-            services.serve_all()
+            node.serve(everything=True)
         if now_s - warned_s > node.config.lockstep_warning_s:
             warned_s = now_s
             node.get_logger().warning(

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import PoseStamped, TwistStamped, WrenchStamped
 import numpy as np
-from ocrrl_ros.core.resources import model_path
 from ocrrl_ros.interfaces.conversions import fill_pose, fill_twist, fill_wrench, to_stamp
 from ocrrl_ros.interfaces.qos import RELIABLE, topic
+from ocrrl_ros.nodes.mujoco_bridge_description import LinkTransforms
 from ocrrl_ros.nodes.mujoco_bridge_franka import fill_robot_state, optional
 from ocrrl_ros.robot.fr3 import ARM_JOINT_NAMES, BASE_FRAME, FINGER_JOINT_NAMES, TCP_FRAME
 from ocrrl_ros.sim.bridge_config import BridgeRates
@@ -22,7 +22,6 @@ from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import JointState
-from std_msgs.msg import String
 
 _BROADCASTER = 'franka_robot_state_broadcaster/'
 _ARM = list(ARM_JOINT_NAMES)
@@ -62,10 +61,17 @@ class _Joints:
 
 
 class StateTopics:
-    """Every state topic of the arm, the hand and the robot description."""
+    """Every state topic of the arm and the hand, and /tf where it can be had."""
 
-    def __init__(self, node: Node, rates: BridgeRates, step_s: float):
-        """Create the publishers; ``step_s`` is the time between calls of ``publish``."""
+    def __init__(
+            self, node: Node, rates: BridgeRates, step_s: float,
+            transforms: LinkTransforms | None = None):
+        """
+        Create the publishers.
+
+        :param step_s: time between calls of ``publish``.
+        :param transforms: publisher of /tf, sent at the rate of ``joint_states``.
+        """
         self._node = node
         self._step_s = step_s
         self._stamp = Time()
@@ -75,10 +81,11 @@ class StateTopics:
         self._add_pose_topics(rates)
         self._add_hand_topics(rates)
         self._add_robot_state(rates)
-        description = node.create_publisher(
-            String, 'robot_description', topic('robot_description').qos)
-        urdf = model_path('fr3', 'fr3.urdf').read_text(encoding='utf-8')
-        description.publish(String(data=urdf))
+        if transforms is not None:
+            self._channels.append(_Channel(
+                transforms.publisher, transforms.message,
+                Schedule(rates.joint_states_hz, step_s),
+                lambda reading: transforms.fill(reading, self._stamp)))
 
     def publish(self, step: int, stamp_s: float, make_reading: Callable[[], ArmReading]) -> None:
         """

@@ -12,10 +12,11 @@ from __future__ import annotations
 import sys
 import time
 
+import cv2
 from diagnostic_msgs.msg import DiagnosticStatus
 import numpy as np
 from ocrrl_ros.core.errors import InputError
-from ocrrl_ros.interfaces.conversions import transform_stamped
+from ocrrl_ros.interfaces.conversions import to_stamp, transform_stamped
 from ocrrl_ros.interfaces.image_conversions import camera_info, image_message
 from ocrrl_ros.interfaces.monitor import DiagnosticsPublisher, LoopMonitor
 from ocrrl_ros.interfaces.qos import LATCHED, topic
@@ -32,13 +33,26 @@ from ocrrl_ros.sim.seeding import episode_rngs
 from ocrrl_ros.sim.tasks import get_task
 import rclpy
 from rclpy.node import Node
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 OPTICAL_FRAME = 'camera_color_optical_frame'
 _NAMESPACE = 'camera/camera/'
 _COLOR, _DEPTH = f'{_NAMESPACE}color/', f'{_NAMESPACE}aligned_depth_to_color/'
+# The default of image_transport.
+_JPEG_QUALITY = 95
 # Where the viewer's window looks first: arm and table from the front.
 _VIEW_CENTER_M, _VIEW_DISTANCE_M = (0.4, 0.0, 0.2), 1.6
+
+
+def compressed_message(rgb: np.ndarray, frame_id: str, stamp_s: float) -> CompressedImage:
+    """Return (H, W, 3) uint8 RGB as the JPEG that image_transport makes of it."""
+    message = CompressedImage(format='rgb8; jpeg compressed bgr8')
+    message.header.frame_id = frame_id
+    message.header.stamp = to_stamp(stamp_s)
+    _, encoded = cv2.imencode(
+        '.jpg', cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+    message.data.frombytes(encoded.tobytes())
+    return message
 
 
 class CameraTopics:
@@ -50,6 +64,7 @@ class CameraTopics:
             return node.create_publisher(kind, name, topic(name).qos)
 
         self._color = create(f'{_COLOR}image_raw', Image)
+        self._compressed = create(f'{_COLOR}image_raw/compressed', CompressedImage)
         self._color_info = create(f'{_COLOR}camera_info', CameraInfo)
         self._depth = create(f'{_DEPTH}image_raw', Image)
         self._depth_info = create(f'{_DEPTH}camera_info', CameraInfo)
@@ -58,18 +73,25 @@ class CameraTopics:
 
     @property
     def color_is_heard(self) -> bool:
-        """Return whether anyone listens to the colour image."""
-        return self._color.get_subscription_count() > 0
+        """Return whether anyone listens to the colour image, compressed or not."""
+        return self._color.get_subscription_count() > 0 or self._compressed_is_heard
 
     @property
     def depth_is_heard(self) -> bool:
         """Return whether anyone listens to the depth image."""
         return self._depth.get_subscription_count() > 0
 
+    @property
+    def _compressed_is_heard(self) -> bool:
+        """Return whether anyone listens to the JPEG."""
+        return self._compressed.get_subscription_count() > 0
+
     def publish(self, stamp_s: float, rgb: np.ndarray | None, depth_mm: np.ndarray | None) -> None:
         """Send the images that exist, and both descriptions."""
         if rgb is not None:
             self._color.publish(image_message(rgb, 'rgb8', OPTICAL_FRAME, stamp_s))
+            if self._compressed_is_heard:
+                self._compressed.publish(compressed_message(rgb, OPTICAL_FRAME, stamp_s))
         if depth_mm is not None:
             self._depth.publish(image_message(depth_mm, '16UC1', OPTICAL_FRAME, stamp_s))
         info = camera_info(self._intrinsics, OPTICAL_FRAME, stamp_s)
@@ -115,6 +137,7 @@ class RendererProcess:
         self._monitor = LoopMonitor('mujoco_bridge_renderer', 1.0 / camera.rate_hz)
         self._diagnostics = DiagnosticsPublisher(self._node, [self._status])
         self._published = 0
+        self._stamp_s = 0.0
 
     def run(self) -> None:
         """Serve until the physics process or the context ends."""
@@ -126,7 +149,7 @@ class RendererProcess:
                 if snapshot is not None:
                     self._serve(snapshot)
                     self._reader.finish()
-                self._diagnostics.publish_if_due(time.monotonic())
+                self._diagnostics.publish_if_due(time.monotonic(), self._now_s())
         except EOFError:
             return  # the physics process has ended, so has the camera
         finally:
@@ -142,6 +165,7 @@ class RendererProcess:
     def _serve(self, snapshot: np.ndarray) -> None:
         """Render and publish one snapshot."""
         stamp_s, seed, episode, reset_number = snapshot[:SNAPSHOT_HEAD]
+        self._stamp_s = float(stamp_s)
         if reset_number != self._reset_number:
             self._reset_number = reset_number
             streams = episode_rngs(
@@ -157,15 +181,21 @@ class RendererProcess:
             self._viewer.show(snapshot[SNAPSHOT_HEAD:])
         while rclpy.ok() and not self._reader.wait_released(0.1):
             continue
-        self._topics.publish(float(stamp_s), rgb, depth_mm)
+        self._topics.publish(self._stamp_s, rgb, depth_mm)
         self._monitor.tick(time.monotonic())
         self._published += rgb is not None or depth_mm is not None
 
-    def _status(self, _: float) -> DiagnosticStatus:
+    def _now_s(self) -> float:
+        """Return ROS time; in lockstep nobody serves this node's clock, but states have stamps."""
+        if self._every_frame:
+            return self._stamp_s
+        return self._node.get_clock().now().nanoseconds * 1e-9
+
+    def _status(self, stamp_s: float) -> DiagnosticStatus:
         """Return frame periods, frames published, and states that came too fast to render."""
         self._monitor.set_value('frames', self._published)
         self._monitor.set_value('skipped', self._reader.skipped)
-        return self._monitor.status(time.monotonic())
+        return self._monitor.status(stamp_s)
 
 
 class Viewer:

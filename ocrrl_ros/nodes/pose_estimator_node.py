@@ -13,6 +13,7 @@ from ocrrl_ros.core.errors import ConfigError, InputError
 from ocrrl_ros.core.se3 import check_pose
 from ocrrl_ros.interfaces import episode_state
 from ocrrl_ros.interfaces.conversions import transform_to_array
+from ocrrl_ros.interfaces.input_warnings import InputWarnings
 from ocrrl_ros.interfaces.object_status import lost_message, pose_message, status_array
 from ocrrl_ros.interfaces.parameters import declare_config
 from ocrrl_ros.interfaces.polling import PolledSubscription
@@ -68,6 +69,7 @@ class PoseEstimatorNode(Node):
         self._objects = [load_object(object_id) for object_id in task.object_ids]
         self._estimator: PoseEstimator | None = None
         self._episode = 0
+        self._warnings = InputWarnings(self)
         self._frames = RgbdInbox(self)
         self._extrinsics_in = PolledSubscription(
             self, TransformStamped, _EXTRINSICS_TOPIC, LATCHED)
@@ -92,27 +94,38 @@ class PoseEstimatorNode(Node):
 
     def step(self, now_s: float) -> None:
         """Take the newest complete frame and publish what is seen in it."""
+        for take in (self._take_camera, self._take_episode, self._take_frame):
+            self._warnings.attempt(take)
+
+    def _take_camera(self) -> None:
+        """Take the camera's calibrated pose, unless a parameter gives it."""
         message = self._extrinsics_in.take_newest()
         if message is not None and not self.config.base_T_camera:
-            self._use_camera(transform_to_array(message))
-        self._follow_episode()
-        if self._estimator is None:
-            return
-        try:
-            frame = self._frames.take()
-        except InputError as error:
-            self.get_logger().warning(str(error), throttle_duration_sec=2.0)
-            return
-        if frame is not None:
-            self._process(frame)
+            self._use_camera(check_pose(transform_to_array(message), _EXTRINSICS_TOPIC))
 
-    def _follow_episode(self) -> None:
-        """Search anew when an episode starts: objects may have been put elsewhere."""
+    def _take_episode(self) -> None:
+        """Follow the episode node."""
         for message in self._episode_in.take_all():
-            state = episode_state.from_message(message)
-            if state.running and state.number != self._episode and self._estimator is not None:
-                self._estimator.reset()
-            self._episode = state.number
+            self._warnings.attempt(self._follow_episode, message)
+
+    def _follow_episode(self, message: String) -> None:
+        """Search anew when an episode starts: objects may have been put elsewhere."""
+        state = episode_state.from_message(message)
+        if state.running and state.number != self._episode and self._estimator is not None:
+            self._estimator.reset()
+        self._episode = state.number
+
+    def _take_frame(self) -> None:
+        """Track in the newest complete frame; without the camera's pose none can be used."""
+        frame = self._frames.take()
+        if frame is None:
+            return
+        if self._estimator is None:
+            self._warnings.warn(
+                f'images arrive, but no object is tracked: waiting for {_EXTRINSICS_TOPIC} (or '
+                'set parameter base_T_camera)')
+            return
+        self._process(frame)
 
     def _process(self, frame: RgbdFrame) -> None:
         """Track, then publish poses and status."""

@@ -11,6 +11,7 @@ from ocrrl_ros.core.configuration import to_mapping
 from ocrrl_ros.core.errors import ConfigError
 from ocrrl_ros.data.episode_log import EpisodeLog, load_bag_library
 from ocrrl_ros.interfaces import episode_state
+from ocrrl_ros.interfaces.input_warnings import InputWarnings
 from ocrrl_ros.interfaces.parameters import declare_config
 from ocrrl_ros.interfaces.polling import PolledSubscription
 from ocrrl_ros.interfaces.qos import LATCHED
@@ -41,6 +42,15 @@ _TOPICS = (
     'objects/status:diagnostic_msgs/msg/DiagnosticArray',
     'camera/camera/color/camera_info:sensor_msgs/msg/CameraInfo',
 )
+
+
+def free_folder(folder: Path) -> Path:
+    """Return the folder, or the first of ``<folder>_2``, ``_3`` ... that does not exist yet."""
+    free, count = folder, 1
+    while free.exists():
+        count += 1
+        free = folder.with_name(f'{folder.name}_{count}')
+    return free
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -90,6 +100,7 @@ class RecorderNode(Node):
         self._log: EpisodeLog | None = None
         self._state = EpisodeState()
         self._now_s = 0.0
+        self._warnings = InputWarnings(self)
         self._taps: list[RawTap | CompressedTap] = [
             RawTap(self, *topic.split(':'), self._write, self._config.fast_rate_hz, fast=fast)
             for topics, fast in ((self._config.topics, False), (self._config.fast_topics, True))
@@ -104,23 +115,26 @@ class RecorderNode(Node):
     def step(self, now_s: float) -> None:
         """Write what has arrived, stamped with the time of this look."""
         self._now_s = now_s
-        states = self._episode_in.take_all()
-        for message in states:
-            if episode_state.from_message(message).running:
-                self._on_episode(message)
+        states: list[tuple[String, EpisodeState]] = []
+        for message in self._episode_in.take_all():
+            self._warnings.attempt(
+                lambda text: states.append((text, episode_state.from_message(text))), message)
+        for message, state in states:
+            if state.running:
+                self._on_episode(message, state)
         for tap in self._taps:
-            tap.poll(now_s)
-        for message in states:
-            if not episode_state.from_message(message).running:
-                self._on_episode(message)
+            self._warnings.attempt(tap.poll, now_s)
+        for message, state in states:
+            if not state.running:
+                self._on_episode(message, state)
 
-    def _on_episode(self, message: String) -> None:
+    def _on_episode(self, message: String, state: EpisodeState) -> None:
         """Open or close the log with the episode."""
-        state = episode_state.from_message(message)
         if state.running and state.number != self._state.number:
             self._finish()
+            # Simulated seconds and episode numbers begin anew with every graph.
             name = f'{state.started_s:.0f}_{state.task}_{state.number:04d}'
-            self._log = EpisodeLog(Path(self._config.folder) / name)
+            self._log = EpisodeLog(free_folder(Path(self._config.folder) / name))
         self._state = state
         self._write(
             self.resolve_topic_name(episode_state.TOPIC), 'std_msgs/msg/String',

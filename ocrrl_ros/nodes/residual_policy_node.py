@@ -8,24 +8,26 @@ import sys
 
 from geometry_msgs.msg import PoseWithCovarianceStamped
 from ocrrl_ros.core.errors import ConfigError, InputError
-from ocrrl_ros.core.resources import share_path
 from ocrrl_ros.interfaces import episode_state
 from ocrrl_ros.interfaces.arm_sinks import make_sink, SinkName
+from ocrrl_ros.interfaces.chunk_conversions import BASE_FRAME
 from ocrrl_ros.interfaces.chunk_inbox import ChunkInbox
 from ocrrl_ros.interfaces.conversions import (
     from_stamp, has_joints, joint_values, pose_with_covariance_to_arrays)
 from ocrrl_ros.interfaces.gripper_state import (
     GRIPPER_COMMAND_TOPIC, GRIPPER_STATE_TOPIC, opening_from_message)
-from ocrrl_ros.interfaces.parameters import declare_config
+from ocrrl_ros.interfaces.input_warnings import InputWarnings
+from ocrrl_ros.interfaces.parameters import declare_config, follow_changes
 from ocrrl_ros.interfaces.policy_outputs import PolicyOutputs
 from ocrrl_ros.interfaces.polling import PolledSubscription
 from ocrrl_ros.interfaces.qos import LATCHED, LATEST, LATEST_BEST_EFFORT, RELIABLE, SENSOR_DATA
 from ocrrl_ros.interfaces.spin import loop_node
 from ocrrl_ros.interfaces.tick_loop import LoopConfig, TickLoop
 from ocrrl_ros.policy.assembly import build_controller, load_residual
-from ocrrl_ros.policy.controller import Command, ControllerConfig
+from ocrrl_ros.policy.controller import Command, ControllerConfig, ControllerState
 from ocrrl_ros.policy.task_spec import load_task_spec
 from ocrrl_ros.robot.fr3 import ARM_JOINT_NAMES
+from ocrrl_ros.robot.robot_config import load_robot
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool, Float64MultiArray, String
@@ -36,6 +38,8 @@ _GRIPPER_PERIOD_S = 1.0 / 30.0
 _TIME_TOLERANCE_S = 1e-6
 #: Above this rate inputs and policy tick take turns: together they take longer than a period.
 _SPLIT_ABOVE_HZ = 500.0
+#: Parameters that may be set while the node runs.
+_LIVE = ('controller.residual_gain', 'speed_scale')
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -54,10 +58,20 @@ class ResidualPolicyConfig:
     realtime_priority: int = dataclasses.field(
         default=20, metadata={'description': 'SCHED_FIFO priority, 0 for the normal scheduler'})
     speed_scale: float = dataclasses.field(
-        default=1.0, metadata={'description': 'share of the shaped joint speed, 0 < x <= 1'})
+        default=1.0, metadata={'description': (
+            'share of the shaped joint speed, 0 < x <= 1; may be set while the node runs, and '
+            'applies from the next policy tick on')})
+    robot_file: str = dataclasses.field(
+        default='config/robots/fr3.yaml', metadata={'description': (
+            'robot whose joint limits, kinematics and shaping apply, absolute or as shipped')})
     joint_state_topic: str = dataclasses.field(
         default='franka/joint_states', metadata={'description': 'measured joint states'})
     controller: ControllerConfig = ControllerConfig()
+
+    def __post_init__(self) -> None:
+        """Refuse settings that cannot work."""
+        if not 0.0 < self.speed_scale <= 1.0:
+            raise ConfigError(f'speed_scale is {self.speed_scale}; allowed: 0 < x <= 1')
 
 
 class ResidualPolicyNode(Node):
@@ -66,21 +80,25 @@ class ResidualPolicyNode(Node):
     def __init__(self, **arguments):
         """Load the residual and subscribe; nothing moves before an episode starts."""
         super().__init__(NODE_NAME, **arguments)
-        self.config = declare_config(self, ResidualPolicyConfig)
+        self.config = declare_config(self, ResidualPolicyConfig, live=_LIVE)
         load_task_spec(self.config.task, f'parameter task of {NODE_NAME}')
         network = None
         if self.config.residual not in ('', 'none'):
-            network, _ = load_residual(share_path(self.config.residual), self.config.task)
+            network, _ = load_residual(self.config.residual, self.config.task)
         self.controller = build_controller(
             self.config.task, network, self.config.controller,
-            speed_scale=self.config.speed_scale)
+            load_robot(self.config.robot_file), speed_scale=self.config.speed_scale)
         self.controller.set_enabled(self.config.enable_residual)
+        follow_changes(self, ResidualPolicyConfig, self._on_settings)
+        self._warnings = InputWarnings(self)
         self._sink = make_sink(self.config.sink, self)
         self._outputs = PolicyOutputs(self)
         self._gripper = self.create_publisher(Float64MultiArray, GRIPPER_COMMAND_TOPIC, LATEST)
         self._subscribe()
         self._offer_services()
         self._episode = 0
+        self._has_heard_episode = self._start_is_due = False
+        self._first_s: float | None = None
         self._policy_due_s = float('-inf')
         self._takes_turns = self.config.controller.command_rate_hz > _SPLIT_ABOVE_HZ
         self._gripper_due_s = float('-inf')
@@ -119,6 +137,8 @@ class ResidualPolicyNode(Node):
         The command goes first, so that the time a policy tick takes shows in no period.
         """
         self._now_s = now_s
+        if self._first_s is None:
+            self._first_s = now_s
         dt_s = 0.0 if self._last_s is None else max(0.0, now_s - self._last_s)
         self._last_s = now_s
         command = self.controller.command_tick(dt_s)
@@ -152,67 +172,108 @@ class ResidualPolicyNode(Node):
     def _take_inputs(self, now_s: float) -> None:
         """Hand everything that has arrived to the controller; refuse what is wrong, by name."""
         for take in (
-                self._take_state, self._take_episode, self._take_chunk, self._take_objects):
-            try:
-                take(now_s)
-            except (InputError, ConfigError) as error:
-                self.get_logger().warning(str(error), throttle_duration_sec=2.0)
+                self._take_joints, self._take_gripper, self._take_deadman, self._take_episode,
+                self._take_chunk, self._take_objects):
+            self._warnings.attempt(take, now_s)
 
-    def _take_state(self, now_s: float) -> None:
-        """Take joints, gripper and dead-man switch."""
+    def _take_joints(self, now_s: float) -> None:
+        """Take the measured joints."""
         message = self._joints_in.take_newest()
-        if message is not None and has_joints(message, ARM_JOINT_NAMES):
-            stamp_s = from_stamp(message.header.stamp)
-            self.controller.on_joint_state(
-                joint_values(message, ARM_JOINT_NAMES, 'position', 'joint state'),
-                joint_values(message, ARM_JOINT_NAMES, 'velocity', 'joint state'), stamp_s)
-            self.loop.monitor.on_input('joint_states', stamp_s)
+        if message is None or not has_joints(message, ARM_JOINT_NAMES):
+            return
+        stamp_s = from_stamp(message.header.stamp)
+        self.controller.on_joint_state(
+            joint_values(message, ARM_JOINT_NAMES, 'position', 'joint state'),
+            joint_values(message, ARM_JOINT_NAMES, 'velocity', 'joint state'), stamp_s)
+        self.loop.monitor.on_input('joint_states', stamp_s)
+
+    def _take_gripper(self, now_s: float) -> None:
+        """Take the gripper's opening."""
         message = self._gripper_in.take_newest()
         if message is not None:
             self.controller.on_gripper(opening_from_message(message))
+
+    def _take_deadman(self, now_s: float) -> None:
+        """Take the dead-man switch."""
         message = self._deadman_in.take_newest()
         if message is not None:
             self.controller.on_deadman(message.data, now_s)
 
     def _take_episode(self, now_s: float) -> None:
-        """Follow the episode node and the instruction."""
+        """Follow the episode node and the instruction; start as soon as the arm's state allows."""
         for message in self._episode_in.take_all():
-            state = episode_state.from_message(message)
-            if state.running and state.number != self._episode:
-                self._episode = state.number
-                self.controller.start_episode(now_s)
-            elif not state.running:
-                self.controller.stop_episode()
+            self._warnings.attempt(self._follow_episode, message)
         if self._instruction_in.take_newest() is not None:
             self.controller.on_instruction(now_s)
+        if self._start_is_due and self.controller.state is not ControllerState.LATCHED:
+            self._start(now_s)
+
+    def _follow_episode(self, message: String) -> None:
+        """Note that an episode is to start, or stop; one under way already is not joined."""
+        state = episode_state.from_message(message)
+        is_first, self._has_heard_episode = not self._has_heard_episode, True
+        if not state.running:
+            self._episode, self._start_is_due = 0, False
+            self.controller.stop_episode()
+        elif state.number != self._episode:
+            self._episode = state.number
+            # A latched state of before this node: nobody has asked this node to move.
+            self._start_is_due = not is_first or state.started_s >= self._first_s
+            if not self._start_is_due:
+                self.controller.refuse_start(
+                    f'started during episode {state.number}; start a new one')
+                self._warnings.warn(self.controller.reason)
+
+    def _start(self, now_s: float) -> None:
+        """Start the episode, or show why not and try again in the next tick."""
+        try:
+            self.controller.start_episode(now_s)
+        except InputError as error:
+            self.controller.refuse_start(str(error))
+            raise
+        self._start_is_due = False
 
     def _take_chunk(self, now_s: float) -> None:
         """Take a chunk, or say why it was dropped."""
-        chunk = self._chunks.take()
+        chunk = self._chunks.take(now_s)
         if chunk is None:
             return
         self.loop.monitor.on_input('chunk', chunk.stamp_s)
         reason = self.controller.on_chunk(chunk, now_s)
         if reason is not None:
-            self.get_logger().debug(reason)
+            self._warnings.warn(f'dropped: {reason}')
 
     def _take_objects(self, now_s: float) -> None:
         """Take the newest pose of each object."""
         for object_id, subscription in self._objects_in.items():
             message = subscription.take_newest()
-            if message is None:
-                continue
-            pose, covariance, stamp_s = pose_with_covariance_to_arrays(message)
-            self.controller.on_object_pose(object_id, pose, covariance, stamp_s)
-            # A new pose is acted on at once, not at the next tick of the policy's own period.
-            self._policy_due_s = now_s
-            self.loop.monitor.on_input(f'object_{object_id}', stamp_s)
+            if message is not None:
+                self._warnings.attempt(self._take_object, object_id, message, now_s)
+
+    def _take_object(
+            self, object_id: str, message: PoseWithCovarianceStamped, now_s: float) -> None:
+        """Take the pose of one object, in the base frame alone."""
+        if message.header.frame_id != BASE_FRAME:
+            raise InputError(
+                f'objects/{object_id}/pose is in frame {message.header.frame_id!r}; allowed: '
+                f'{BASE_FRAME!r}')
+        pose, covariance, stamp_s = pose_with_covariance_to_arrays(message)
+        self.controller.on_object_pose(object_id, pose, covariance, stamp_s)
+        # A new pose is acted on at once, not at the next tick of the policy's own period.
+        self._policy_due_s = now_s
+        self.loop.monitor.on_input(f'object_{object_id}', stamp_s)
 
     def _send_gripper(self, command: Command, now_s: float) -> None:
         """Publish the opening at 30 Hz; the driver adds hysteresis."""
         if now_s >= self._gripper_due_s - _TIME_TOLERANCE_S:
             self._gripper_due_s = now_s + _GRIPPER_PERIOD_S
             self._gripper.publish(Float64MultiArray(data=[command.gripper]))
+
+    def _on_settings(self, config: ResidualPolicyConfig) -> None:
+        """Apply the parameters that may be set while the node runs."""
+        self.config = config
+        self.controller.set_residual_gain(config.controller.residual_gain)
+        self.controller.set_speed_scale(config.speed_scale)
 
     def _on_set_enabled(
             self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:

@@ -3,17 +3,19 @@
 Bring up the graph without ``launch``: one process per node, restarts, a clean Ctrl-C.
 
 ``stack robot:=sim task:=cube_lift record:=true`` takes the arguments of
-``launch/deploy.launch.py``; ``--compose a,b`` is another way to write ``compose:=a,b``.
+``launch/deploy.launch.py``; ``--compose a,b`` is another way to write ``compose:=a,b``. Ctrl-C,
+SIGTERM and the end of the terminal (SIGHUP) stop every process and exit with 0.
 """
 
 from __future__ import annotations
 
-import signal
+import contextlib
 import sys
 import time
 
 from ocrrl_ros.core.configuration import from_mapping
 from ocrrl_ros.core.errors import ConfigError, OcrrlError
+from ocrrl_ros.interfaces.child_processes import StopSignals
 from ocrrl_ros.interfaces.graph_plan import (
     GraphConfig, group_processes, parse_arguments, plan_graph)
 from ocrrl_ros.interfaces.spin import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, use_fastdds_profile
@@ -22,19 +24,11 @@ from ocrrl_ros.interfaces.supervisor import Supervisor
 _CHECK_PERIOD_S = 0.1
 
 
-class _Interrupted(Exception):
-    """SIGINT or SIGTERM arrived."""
-
-
-def _interrupt(number: int, frame: object) -> None:
-    """Turn a signal into the end of the main loop."""
-    raise _Interrupted
-
-
 def _log(line: str) -> None:
-    """Write one line to standard error."""
-    sys.stderr.write(f'[stack] {line}\n')
-    sys.stderr.flush()
+    """Write one line to standard error; a terminal that is gone must not end the stopping."""
+    with contextlib.suppress(OSError):
+        sys.stderr.write(f'[stack] {line}\n')
+        sys.stderr.flush()
 
 
 def supervise(config: GraphConfig) -> int:
@@ -42,22 +36,16 @@ def supervise(config: GraphConfig) -> int:
     supervisor = Supervisor(
         group_processes(plan_graph(config), config.compose), _log, config.namespace,
         config.params_file)
-    signal.signal(signal.SIGINT, _interrupt)
-    signal.signal(signal.SIGTERM, _interrupt)
     code: int | None = None
-    try:
-        supervisor.start()
-        while code is None:
-            time.sleep(_CHECK_PERIOD_S)
-            code = supervisor.check()
-    except _Interrupted:
-        code = EXIT_DONE
-    finally:
-        # A second Ctrl-C must not leave processes behind.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        supervisor.stop()
-    return code
+    with StopSignals() as signals:
+        try:
+            supervisor.start(lambda: signals.received is not None)
+            while code is None and signals.received is None:
+                time.sleep(_CHECK_PERIOD_S)
+                code = supervisor.check()
+        finally:
+            supervisor.stop()
+    return EXIT_DONE if code is None else code
 
 
 def _without_dashes(arguments: list[str]) -> list[str]:

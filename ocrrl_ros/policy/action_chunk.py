@@ -89,7 +89,9 @@ class ChunkConfig:
     max_chunk_age_s: float = dataclasses.field(
         default=2.0, metadata={'description': 'oldest chunk stamp that is executed, s'})
     lookahead_s: float = dataclasses.field(
-        default=0.3, metadata={'description': 'second base action in the observation, s ahead'})
+        default=0.3, metadata={'description': (
+            'second base action in the observation, s ahead; only the value of the observation '
+            'layout')})
 
     def __post_init__(self) -> None:
         """Refuse times that cannot work."""

@@ -3,17 +3,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 from ocrrl_ros.core.bundle import Bundle, load_bundle
+from ocrrl_ros.core.errors import ConfigError
 from ocrrl_ros.policy.controller import ControllerConfig, ResidualController
+from ocrrl_ros.policy.observation import ObservationLayout
 from ocrrl_ros.policy.residual import ResidualNetwork
 from ocrrl_ros.policy.target_follower import TargetFollower
 from ocrrl_ros.policy.task_spec import load_task_spec
-from ocrrl_ros.robot.command_shaping import CommandShaper, ShapingConfig
+from ocrrl_ros.robot.command_shaping import CommandShaper
 from ocrrl_ros.robot.kinematics import FrankaKinematics
-from ocrrl_ros.robot.limits import JointLimits
+from ocrrl_ros.robot.robot_config import load_robot, RobotConfig
 
 
 def load_residual(folder: Path | str, task: str) -> tuple[ResidualNetwork, Bundle]:
@@ -29,24 +30,37 @@ def load_residual(folder: Path | str, task: str) -> tuple[ResidualNetwork, Bundl
 
 def build_controller(
         task: str, residual: ResidualNetwork | None = None,
-        config: ControllerConfig | None = None, limits: JointLimits | None = None,
-        shaping: ShapingConfig | None = None, *, speed_scale: float = 1.0) -> ResidualController:
+        config: ControllerConfig | None = None, robot: RobotConfig | None = None, *,
+        speed_scale: float = 1.0) -> ResidualController:
     """
     Assemble kinematics, command shaping and residual for one robot.
 
     :param residual: None runs the base policy alone.
+    :param robot: joint limits, kinematics and shaping; those of config/robots/fr3.yaml if None.
     :param speed_scale: share of the shaped joint speed, 0 < x <= 1.
     :raises UnknownNameError: no such task.
+    :raises ConfigError: a setting contradicts the task's observation layout.
     """
     layout = load_task_spec(task).layout()
     config = config or ControllerConfig()
-    config = dataclasses.replace(
-        config,
-        chunk=dataclasses.replace(config.chunk, lookahead_s=layout.lookahead_s),
-        object_poses=dataclasses.replace(
-            config.object_poses, max_pose_age_s=layout.max_pose_age_s))
-    kinematics = FrankaKinematics()
-    shaper = CommandShaper(limits, shaping)
-    shaper.set_speed_scale(speed_scale)
-    return ResidualController(
-        layout, kinematics, TargetFollower(kinematics, shaper), residual, config)
+    _check_layout(config, layout, task)
+    robot = robot or load_robot()
+    limits = robot.limits()
+    kinematics = FrankaKinematics(robot.kinematics, limits)
+    controller = ResidualController(
+        layout, kinematics, TargetFollower(kinematics, CommandShaper(limits, robot.shaping)),
+        residual, config)
+    controller.set_speed_scale(speed_scale)
+    return controller
+
+
+def _check_layout(config: ControllerConfig, layout: ObservationLayout, task: str) -> None:
+    """Refuse times that are not those of the observation that residuals are trained with."""
+    for name, given, trained in (
+            ('chunk.lookahead_s', config.chunk.lookahead_s, layout.lookahead_s),
+            ('object_poses.max_pose_age_s', config.object_poses.max_pose_age_s,
+             layout.max_pose_age_s)):
+        if given != trained:
+            raise ConfigError(
+                f'controller.{name} is {given} s; allowed: {trained} s, the value of the '
+                f'observation layout of task {task}')

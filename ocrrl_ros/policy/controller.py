@@ -68,7 +68,8 @@ class ControllerConfig:
     max_deadman_age_s: float = dataclasses.field(
         default=0.2, metadata={'description': 'deadman silence that latches a hold, s'})
     residual_gain: float = dataclasses.field(
-        default=1.0, metadata={'description': 'operator gain on the residual, 0 .. 1'})
+        default=1.0, metadata={'description': (
+            'operator gain on the residual, 0 .. 1; may be set while the node runs')})
     chunk: ChunkConfig = ChunkConfig()
     object_poses: ObjectPoseConfig = ObjectPoseConfig()
 
@@ -131,6 +132,7 @@ class ResidualController:
         self.layout = layout
         self.state = ControllerState.IDLE
         self.reason = 'no episode yet'
+        self.start_refused = False
         self.enabled = residual is not None
         self.residual_gain = self.config.residual_gain
         self.chunks = ChunkBuffer(self.config.chunk)
@@ -144,6 +146,7 @@ class ResidualController:
         self._command_opening = 1.0
         self._state_stamp_s = -np.inf
         self._deadman_s = -np.inf
+        self._in_episode = False
         self._seeded = False
         self._moving = False
 
@@ -203,22 +206,31 @@ class ResidualController:
         """
         Start moving on chunks that are planned from now on.
 
-        :raises InputError: no fresh joint state to start from.
+        :raises InputError: no fresh joint state to start from, or one outside the joint limits;
+            nothing has changed then.
         """
         age = now_s - self._state_stamp_s
+        if not np.isfinite(age):
+            raise InputError('cannot start: no joint state has arrived yet')
         if age > self.config.max_state_age_s:
             raise InputError(
                 f'cannot start: the newest joint state is {age:.3f} s old, '
                 f'allowed: {self.config.max_state_age_s} s')
+        self._follower.seed(self._q)
         self.chunks.clear(not_before_s=now_s)
         self._objects.reset(slice(None), now_s)
-        self._follower.seed(self._q)
         self._command_opening = self._opening
-        self._seeded, self._moving = True, False
+        self._in_episode, self._seeded, self._moving = True, True, False
         self._enter(ControllerState.RUNNING, 'waiting for the base policy')
+
+    def refuse_start(self, reason: str) -> None:
+        """Stay idle although an episode runs, and say why."""
+        self._enter(ControllerState.IDLE, reason)
+        self.start_refused = True
 
     def stop_episode(self) -> None:
         """Decelerate, hold, and ignore chunks until the next start."""
+        self._in_episode = False
         self._halt()
         self._enter(ControllerState.IDLE, 'episode ended')
 
@@ -230,6 +242,25 @@ class ResidualController:
         """Switch the residual; off means the exact base action."""
         self.enabled = bool(enabled) and self._residual is not None
 
+    def set_residual_gain(self, gain: float) -> None:
+        """
+        Scale the residual by 0 <= gain <= 1 from the next policy tick on.
+
+        :raises ConfigError: the gain is outside that range.
+        """
+        self.config = dataclasses.replace(self.config, residual_gain=gain)
+        self.residual_gain = gain
+
+    def set_speed_scale(self, scale: float) -> None:
+        """
+        Scale the joint speed by 0 < scale <= 1 from the next policy tick on.
+
+        The plan under way goes on until then; the next one brakes within the limits.
+
+        :raises InputError: the scale is outside that range.
+        """
+        self._follower.shaper.set_speed_scale(scale)
+
     def hold(self, reason: str) -> None:
         """Decelerate and hold until ``resume``."""
         self._halt()
@@ -237,7 +268,9 @@ class ResidualController:
 
     def resume(self, now_s: float) -> None:
         """Leave a latched hold; the base policy must plan anew first."""
-        if self.state is ControllerState.LATCHED:
+        if self.state is ControllerState.LATCHED and not self._in_episode:
+            self._enter(ControllerState.IDLE, 'resumed: an episode may start')
+        elif self.state is ControllerState.LATCHED:
             self.chunks.clear(not_before_s=now_s)
             self._enter(ControllerState.RUNNING, 'waiting for the base policy')
 
@@ -325,4 +358,4 @@ class ResidualController:
 
     def _enter(self, state: ControllerState, reason: str) -> None:
         """Remember the state and its cause."""
-        self.state, self.reason = state, reason
+        self.state, self.reason, self.start_refused = state, reason, False

@@ -27,7 +27,8 @@ class ObjectPoseConfig:
     """When a pose counts and how fast the residual fades without one."""
 
     max_pose_age_s: float = dataclasses.field(
-        default=0.2, metadata={'description': 'oldest pose stamp that is valid, s'})
+        default=0.2, metadata={'description': (
+            'oldest pose stamp that is valid, s; only the value of the observation layout')})
     loss_tolerance_s: float = dataclasses.field(
         default=0.5, metadata={'description': 'time without poses before the gain ramps down, s'})
     gain_ramp_s: float = dataclasses.field(

@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-from ocrrl_ros.core.errors import ConfigError
+from ocrrl_ros.core.errors import ConfigError, InputError
 from ocrrl_ros.core.se3 import quat_conjugate, quat_multiply, quat_to_rotvec
 from ocrrl_ros.robot import fr3
 
@@ -93,10 +93,17 @@ class JointImpedanceMonitor:
         self.torque_rate_clipped = 0
 
     def update(
-            self, q_target: np.ndarray, q: np.ndarray, dq: np.ndarray, dt_s: float) -> bool:
-        """Account for one tick of q_target, q, dq (7,); return whether a clip was active."""
+            self, q_target: np.ndarray, q: np.ndarray, dq: np.ndarray, dt_s: float, *,
+            dq_target: np.ndarray | None = None) -> bool:
+        """
+        Account for one tick of q_target, q, dq (7,); return whether a clip was active.
+
+        :param dq_target: velocity (7,) of the target in rad/s where ``target_joint`` carries one.
+        """
         error = q_target - q
         tau = self._stiffness * error - self._damping * dq
+        if dq_target is not None:
+            tau += self._damping * dq_target
         is_clipped = bool((np.abs(error) > self._error_clip_rad).any())
         self.error_clipped += is_clipped
         if self._tau is not None:
@@ -114,9 +121,23 @@ class JointImpedanceMonitor:
         """Return the share of ticks without a clip, or None before the first tick."""
         return 1.0 - self.clipped / self.ticks if self.ticks else None
 
-    def reset(self) -> None:
-        """Forget the last torque, so that a jump of the state does not count; keep counts."""
-        self._tau = None
+    @property
+    def error_share(self) -> float:
+        """Return the share of ticks in which the error clip was active, 0 before the first."""
+        return self.error_clipped / max(self.ticks, 1)
+
+    @property
+    def torque_rate_share(self) -> float:
+        """Return the share of ticks in which the torque's rate was clipped, 0 before the first."""
+        return self.torque_rate_clipped / max(self.ticks, 1)
+
+    def reset(self, tau: np.ndarray | None = None) -> None:
+        """
+        Forget the last torque, so that a jump of the state does not count; keep counts.
+
+        :param tau: torque (7,) in Nm that acts now; the next tick is then compared with it.
+        """
+        self._tau = tau
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,16 +180,26 @@ class CartesianImpedance:
 
     def __init__(
             self, config: CartesianImpedanceConfig, position_lower: np.ndarray,
-            position_upper: np.ndarray):
+            position_upper: np.ndarray, stiffness: np.ndarray | None = None):
         """
         Prepare gains; the torque history is empty.
 
         :param position_lower: lower joint limits (7,) for the repulsion.
         :param position_upper: upper joint limits (7,).
+        :param stiffness: (6,) >= 0 per axis of the base frame, N/m then Nm/rad; that of the
+            configuration when None. The damping is 2 sqrt(stiffness) per axis.
+        :raises InputError: not six finite numbers >= 0.
         """
         self._config = config
-        self._stiffness = np.repeat(
-            [config.translation_stiffness, config.rotation_stiffness], 3)
+        if stiffness is None:
+            stiffness = np.repeat(
+                [config.translation_stiffness, config.rotation_stiffness], 3)
+        self._stiffness = np.array(stiffness, dtype=float)
+        if self._stiffness.shape != (6,) or not (
+                np.isfinite(self._stiffness) & (self._stiffness >= 0.0)).all():
+            raise InputError(
+                f'Cartesian stiffness is {self._stiffness.tolist()}; allowed: 6 finite numbers '
+                '>= 0')
         self._damping = 2.0 * np.sqrt(self._stiffness)
         self._clip = np.repeat([config.error_clip_m, config.error_clip_rad], 3)
         self._lower = np.asarray(position_lower, dtype=float)

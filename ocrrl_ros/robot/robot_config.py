@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from ocrrl_ros.core.configuration import load_yaml
 from ocrrl_ros.core.errors import ConfigError
-from ocrrl_ros.core.resources import config_path
+from ocrrl_ros.core.resources import config_path, share_path
 from ocrrl_ros.robot import fr3
 from ocrrl_ros.robot.command_shaping import ShapingConfig
 from ocrrl_ros.robot.gripper import GripperConfig
@@ -42,10 +43,13 @@ class RobotConfig:
         return JointLimits.for_image(self.system_image)
 
 
-def load_robot(name: str = 'fr3') -> RobotConfig:
+def load_robot(name: Path | str = 'fr3') -> RobotConfig:
     """
-    Return the settings of a robot that config/robots/<name>.yaml describes.
+    Return the settings of a robot.
 
+    :param name: of a file of config/robots, or a path that ends in .yaml, absolute or as shipped.
     :raises ConfigError: there is no such file, or it does not fit.
     """
-    return load_yaml(RobotConfig, config_path('robots', f'{name}.yaml'))
+    is_path = str(name).endswith('.yaml')
+    path = share_path(str(name)) if is_path else config_path('robots', f'{name}.yaml')
+    return load_yaml(RobotConfig, path)

@@ -16,6 +16,7 @@ from ocrrl_ros.core.errors import InputError
 from ocrrl_ros.core.se3 import check_pose
 
 MAX_STIFFNESS = np.array([900.0, 900.0, 900.0, 60.0, 60.0, 60.0])
+_AT_REST = np.zeros(7)
 
 
 class ArmMode(Enum):
@@ -83,6 +84,20 @@ class JointTrajectoryPlan:
         return (
             (1 + 2 * s) * (1 - s) ** 2 * start + s * (1 - s) ** 2 * v0
             + s * s * (3 - 2 * s) * end + s * s * (s - 1) * v1)
+
+    def velocity(self, elapsed_s: float) -> np.ndarray:
+        """Return the velocities (7,) in rad/s of :meth:`sample`; zero before and behind it."""
+        upper = int(np.searchsorted(self.times_s, elapsed_s, side='right'))
+        if upper in (0, len(self.times_s)):
+            return np.zeros(7)
+        width = self.times_s[upper] - self.times_s[upper - 1]
+        mean = (self.positions[upper] - self.positions[upper - 1]) / width
+        if self.velocities is None:
+            return mean
+        s = (elapsed_s - self.times_s[upper - 1]) / width
+        v0, v1 = self.velocities[upper - 1], self.velocities[upper]
+        return (
+            6 * s * (1 - s) * mean + (1 - s) * (1 - 3 * s) * v0 + s * (3 * s - 2) * v1)
 
 
 class ArmCommander:
@@ -161,14 +176,27 @@ class ArmCommander:
         self._plan_start_s = now_s
         self.mode, self.pose = ArmMode.TRAJECTORY, None
 
+    def on_cartesian_motion(self, q: np.ndarray) -> None:
+        """
+        Note where the Cartesian law has brought the arm: measured joint positions (7,).
+
+        Whatever comes after a pose target starts from here, not from where the law took over.
+        """
+        self.q_desired, self.dq_desired = q, _AT_REST
+
     def joint_command(self, now_s: float) -> tuple[np.ndarray, np.ndarray] | None:
-        """Return joint positions and velocities (7,) when they have changed, else None."""
+        """
+        Return joint positions and velocities (7,) when they have changed, else None.
+
+        Along a trajectory the velocities are zero, as in a PD law that damps towards rest;
+        ``dq_desired`` says how fast the desired position moves.
+        """
         if self.mode is ArmMode.CARTESIAN:
             return None
+        self._is_new, is_new = False, self._is_new
         if self.mode is ArmMode.TRAJECTORY:
-            self.q_desired = self._plan.sample(now_s - self._plan_start_s)
-            self.dq_desired = np.zeros(7)
-        elif not self._is_new:
-            return None
-        self._is_new = False
-        return self.q_desired, self.dq_desired
+            elapsed_s = now_s - self._plan_start_s
+            self.q_desired = self._plan.sample(elapsed_s)
+            self.dq_desired = self._plan.velocity(elapsed_s)
+            return self.q_desired, _AT_REST
+        return (self.q_desired, self.dq_desired) if is_new else None

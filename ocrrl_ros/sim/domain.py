@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from ocrrl_ros.core.configuration import load_yaml, to_mapping
+from ocrrl_ros.core.configuration import from_mapping, load_yaml, read_yaml, to_mapping
 from ocrrl_ros.core.errors import ConfigError, UnknownNameError
 from ocrrl_ros.core.resources import config_path
 from ocrrl_ros.sim.camera_config import CameraConfig, require_range, Triple
@@ -214,6 +214,8 @@ def load_domain(name_or_path: str | Path) -> Domain:
     """
     Return a domain by name (``sim``, ``proxy``) or from a YAML file.
 
+    A file without a ``name`` is named after itself.
+
     :raises UnknownNameError: neither a known name nor an existing file.
     :raises ConfigError: the file does not describe a domain.
     """
@@ -222,5 +224,5 @@ def load_domain(name_or_path: str | Path) -> Domain:
         return load_yaml(Domain, config_path('domains', f'{text}.yaml'))
     path = Path(name_or_path)
     if path.suffix in ('.yaml', '.yml') and path.exists():
-        return load_yaml(Domain, path)
+        return from_mapping(Domain, {'name': path.stem} | read_yaml(path), str(path))
     raise UnknownNameError('domain', text, [*known_domains(), 'FILE.yaml'], '--domain')

@@ -6,7 +6,8 @@ import time
 
 from mcap.reader import make_reader
 from ocrrl_ros.interfaces import qos
-from ocrrl_ros.interfaces.episode_state import from_message, TOPIC
+from ocrrl_ros.interfaces.episode_state import from_message, to_message, TOPIC
+from ocrrl_ros.policy.episode_clock import EpisodeState
 import pytest
 from ros_harness import NodeProcess, running
 from rosbags.highlevel import AnyReader
@@ -118,3 +119,26 @@ def test_interrupted_recorder_leaves_a_readable_bag(ros, probe, graph, tmp_path)
     with AnyReader([bag]) as reader:
         assert reader.message_count >= 5
     assert json.loads((bag / 'episode.json').read_text())['outcome'] == 'stopped'
+
+
+def test_recorder_survives_what_is_no_state_and_never_reuses_a_folder(ros, probe, tmp_path):
+    recorder = NodeProcess('ocrrl_ros.nodes.recorder_node', tmp_path / 'log.txt', {
+        'folder': str(tmp_path / 'bags'), 'image_topic': '',
+        'topics': ['joint_states:sensor_msgs/msg/JointState']},
+        ros_arguments=('-r', '__ns:=/simulated'))
+    topic = f'simulated/{TOPIC}'
+    folders = [tmp_path / 'bags' / name for name in (
+        '3_cube_lift_0001', '4_cube_lift_0002', '3_cube_lift_0001_2')]
+    with running(recorder):
+        probe.publish(topic, String(data='[not a state'), qos.LATCHED)
+        probe.until(lambda: 'holds no JSON' in recorder.log, what='a warning')
+        # A graph that is started anew counts episodes and simulated seconds from the same start.
+        for (number, started_s), folder in zip([(1, 3.2), (2, 4.0), (1, 3.2)], folders):
+            for is_running in (True, False):
+                probe.publish(topic, to_message(EpisodeState(
+                    number=number, running=is_running, task='cube_lift', started_s=started_s,
+                    outcome='' if is_running else 'success')), qos.LATCHED)
+                probe.until(folder.exists, what=f'folder {folder}')
+            probe.until((folder / 'episode.json').exists, what='the finished bag')
+        assert recorder.process.poll() is None
+    assert sorted((tmp_path / 'bags').iterdir()) == sorted(folders)

@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The launch files bring up and end the same graph as ``stack``; needs ROS 2's launch."""
+"""
+The launch files bring up and end the same graph as ``stack``; needs ROS 2's launch.
+
+Launch runs in a process of its own, as users run it, and not inside pytest as launch_testing has
+it: a Ctrl-C and what it leaves behind can be tested only from outside.
+"""
 
 import dataclasses
 import os
@@ -45,6 +50,20 @@ def _description(name):
     return get_launch_description_from_python_launch_file(str(SHARE / 'launch' / name))
 
 
+def _environments(namespace):
+    """Return the environment of each living node of a namespace, by its command line."""
+    found = {}
+    for folder in Path('/proc').glob('[0-9]*'):
+        try:
+            command = (folder / 'cmdline').read_bytes().decode()
+            environment = (folder / 'environ').read_bytes().decode().split('\0')
+        except OSError:
+            continue
+        if f'__ns:=/{namespace}' in command:
+            found[command] = dict(entry.split('=', 1) for entry in environment if '=' in entry)
+    return found
+
+
 @pytest.mark.parametrize('name', ['deploy', *SUBSYSTEMS])
 def test_every_launch_file_declares_every_argument_with_a_description(name):
     declared = {
@@ -57,7 +76,9 @@ def test_every_launch_file_declares_every_argument_with_a_description(name):
 @pytest.mark.parametrize(('namespace', 'compose'), [
     ('', ''), ('left', 'pose_estimator,base_policy,residual_policy')])
 def test_launched_graph_talks_and_ends_cleanly_on_interrupt(
-        ros, probe, tmp_path, namespace, compose):
+        ros, probe, tmp_path, monkeypatch, namespace, compose):
+    monkeypatch.delenv('LP_NUM_THREADS', raising=False)
+    monkeypatch.setenv('OMP_NUM_THREADS', '3')
     base = tiny_base(
         tmp_path / 'base', FrankaKinematics().forward(np.array(READY_POSITION)), np.zeros(3))
     residual = tiny_residual(tmp_path / 'residual', np.zeros(7))
@@ -71,8 +92,13 @@ def test_launched_graph_talks_and_ends_cleanly_on_interrupt(
             states = probe.listen(
                 DiagnosticStatus, f'{namespace}/residual_policy/state', qos.LATCHED)
             probe.until(lambda: states, 90.0, what='a state of the residual policy')
+            environments = _environments(namespace) if namespace else {}
         finally:
             os.killpg(process.pid, signal.SIGINT)
             process.wait(60)
     text = (tmp_path / 'log.txt').read_text()
+    # As under `stack`, one thread per library, but for what the operator chose.
+    assert len(environments) >= 2 or not namespace
+    for environment in environments.values():
+        assert (environment['LP_NUM_THREADS'], environment['OMP_NUM_THREADS']) == ('1', '3')
     assert 'sigterm' not in text.lower() and 'Traceback' not in text

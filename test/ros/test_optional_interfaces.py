@@ -7,6 +7,7 @@ from builtin_interfaces.msg import Time
 from geometry_msgs.msg import PoseStamped, TwistStamped, WrenchStamped
 import numpy as np
 from ocrrl_ros.interfaces.chunk_conversions import joint_trajectory
+from ocrrl_ros.nodes.mujoco_bridge_description import LinkTransforms
 from ocrrl_ros.nodes.mujoco_bridge_franka import (
     fill_robot_state, follow_trajectory, HandActions, optional, recover)
 from ocrrl_ros.robot.fr3 import ARM_JOINT_NAMES, READY_POSITION
@@ -135,6 +136,41 @@ def test_error_recovery_holds():
     commander.on_joint_target(Q + 0.1, np.zeros(7))
     recover(kind(), commander)(handle)
     assert handle.state == 'succeeded' and commander.mode is ArmMode.HOLD
+
+
+@pytest.mark.parametrize('end', ['recovery', 'cancelled trajectory'])
+def test_what_ends_a_cartesian_motion_holds_where_the_arm_is(end):
+    commander = ArmCommander(Q)
+    commander.on_pose_target(np.array([0.4, 0.0, 0.4, 1.0, 0.0, 0.0, 0.0]))
+    commander.on_cartesian_motion(Q + 0.2)
+    if end == 'recovery':
+        recover(kind(), commander)(Handle(SimpleNamespace()))
+    else:
+        message = joint_trajectory(list(ARM_JOINT_NAMES), (Q + 0.3)[None], 1.0, 0.0)
+        message.points[0].time_from_start.sec = 1
+        handle = Handle(SimpleNamespace(trajectory=message), cancel_after=0)
+        follow_trajectory(kind(), commander, lambda: 0.0, lambda _: None)(handle)
+        assert handle.state == 'canceled'
+    assert commander.mode is ArmMode.HOLD
+    np.testing.assert_array_equal(commander.joint_command(0.0)[0], Q + 0.2)
+
+
+def test_transforms_of_the_links_are_published_where_tf2_is_installed():
+    sent = []
+    node = SimpleNamespace(create_publisher=lambda _, name, profile: SimpleNamespace(
+        name=name, profile=profile, publish=lambda message: sent.append((name, message))))
+    links = LinkTransforms(node, lambda transforms=(): SimpleNamespace(transforms=transforms))
+    name, fixed = sent.pop()
+    assert name == '/tf_static'
+    assert 'fr3_hand_tcp' in {transform.child_frame_id for transform in fixed.transforms}
+    state = SimpleNamespace(q=Q, finger_positions=np.array([0.03, 0.02]))
+    links.fill(ArmReading(state, FrankaKinematics(), Q, np.zeros(7)), Time(sec=3))
+    by_child = {
+        transform.child_frame_id: transform for transform in links.message.transforms}
+    assert len(by_child) == 9
+    finger = by_child['fr3_leftfinger']
+    assert (finger.header.frame_id, finger.header.stamp.sec) == ('fr3_hand', 3)
+    assert finger.transform.translation.y == pytest.approx(0.03)
 
 
 def test_robot_state_carries_joints_poses_and_wrenches():

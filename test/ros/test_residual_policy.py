@@ -1,103 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """The residual policy node streams, refuses and holds as promised; real process, real DDS."""
 
-import time
-
-from diagnostic_msgs.msg import DiagnosticStatus
 import numpy as np
-from ocrrl_ros.core.se3 import pose
 from ocrrl_ros.interfaces import conversions as conv
-from ocrrl_ros.interfaces import qos
-from ocrrl_ros.interfaces.chunk_conversions import chunk_to_messages
-from ocrrl_ros.interfaces.episode_state import to_message, TOPIC
-from ocrrl_ros.policy.action_chunk import ActionChunk
-from ocrrl_ros.policy.episode_clock import EpisodeState
-from ocrrl_ros.robot.fr3 import ARM_JOINT_NAMES, READY_POSITION
-from ocrrl_ros.robot.kinematics import FrankaKinematics
+from ocrrl_ros.robot.fr3 import ARM_JOINT_NAMES
+from played_arm import Arm, HALVES
 import pytest
+from rcl_interfaces.srv import GetParameters, SetParameters
+from rclpy.parameter import Parameter
 from ros_harness import NodeProcess, running
-from sensor_msgs.msg import JointState
-from std_msgs.msg import Float64MultiArray
 from std_srvs.srv import SetBool, Trigger
 from tiny_bundles import tiny_residual
 
 MODULE = 'ocrrl_ros.nodes.residual_policy_node'
-READY = np.array(READY_POSITION)
-KINEMATICS = FrankaKinematics()
-START = KINEMATICS.forward(READY)
-
-
-class Arm:
-    """Plays arm, episode and base policy toward the node, on wall time."""
-
-    def __init__(self, probe):
-        """Listen to what the node sends."""
-        self.probe = probe
-        self.targets = probe.listen(JointState, 'target_joint', qos.DEEP_RELIABLE)
-        self.states = probe.listen(DiagnosticStatus, 'residual_policy/state', qos.LATCHED)
-        self.actions = probe.listen(
-            JointState, 'residual_policy/action', qos.DEEP_RELIABLE)
-        self.gripper = probe.listen(
-            Float64MultiArray, 'gripper/gripper_position_controller/commands',
-            qos.DEEP_RELIABLE)
-        self.number = 0
-
-    def now_s(self):
-        """Return ROS time."""
-        return self.probe.node.get_clock().now().nanoseconds * 1e-9
-
-    def live(self, duration_s, *, respond=True):
-        """Report joints at 200 Hz for a while; the arm follows its targets perfectly."""
-        end_s = time.monotonic() + duration_s
-        while time.monotonic() < end_s:
-            self.probe.poll()
-            q = self.targets[-1].position if self.targets else READY
-            if respond:
-                self.probe.publish('franka/joint_states', conv.joint_state(
-                    ARM_JOINT_NAMES, q, np.zeros(7), stamp_s=self.now_s()), qos.RELIABLE)
-            time.sleep(0.005)
-
-    def start(self):
-        """Start the next episode."""
-        self.number += 1
-        self.live(0.2)
-        self._episode(True)
-        self.live(0.1)
-
-    def stop(self):
-        """End the episode."""
-        self._episode(False)
-        self.live(0.3)
-
-    def _episode(self, running_now):
-        """Publish the episode's state."""
-        self.probe.publish(TOPIC, to_message(EpisodeState(
-            number=self.number, running=running_now, task='cube_lift')), qos.LATCHED)
-
-    def plan(self, offset=(0.0, 0.05, 0.0), edit=None):
-        """Publish a chunk of now, changed by ``edit(tcp, gripper)``."""
-        first = KINEMATICS.forward(
-            np.array(self.targets[-1].position) if self.targets else READY)
-        share = np.linspace(0.0, 1.0, 16)[:, None]
-        poses = pose(first[:3] + share * np.array(offset), np.tile(START[3:], (16, 1)))
-        tcp, gripper = chunk_to_messages(
-            ActionChunk(self.now_s(), 0.05, poses, np.ones(16)))
-        if edit is not None:
-            edit(tcp, gripper)
-        self.probe.publish('base_policy/gripper_chunk', gripper, qos.LATEST)
-        self.probe.publish('base_policy/tcp_chunk', tcp, qos.LATEST)
-
-    def see_cube(self):
-        """Publish a cube of now on the table."""
-        self.probe.publish('objects/cube/pose', conv.pose_with_covariance(
-            np.array([0.5, 0.0, 0.02, 0.0, 0.0, 0.0, 1.0]), np.zeros(36), 'base', self.now_s()),
-            qos.RELIABLE)
-
-    def speed(self):
-        """Return the largest commanded joint speed of the newest target, rad/s."""
-        before, now = self.targets[-2:]
-        interval_s = conv.from_stamp(now.header.stamp) - conv.from_stamp(before.header.stamp)
-        return np.abs(np.subtract(now.position, before.position)).max() / interval_s
+TCP_TOPIC, GRIPPER_TOPIC = 'base_policy/tcp_chunk', 'base_policy/gripper_chunk'
 
 
 @pytest.fixture(scope='module')
@@ -108,7 +24,7 @@ def arm(ros, probe, tmp_path_factory):
     node = NodeProcess(MODULE, folder / 'log.txt', {
         'residual': str(bundle), 'realtime_priority': 0})
     with running(node):
-        found = Arm(probe)
+        found = Arm(probe, node)
         probe.until(lambda: found.states, what='a first state of the node')
         yield found
 
@@ -129,10 +45,10 @@ def test_nothing_moves_before_an_episode_starts(arm):
 
 
 def test_commands_follow_the_plan_and_the_node_is_the_only_publisher(episode):
-    before = KINEMATICS.forward(np.array(episode.targets[-1].position))[1]
+    before = episode.commanded()[1]
     episode.plan((0.0, 0.05, 0.0))
     episode.live(0.6)
-    moved = KINEMATICS.forward(np.array(episode.targets[-1].position))[1] - before
+    moved = episode.commanded()[1] - before
     assert 0.02 < moved < 0.05
     assert episode.probe.node.count_publishers('target_joint') == 1
     assert list(episode.targets[-1].name) == list(ARM_JOINT_NAMES)
@@ -186,12 +102,92 @@ def _old(tcp, gripper):
     gripper.header.stamp.sec -= 60
 
 
-@pytest.mark.parametrize('edit', [_nan, _not_unit, _wrong_joint, _wrong_frame, _old])
-def test_bad_chunks_cause_no_motion(episode, edit):
+def _other_stamp(tcp, gripper):
+    gripper.header.stamp.nanosec = (gripper.header.stamp.nanosec + 50_000_000) % 1_000_000_000
+
+
+@pytest.mark.parametrize(('edit', 'halves', 'words'), [
+    (_nan, HALVES, ['base policy', 'finite']),
+    (_not_unit, HALVES, ['base policy', 'quaternion of norm']),
+    (_wrong_joint, HALVES, ['panda_hand', 'fr3_hand_tcp']),
+    (_wrong_frame, HALVES, ['world', "'base'"]),
+    (_old, HALVES, ['dropped', 'older than the episode']),
+    (_other_stamp, HALVES, [TCP_TOPIC, GRIPPER_TOPIC, 'one stamp']),
+    (None, ('tcp',), [f'{TCP_TOPIC} of', f'no {GRIPPER_TOPIC}']),
+    (None, ('gripper',), [f'no {TCP_TOPIC}', f'{GRIPPER_TOPIC} of'])])
+def test_bad_chunks_cause_no_motion(episode, edit, halves, words):
     before = np.array(episode.targets[-1].position)
-    episode.plan((0.0, 0.05, 0.0), edit)
+    since = len(episode.process.log)
+    episode.plan((0.0, 0.05, 0.0), edit, halves)
     episode.live(0.3)
+    episode.live_until(lambda: episode.warned(since, words), f'a warning with {words}')
     assert np.allclose(episode.targets[-1].position, before, atol=1e-9)
+
+
+def test_object_in_another_frame_is_refused_and_named(episode):
+    episode.call(SetBool, 'residual_policy/set_enabled', SetBool.Request(data=True))
+    since = len(episode.process.log)
+    episode.see_cube('world')
+    episode.plan((0.0, 0.0, 0.0))
+    episode.live(0.3)
+    episode.live_until(
+        lambda: episode.warned(since, ['objects/cube/pose', "'world'", "'base'"]), 'a warning')
+    assert conv.named_vector_to_dict(episode.actions[-1])['gain'] == 0.0
+
+
+def _set(arm, name, value):
+    """Set a parameter of the node through its service and return the result."""
+    answer = arm.call(SetParameters, 'residual_policy/set_parameters', SetParameters.Request(
+        parameters=[Parameter(name, value=value).to_parameter_msg()]))
+    return answer.results[0]
+
+
+@pytest.fixture(name='settings')
+def _settings(episode):
+    """Give a running episode and the settings as they were afterwards."""
+    yield episode
+    assert _set(episode, 'controller.residual_gain', 1.0).successful
+    assert _set(episode, 'speed_scale', 1.0).successful
+
+
+def test_gain_that_is_set_while_running_scales_the_residual(settings):
+    settings.call(SetBool, 'residual_policy/set_enabled', SetBool.Request(data=True))
+    assert _set(settings, 'controller.residual_gain', 0.5).successful
+    settings.plan((0.0, 0.0, 0.0))
+    for _ in range(9):
+        settings.see_cube()
+        settings.live(0.05)
+    action = conv.named_vector_to_dict(settings.actions[-1])
+    assert np.isclose(action['gain'], 0.5)
+    assert np.isclose(abs(action['command.x'] - action['base.x']), 0.01, atol=1e-6)
+
+
+def test_speed_scale_that_is_set_while_running_slows_the_arm(settings):
+    speeds = []
+    for scale in (1.0, 0.01):
+        assert _set(settings, 'speed_scale', scale).successful
+        settings.plan((0.0, 0.05, 0.0))
+        settings.live(0.4)
+        speeds.append(settings.speed())
+    # The fastest joint may do half of 5.26 rad/s, scaled.
+    assert speeds[0] > 0.05 > 0.027 > speeds[1] > 0.0
+
+
+@pytest.mark.parametrize(('name', 'value', 'words'), [
+    ('controller.residual_gain', 1.5, 'residual_gain is 1.5; allowed: 0.0 .. 1.0'),
+    ('controller.residual_gain', 'much', "'much'"),
+    ('speed_scale', 0.0, 'speed_scale is 0.0; allowed: 0 < x <= 1'),
+    ('controller.max_state_age_s', 0.5, 'read-only'), ('sink', 'crisp_pose', 'read-only')])
+def test_setting_that_is_wrong_or_fixed_is_refused_with_a_reason(arm, name, value, words):
+    def now():
+        answer = arm.call(GetParameters, 'residual_policy/get_parameters',
+                          GetParameters.Request(names=[name]))
+        return answer.values[0]
+
+    before = now()
+    result = _set(arm, name, value)
+    assert not result.successful and words in result.reason
+    assert now() == before
 
 
 def test_hold_stops_and_resume_waits_for_a_new_plan(episode):
@@ -204,8 +200,7 @@ def test_hold_stops_and_resume_waits_for_a_new_plan(episode):
     assert episode.states[-1].message.startswith('hold')
     episode.probe.call(Trigger, 'residual_policy/resume')
     episode.plan()
-    episode.live(0.2)
-    assert episode.speed() > 1e-3
+    episode.live_until(lambda: episode.speed() > 1e-3, 'a motion')
 
 
 @pytest.mark.parametrize(('parameters', 'code', 'words'), [
@@ -213,7 +208,10 @@ def test_hold_stops_and_resume_waits_for_a_new_plan(episode):
     ({'sink': 'teleport'}, 2, ['teleport', 'crisp_joint']),
     ({'controller.command_rate_hz': 5.0}, 2, ['command_rate_hz', '20.0']),
     ({'controller.command_rate': 200.0}, 2, ['controller.command_rate']),
-    ({'residual': 'models/nowhere'}, 2, ['models/nowhere'])])
+    ({'speed_scale': 0.0}, 2, ['speed_scale is 0.0']),
+    ({'robot_file': 'config/robots/nobot.yaml'}, 2, ['nobot.yaml']),
+    ({'controller.chunk.lookahead_s': 0.4}, 2, ['lookahead_s is 0.4', '0.3']),
+    ({'residual': 'models/nowhere'}, 1, ['models/nowhere'])])
 def test_wrong_settings_end_the_node_with_one_clear_line(
         ros, tmp_path, parameters, code, words):
     node = NodeProcess(MODULE, tmp_path / 'log.txt', parameters)

@@ -2,6 +2,8 @@
 """The whole graph comes up without launch, runs an episode in lockstep, and leaves nothing."""
 
 import os
+from pathlib import Path
+import re
 import signal
 import subprocess
 import sys
@@ -12,6 +14,9 @@ from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped
 import numpy as np
 from ocrrl_ros.interfaces import episode_state, qos
 from ocrrl_ros.interfaces.conversions import from_stamp, pose_to_array
+from ocrrl_ros.interfaces.graph_plan import NodePlan
+from ocrrl_ros.interfaces.spin import EXIT_CRASHED
+from ocrrl_ros.interfaces.supervisor import Supervisor
 from ocrrl_ros.policy.replanning import ReplanConfig
 from ocrrl_ros.robot.fr3 import READY_POSITION
 from ocrrl_ros.robot.kinematics import FrankaKinematics
@@ -57,6 +62,18 @@ def _is_alive(pid):
             return stat.read().rpartition(')')[2].split()[0] != 'Z'
     except OSError:
         return False
+
+
+def _processes_that_name(word):
+    """Return the living processes with the word in their command line."""
+    found = []
+    for path in Path('/proc').glob('[0-9]*/cmdline'):
+        try:
+            if word.encode() in path.read_bytes() and _is_alive(int(path.parent.name)):
+                found.append(int(path.parent.name))
+        except OSError:
+            continue
+    return found
 
 
 @pytest.fixture(scope='module')
@@ -194,9 +211,99 @@ def test_wrong_arguments_end_the_stack_with_code_two(argument, words):
     assert all(word in done.stderr for word in words) and 'Traceback' not in done.stderr
 
 
-def test_missing_bundle_ends_the_stack_and_is_named(ros, tmp_path):
+def test_missing_bundle_ends_the_stack_before_anything_starts(ros, tmp_path):
     done = subprocess.run(
         [sys.executable, '-m', 'ocrrl_ros.nodes.stack_node', f'vla:={tmp_path / "nowhere"}'],
         capture_output=True, text=True, timeout=90, check=False)
-    assert done.returncode != 0
-    assert 'nowhere' in done.stdout + done.stderr
+    assert done.returncode == 1
+    assert 'nowhere' in done.stderr and 'started' not in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_altered_bundle_ends_the_stack_with_its_message_once(ros, tmp_path):
+    bundle = tiny_residual(tmp_path / 'residual', np.zeros(7))
+    network = bundle / 'policy.onnx'
+    network.write_bytes(network.read_bytes()[:-10])
+    done = subprocess.run(
+        [sys.executable, '-m', 'ocrrl_ros.nodes.stack_node', 'lockstep:=true',
+         f'residual:={bundle}', 'namespace:=altered'],
+        capture_output=True, text=True, timeout=120, check=False)
+    told = done.stdout + done.stderr
+    assert done.returncode == 1, told
+    assert told.count('truncated or altered') == 1
+    assert 'restart' not in told
+    assert not _processes_that_name('__ns:=/altered')
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_signal_during_the_start_leaves_no_process(ros, number):
+    process = subprocess.Popen(
+        [sys.executable, '-m', 'ocrrl_ros.nodes.stack_node', 'lockstep:=true',
+         f'namespace:=early_{number.name}'],
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    assert 'started' in process.stderr.readline()
+    process.send_signal(number)
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert not _processes_that_name(f'__ns:=/early_{number.name}')
+
+
+def test_nodes_end_when_their_stack_is_killed(ros, probe):
+    process = subprocess.Popen(
+        [sys.executable, '-m', 'ocrrl_ros.nodes.stack_node', 'lockstep:=true',
+         'namespace:=orphans'], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        start_new_session=True)
+    assert 'started' in process.stderr.readline()
+    process.kill()
+    process.communicate(timeout=60)
+    probe.until(lambda: not _processes_that_name('__ns:=/orphans'), what='an empty graph')
+
+
+@pytest.fixture
+def supervised(ros):
+    """Give a function that runs one node under a supervisor, and what it logs."""
+    started = []
+
+    def start(plan):
+        lines = []
+        supervisor = Supervisor([(plan,)], lines.append)
+        started.append(supervisor)
+        supervisor.start()
+        return supervisor, lines
+
+    yield start
+    for supervisor in started:
+        supervisor.stop()
+
+
+def test_killed_node_is_restarted_until_it_was_killed_too_often(supervised, probe):
+    supervisor, lines = supervised(NodePlan('episode', {'task': 'cube_lift'}))
+    for restart in range(1, 4):
+        os.kill(int(re.search(r'pid (\d+)', lines[-1])[1]), signal.SIGKILL)
+        probe.until(lambda: supervisor.check() or len(lines) > restart, what='a restart')
+        assert f'died with code -9; restart {restart} of 3' in lines[-1]
+    states = probe.listen(String, episode_state.TOPIC, qos.LATCHED)
+    probe.until(lambda: states, what='a state of the restarted node')
+    os.kill(int(re.search(r'pid (\d+)', lines[-1])[1]), signal.SIGKILL)
+    assert probe.until(supervisor.check, what='the end') == 1
+    assert 'stopping the graph' in lines[-1]
+
+
+@pytest.mark.parametrize(('parameters', 'code'), [
+    ({'task': 'juggle'}, 2), ({'residual': 'ALTERED'}, 1)])
+def test_refusal_is_not_restarted(supervised, probe, tmp_path, parameters, code):
+    bundle = tiny_residual(tmp_path / 'altered', np.zeros(7))
+    (bundle / 'policy.onnx').write_bytes(b'')
+    supervisor, lines = supervised(NodePlan('residual_policy', {
+        name: value.replace('ALTERED', str(bundle)) for name, value in parameters.items()}))
+    assert probe.until(supervisor.check, what='the end') == code
+    assert len(lines) == 2 and f'ended with code {code}; stopping the graph' in lines[-1]
+
+
+def test_traceback_has_an_exit_code_of_its_own(ros_domain):
+    program = ('import sys; from ocrrl_ros.interfaces.spin import run_process; '
+               'sys.exit(run_process(lambda: 1 // 0, "crash", []))')
+    done = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True,
+                          timeout=60, check=False)
+    assert done.returncode == EXIT_CRASHED
+    assert 'ZeroDivisionError' in done.stderr

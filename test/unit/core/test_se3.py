@@ -100,6 +100,14 @@ def test_bad_pose_is_refused_with_its_source(value):
         se3.check_pose(np.array(value, dtype=float), 'topic target_pose')
 
 
+def test_bad_pose_of_many_is_named_by_its_place():
+    poses = np.tile(se3.pose_identity(), (16, 1))
+    poses[3, 2] = np.nan
+    with pytest.raises(InputError, match=r'nan.*point 3 of 16') as caught:
+        se3.check_pose(poses, 'topic tcp_chunk')
+    assert len(str(caught.value)) < 150
+
+
 @pytest.mark.parametrize('call', [
     lambda: se3.quat_multiply(np.zeros(3), np.zeros(4)),
     lambda: se3.quat_rotate(np.zeros(4), np.zeros(4)),

@@ -66,6 +66,18 @@ def test_the_limits_line_permits_the_priority_that_the_check_asks_for() -> None:
     assert system_check.limits_line('ada') == f'ada - rtprio {system_check.RTPRIO_NEEDED}'
 
 
+@pytest.mark.parametrize('error', [KeyError, OSError])
+def test_a_user_without_a_name_gets_a_line_with_the_number(
+        error: type[Exception], monkeypatch: pytest.MonkeyPatch) -> None:
+    """`docker run --user 1234`; limits.conf(5) writes one uid as `:uid`."""
+    def fail() -> str:
+        raise error('getpwuid(): uid not found: 1234')
+
+    monkeypatch.setattr('getpass.getuser', fail)
+    monkeypatch.setattr(os, 'getuid', lambda: 1234)
+    assert system_check.limits_line() == f':1234 - rtprio {system_check.RTPRIO_NEEDED}'
+
+
 def test_small_shared_memory_is_a_warning_with_a_remedy(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Containers often have 64 MB."""

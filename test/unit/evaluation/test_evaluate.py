@@ -7,13 +7,9 @@ from ocrrl_ros.evaluation import evaluate as module
 from ocrrl_ros.evaluation.evaluate import EvaluateConfig, PartFile
 from ocrrl_ros.evaluation.provenance import GitState
 import pytest
+from result_fields import RESULT_FIELDS
 
 CLEAN = GitState('abc', False)
-WANTED = {
-    'task', 'domain', 'policy', 'poses', 'seed', 'episodes', 'successes', 'rate', 'wilson95',
-    'mean_episode_s', 'wall_s', 'bundle_sha256', 'git', 'outcomes', 'init_sha256',
-    'failure_modes', 'train_seed', 'eval_seed', 'base_sha256', 'domain_sha256',
-    'success_version', 'protocol_version', 'git_dirty'}
 
 
 def make_record(episode=0, outcome=True):
@@ -47,7 +43,7 @@ def fake_items(monkeypatch):
 
 def test_result_has_every_field_and_is_json(fake_items):
     result = module.evaluate(expert(episodes=4))
-    assert result.keys() >= WANTED
+    assert result.keys() >= RESULT_FIELDS
     assert (result['successes'], result['rate']) == (2, 0.5)
     assert result['outcomes'] == [True, False, True, False]
     assert result['failure_counts'] == {'slip': 2}
@@ -95,6 +91,13 @@ def test_unknown_names_are_refused_before_any_episode(fake_items, changes, error
     with pytest.raises(error, match=message):
         module.evaluate(expert(**changes))
     assert fake_items == []
+
+
+def test_a_domain_file_never_gets_the_base_of_the_shipped_sim(fake_items, tmp_path):
+    path = tmp_path / 'sim.yaml'
+    path.write_text('objects: {friction: 0.5}\n', encoding='utf-8')
+    for domain, base in (('sim', 'base_sim'), (str(path), 'base_proxy')):
+        assert module.evaluate(expert(domain=domain, base=None))['base'] == base
 
 
 @pytest.mark.parametrize('changes', [{'episodes': 0}, {'seed': -1}, {'workers': -1}])

@@ -95,6 +95,14 @@ def test_summary_counts_and_bounds_the_rate():
     summary = graph_session.summarise_session(run(FakeGraph())[2:])
     assert (summary['policy'], summary['successes'], summary['rate']) == ('residual', 2, 1.0)
     assert summary['wilson95'][1] == 1.0
+    assert summary['failure_modes'] == summary['endings'] == ['success', 'success']
+
+
+def test_an_ending_is_not_sold_as_a_failure_mode():
+    summary = graph_session.summarise_session(run(FakeGraph())[:2])
+    assert summary['endings'] == ['timeout', 'timeout']
+    assert summary['failure_modes'] == [None, None]
+    assert summary['wall_s'] >= 0.0
 
 
 def test_different_starts_for_two_policies_are_an_error():

@@ -2,13 +2,17 @@
 """The graph's processes follow from the launch arguments; contradictions are refused."""
 
 from ocrrl_ros.core.configuration import from_mapping
-from ocrrl_ros.core.errors import ConfigError
+from ocrrl_ros.core.errors import BundleError, ConfigError
+from ocrrl_ros.core.resources import model_path
 from ocrrl_ros.interfaces.graph_plan import (
     GraphConfig, group_processes, LOCKSTEP_NODES, parameter_text, parse_arguments, plan_graph,
     SUBSYSTEMS)
 from ocrrl_ros.interfaces.supervisor import process_command
 from ocrrl_ros.nodes.composed_node import node_arguments
+from ocrrl_ros.nodes.recorder_node import RecorderConfig
 import pytest
+
+PROXY, SIM = str(model_path('base_proxy')), str(model_path('base_sim'))
 
 
 def _plan(*arguments):
@@ -20,12 +24,43 @@ def test_simulated_graph_has_the_bridge_and_the_proxys_base():
     plan = _plan('robot:=sim', 'domain:=proxy')
     assert set(plan) == {
         'mujoco_bridge', 'episode', 'pose_estimator', 'base_policy', 'residual_policy'}
-    assert plan['base_policy']['bundle'] == 'models/base_proxy'
+    assert plan['base_policy']['bundle'] == PROXY
     assert plan['mujoco_bridge']['sim.domain'] == 'proxy'
 
 
 def test_sim_domain_runs_the_sim_counterpart():
-    assert _plan('domain:=sim')['base_policy']['bundle'] == 'models/base_sim'
+    assert _plan('domain:=sim')['base_policy']['bundle'] == SIM
+    assert _plan('domain:=my/sim.yaml')['base_policy']['bundle'] == PROXY
+    real = _plan('robot:=fr3', 'robot_ip:=10.0.0.2', 'domain:=sim')
+    assert real['base_policy']['bundle'] == PROXY
+
+
+def test_bundles_are_planned_by_absolute_folder_nearest_first(tmp_path, monkeypatch):
+    (tmp_path / 'models' / 'mine').mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    plan = _plan('vla:=models/mine', 'residual:=models/residual_cube_lift')
+    assert plan['base_policy']['bundle'] == str(tmp_path / 'models' / 'mine')
+    assert plan['residual_policy']['residual'] == str(model_path('residual_cube_lift'))
+    assert _plan('residual:=none')['residual_policy']['residual'] == 'none'
+
+
+@pytest.mark.parametrize('argument', ['vla', 'residual'])
+def test_missing_bundle_is_refused_with_the_places_looked_at(argument, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BundleError) as caught:
+        _plan(f'{argument}:=models/nowhere')
+    assert str(tmp_path / 'models' / 'nowhere') in str(caught.value)
+    assert str(model_path() / 'nowhere') in str(caught.value)
+
+
+def test_recorder_writes_the_tasks_objects_and_the_sinks_commands():
+    joint = _plan('record:=true')['recorder']
+    assert set(joint['topics']) >= set(RecorderConfig().topics)
+    assert set(joint['fast_topics']) == set(RecorderConfig().fast_topics)
+    assert 'objects/cube/pose:geometry_msgs/msg/PoseWithCovarianceStamped' in joint['topics']
+    pose = _plan('record:=true', 'sink:=crisp_pose')['recorder']
+    assert 'target_pose:geometry_msgs/msg/PoseStamped' in pose['fast_topics']
+    assert not [topic for topic in pose['fast_topics'] if topic.startswith('target_joint')]
 
 
 def test_real_robot_starts_slow_without_residual_and_with_deadman():
@@ -57,6 +92,7 @@ def test_every_planned_node_belongs_to_one_subsystem():
     (['compose:=episode'], ['episode', 'two']),
     (['compose:=episode,episode'], ['episode', 'different']),
     (['compose:=episode,recorder'], ['recorder', 'record is false']),
+    (['record:=true', 'sink:=teleport'], ['teleport', 'crisp_joint']),
     (['sim'], ['sim', 'name:=value'])])
 def test_wrong_arguments_name_value_and_allowed(arguments, words):
     with pytest.raises(ConfigError) as caught:
@@ -78,9 +114,9 @@ def test_composed_nodes_share_a_process_and_keep_their_own_parameters():
     command = process_command(groups[-1], 'left', 'my.yaml')
     assert command[2:4] == ['ocrrl_ros.nodes.composed_node', 'base_policy,residual_policy']
     own = node_arguments('base_policy', command[4:])
-    assert own[:3] == ['--ros-args', '-p', 'bundle:="models/base_proxy"']
+    assert own[:3] == ['--ros-args', '-p', f'bundle:="{PROXY}"']
     assert own[-2:] == ['--params-file', 'my.yaml']
-    assert 'bundle:="models/base_proxy"' not in node_arguments('residual_policy', command[4:])
+    assert f'bundle:="{PROXY}"' not in node_arguments('residual_policy', command[4:])
 
 
 @pytest.mark.parametrize(('value', 'text'), [

@@ -2,7 +2,7 @@
 from dataclasses import dataclass, field
 
 from ocrrl_ros.core.errors import ConfigError, UnknownNameError
-from ocrrl_ros.interfaces.parameters import declare_config, read_config
+from ocrrl_ros.interfaces.parameters import declare_config, follow_changes, read_config
 import pytest
 import rclpy
 from rclpy.parameter import Parameter
@@ -89,3 +89,29 @@ def test_live_parameters_are_read_and_checked_when_they_are_used(make_node):
     node.set_parameters([Parameter('rate_hz', value=5000)])
     with pytest.raises(ConfigError, match='rate_hz is 5000.0 Hz'):
         read_config(node, Settings)
+
+
+@pytest.fixture
+def followed(make_node):
+    node, heard = make_node(), []
+    declare_config(node, Settings, live=('rate_hz', 'inner.gains'))
+    follow_changes(node, Settings, heard.append)
+    return node, heard
+
+
+def test_live_parameters_are_handed_over_when_they_are_set(followed):
+    node, heard = followed
+    results = node.set_parameters(
+        [Parameter('rate_hz', value=50), Parameter('inner.gains', value=[3.0])])
+    assert all(result.successful for result in results)
+    assert heard[-1] == Settings(rate_hz=50.0, inner=Inner(gains=(3.0,)))
+
+
+@pytest.mark.parametrize(('name', 'value', 'words'), [
+    ('rate_hz', 5000.0, 'rate_hz is 5000.0 Hz; allowed'), ('rate_hz', 'fast', "rate_hz is 'fast'"),
+    ('rate_hz', None, 'rate_hz cannot be removed'), ('task', 'stack_cube', 'read-only')])
+def test_refused_change_says_why_and_changes_nothing(followed, name, value, words):
+    node, heard = followed
+    result, = node.set_parameters([Parameter(name, value=value)])
+    assert not result.successful and words in result.reason
+    assert not heard and read_config(node, Settings) == Settings()

@@ -2,7 +2,7 @@
 """The deployment logic holds on every fault, names it, and is exact without a residual."""
 
 import numpy as np
-from ocrrl_ros.core.errors import InputError, UnknownNameError
+from ocrrl_ros.core.errors import ConfigError, InputError, UnknownNameError
 from ocrrl_ros.core.se3 import pose, pose_identity
 from ocrrl_ros.policy.action_chunk import ActionChunk
 from ocrrl_ros.policy.assembly import build_controller
@@ -179,6 +179,68 @@ def test_start_without_a_fresh_arm_state_is_refused():
     rig = Rig(start=False)
     with pytest.raises(InputError, match='cannot start'):
         rig.controller.start_episode(rig.now_s + 0.2)
+
+
+def test_start_without_any_arm_state_or_outside_the_limits_is_refused_and_changes_nothing():
+    controller = build_controller('cube_lift')
+    with pytest.raises(InputError, match='no joint state'):
+        controller.start_episode(10.0)
+    rig = Rig(start=False)
+    rig.see_arm(np.full(7, 3.2))
+    with pytest.raises(InputError, match='joint limits'):
+        rig.controller.start_episode(rig.now_s)
+    assert rig.plan(stamp_s=9.9) is None
+    assert rig.run(0.1).state is ControllerState.IDLE and rig.command is None
+
+
+def test_refused_start_keeps_the_arm_idle_with_its_reason_until_it_starts():
+    rig = Rig(start=False)
+    rig.controller.refuse_start('the test says so')
+    rig.plan()
+    rig.run(0.1)
+    assert rig.controller.state is ControllerState.IDLE and rig.command is None
+    assert rig.controller.start_refused and rig.controller.reason == 'the test says so'
+    rig.controller.start_episode(rig.now_s)
+    assert not rig.controller.start_refused
+
+
+def test_resume_without_an_episode_does_not_let_the_arm_move():
+    rig = Rig(start=False)
+    rig.controller.hold('test')
+    rig.controller.resume(rig.now_s)
+    rig.plan((0.0, 0.05, 0.0))
+    rig.run(0.1)
+    assert rig.controller.state is ControllerState.IDLE and rig.command is None
+
+
+def test_gain_changes_from_the_next_policy_tick_on_and_is_checked():
+    rig = Rig(FakeResidual())
+    rig.see_cube()
+    rig.plan((0.0, 0.0, 0.0))
+    rig.run(0.4)
+    rig.see_cube()
+    rig.controller.set_residual_gain(0.25)
+    rig.run(0.02)
+    assert rig.actions[-1].gain == 0.25
+    with pytest.raises(ConfigError, match='residual_gain is 1.5'):
+        rig.controller.set_residual_gain(1.5)
+    assert rig.controller.residual_gain == 0.25
+
+
+def test_speed_scale_lowered_in_full_motion_brakes_within_the_limits():
+    rig = Rig()
+    rig.plan((0.0, 0.2, 0.0))
+    rig.run(0.3)
+    shaper = rig.controller._follower.shaper
+    before, fast = rig.command, np.abs(rig.command.dq / shaper.max_velocity).max()
+    rig.controller.set_speed_scale(0.1)
+    for tick in range(60):
+        rig.run(TICK_S)
+        change = np.abs(rig.command.dq - before.dq) / TICK_S
+        assert (change <= shaper.max_acceleration + 1e-6).all()
+        before = rig.command
+    assert rig.controller.state is ControllerState.RUNNING
+    assert 0.1 < fast and np.abs(rig.command.dq / shaper.max_velocity).max() <= 0.1 + 1e-6
 
 
 def test_hold_stays_until_resume_and_needs_a_new_plan():

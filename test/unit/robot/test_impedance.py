@@ -6,7 +6,7 @@ from __future__ import annotations
 import mujoco
 import numpy as np
 from ocrrl_ros.core import se3
-from ocrrl_ros.core.errors import ConfigError
+from ocrrl_ros.core.errors import ConfigError, InputError
 from ocrrl_ros.core.resources import model_path
 from ocrrl_ros.robot.impedance import (
     CartesianImpedance, CartesianImpedanceConfig, JointImpedanceConfig, JointImpedanceMonitor)
@@ -53,6 +53,24 @@ def test_monitor_counts_only_what_crisp_would_clip() -> None:
     assert (monitor.error_clipped, monitor.torque_rate_clipped) == (1, 1)
 
 
+def test_monitor_takes_the_velocity_of_the_target_into_account() -> None:
+    """A target that begins to move asks for a torque at once; one that stands does not."""
+    monitor = JointImpedanceMonitor(JointImpedanceConfig())
+    zero = np.zeros(7)
+    monitor.update(zero, zero, zero, 0.001)
+    assert not monitor.update(zero, zero, zero, 0.001, dq_target=zero)
+    assert monitor.update(zero, zero, zero, 0.001, dq_target=zero + 0.1)
+
+
+def test_monitor_compares_the_first_tick_with_the_torque_that_acts() -> None:
+    """A jump that is the first target counts, once the monitor knows what came before."""
+    monitor = JointImpedanceMonitor(JointImpedanceConfig())
+    zero = np.zeros(7)
+    monitor.reset(zero)
+    assert monitor.update(zero + 0.1, zero, zero, 0.001)
+    assert (monitor.torque_rate_share, monitor.error_share) == (1.0, 0.0)
+
+
 def test_error_is_clipped_per_axis() -> None:
     """10 cm and 0.5 rad at most, whatever the target."""
     law = _law()
@@ -83,6 +101,35 @@ def test_static_torque_is_the_stiffness_seen_through_the_jacobian() -> None:
         tau = _torque(law, READY, target)
     np.testing.assert_allclose(
         tau, KINEMATICS.jacobian(READY).T @ [0, 0, 6.0, 0, 0, 0], atol=1e-6)
+
+
+def test_each_axis_has_its_own_stiffness_and_damping() -> None:
+    """Six stiffnesses, none of them averaged: tau = J^T (K e - D v)."""
+    stiffness = np.array([100.0, 400.0, 900.0, 0.0, 25.0, 36.0])
+    limits = KINEMATICS.limits
+    law = CartesianImpedance(
+        CartesianImpedanceConfig(output_filter=0.0, max_delta_tau=1e6, nullspace_stiffness=1e-9),
+        limits.position_lower, limits.position_upper, stiffness)
+    jacobian = KINEMATICS.jacobian(READY)
+    dq = np.linspace(-0.02, 0.02, 7)
+    here = KINEMATICS.forward(READY)
+    there = se3.pose(here[:3] + 0.01, se3.quat_multiply(
+        se3.quat_from_rotvec(np.array([0.02, 0.03, 0.04])), here[3:]))
+    tau = law.torque(
+        READY, dq, base_T_tcp=here, jacobian=jacobian, base_T_target=there, q_nullspace=READY)
+    error = np.array([0.01, 0.01, 0.01, 0.02, 0.03, 0.04])
+    force = stiffness * error - 2.0 * np.sqrt(stiffness) * (jacobian @ dq)
+    np.testing.assert_allclose(tau, jacobian.T @ force, atol=1e-5)
+
+
+@pytest.mark.parametrize('stiffness', [[100.0] * 5, [-1.0] + [1.0] * 5, [np.nan] * 6])
+def test_unusable_stiffness_is_refused(stiffness: list) -> None:
+    """The message gives what was asked for and what is allowed."""
+    limits = KINEMATICS.limits
+    with pytest.raises(InputError, match='stiffness is .*allowed: 6 finite numbers >= 0'):
+        CartesianImpedance(
+            CartesianImpedanceConfig(), limits.position_lower, limits.position_upper,
+            np.array(stiffness))
 
 
 def test_posture_torque_does_not_push_the_tcp() -> None:

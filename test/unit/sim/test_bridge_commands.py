@@ -86,6 +86,33 @@ def test_trajectory_with_velocities_is_a_cubic_that_meets_them():
     np.testing.assert_allclose((plan.sample(step) - plan.sample(0.0)) / step, 0.0, atol=1e-3)
 
 
+@pytest.mark.parametrize('velocities', [None, np.array([np.zeros(7), np.full(7, 0.5)])])
+def test_velocity_of_a_trajectory_is_the_slope_of_its_positions(velocities):
+    plan = JointTrajectoryPlan(np.array([0.0, 2.0]), np.stack([Q, Q + 1.0]), velocities)
+    step = 1e-6
+    for elapsed_s in (0.1, 1.0, 1.9):
+        slope = (plan.sample(elapsed_s + step) - plan.sample(elapsed_s - step)) / (2 * step)
+        np.testing.assert_allclose(plan.velocity(elapsed_s), slope, atol=1e-6)
+    np.testing.assert_array_equal(plan.velocity(2.5), 0.0)
+
+
+def test_trajectory_reports_its_velocity_and_commands_none():
+    commander = ArmCommander(Q)
+    commander.on_trajectory(JointTrajectoryPlan(np.array([2.0]), (Q + 1.0)[None]), 10.0)
+    np.testing.assert_array_equal(commander.joint_command(11.0)[1], 0.0)
+    np.testing.assert_allclose(commander.dq_desired, 0.5)
+    commander.joint_command(13.0)
+    np.testing.assert_array_equal(commander.dq_desired, 0.0)
+
+
+def test_what_follows_a_cartesian_motion_starts_from_the_measured_position():
+    commander = ArmCommander(Q)
+    commander.on_pose_target(POSE)
+    commander.on_cartesian_motion(Q + 0.3)
+    commander.on_trajectory(JointTrajectoryPlan(np.array([2.0]), (Q + 1.0)[None]), 10.0)
+    np.testing.assert_allclose(commander.joint_command(10.0)[0], Q + 0.3)
+
+
 @pytest.mark.parametrize('times, positions', [
     ([1.0, 0.5], np.zeros((2, 7))), ([-1.0], np.zeros((1, 7))), ([1.0], np.zeros((1, 6))),
     ([1.0], np.full((1, 7), np.nan)), ([], np.zeros((0, 7)))])

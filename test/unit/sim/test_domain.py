@@ -52,6 +52,19 @@ def test_file_of_ones_own_is_a_domain(tmp_path):
     assert load_domain(str(path)).objects.friction == 0.5
 
 
+def test_file_without_a_name_is_named_after_itself(tmp_path):
+    path = tmp_path / 'slippery.yaml'
+    path.write_text('objects: {friction: 0.3}\n', encoding='utf-8')
+    assert load_domain(path).name == 'slippery'
+
+
+@pytest.mark.parametrize(('name', 'sha256'), [
+    ('proxy', '8bdc40560404512960dcb8a7254a209710c36385c1aba2a11c65c26736720c31'),
+    ('sim', '73f72ec237126943137f66b4acf2377ed739ba77284c95653c41e711f7aea404')])
+def test_shipped_domains_are_the_ones_that_results_were_measured_in(name, sha256):
+    assert load_domain(name).sha256() == sha256
+
+
 def test_optical_axis_goes_through_the_target_and_image_is_upright():
     camera = CameraConfig()
     pose = camera.true_pose()

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A bad or absent input of the base policy or the tracker is named and ends nothing."""
+
+import time
+
+from diagnostic_msgs.msg import DiagnosticArray
+import numpy as np
+from ocrrl_ros.interfaces import conversions as conv
+from ocrrl_ros.interfaces import image_conversions as images
+from ocrrl_ros.interfaces import qos
+from ocrrl_ros.interfaces.episode_state import to_message, TOPIC
+from ocrrl_ros.perception.frame import Intrinsics
+from ocrrl_ros.policy.episode_clock import EpisodeState
+import pytest
+from ros_harness import NodeProcess, running, WALL_LIMIT_S
+from std_msgs.msg import String
+from tiny_bundles import tiny_base
+from trajectory_msgs.msg import MultiDOFJointTrajectory
+
+SIZE = (480, 640)
+CAMERA = Intrinsics(fx=615.0, fy=615.0, cx=319.5, cy=239.5, width=SIZE[1], height=SIZE[0])
+POSE = np.array([0.4, 0.0, 0.5, 1.0, 0.0, 0.0, 0.0])
+FRAME = 'camera_color_optical_frame'
+EXTRINSICS = 'camera/camera/extrinsics/base_to_color'
+
+
+class World:
+    """Plays camera and arm toward a node in a namespace."""
+
+    def __init__(self, probe, node, namespace):
+        self.probe, self.node, self._prefix = probe, node, f'{namespace}/'
+
+    def publish(self, name, message, profile=qos.RELIABLE):
+        self.probe.publish(self._prefix + name, message, profile)
+
+    def now_s(self):
+        return self.probe.node.get_clock().now().nanoseconds * 1e-9
+
+    def colour(self):
+        return images.image_message(np.zeros((*SIZE, 3), np.uint8), 'rgb8', FRAME, self.now_s())
+
+    def until(self, beat, predicate, what):
+        """Call ``beat`` at 20 Hz until the predicate holds."""
+        end_s = time.monotonic() + WALL_LIMIT_S
+        while not predicate():
+            assert time.monotonic() < end_s, f'{what} did not come true; log: {self.node.log}'
+            assert self.node.process.poll() is None, self.node.log
+            beat()
+            self.probe.poll()
+            time.sleep(0.05)
+
+    def warned(self, *words):
+        return any('WARN' in line and all(word in line for word in words)
+                   for line in self.node.log.splitlines())
+
+
+@pytest.fixture(name='planner')
+def _planner(ros, probe, tmp_path):
+    """Give the world of a base policy whose episode runs."""
+    bundle = tiny_base(tmp_path / 'base', POSE, np.zeros(3))
+    node = NodeProcess('ocrrl_ros.nodes.base_policy_node', tmp_path / 'log.txt', {
+        'bundle': str(bundle)}, ros_arguments=('-r', '__ns:=/planner'))
+    with running(node):
+        world = World(probe, node, 'planner')
+        world.chunks = probe.listen(
+            MultiDOFJointTrajectory, 'planner/base_policy/tcp_chunk', qos.DEEP_RELIABLE)
+        world.publish(TOPIC, String(data='{"number": "one"}'), qos.LATCHED)
+        world.until(lambda: None, lambda: world.warned(TOPIC, 'number'), 'a warning')
+        world.publish(TOPIC, to_message(EpisodeState(
+            number=1, running=True, task='cube_lift', started_s=world.now_s())), qos.LATCHED)
+        yield world
+
+
+def test_base_policy_names_what_it_waits_for_and_survives_bad_messages(planner):
+    def see():
+        planner.publish('camera/camera/color/image_raw', planner.colour(), qos.IMAGE)
+
+    def move():
+        planner.publish('current_pose', conv.pose_stamped(POSE, 'base', planner.now_s()))
+        see()
+
+    def feel(opening):
+        move()
+        planner.publish('gripper/joint_states', conv.joint_state(['gripper'], [opening]))
+
+    planner.until(lambda: None, lambda: planner.warned(
+        'waiting for', 'color/image_raw', 'current_pose', 'gripper/joint_states'), 'all three')
+    planner.until(see, lambda: planner.warned(
+        'waiting for current_pose, gripper/joint_states'), 'two of them')
+    planner.until(move, lambda: planner.warned('waiting for gripper/joint_states'), 'the last')
+    planner.until(lambda: feel(float('nan')), lambda: planner.warned(
+        'gripper/joint_states holds positions', 'nan'), 'the refusal of NaN')
+    assert not planner.chunks
+    planner.until(lambda: feel(1.0), lambda: planner.chunks, 'a chunk')
+
+
+def test_pose_estimator_names_the_missing_camera_pose_and_survives_a_bad_one(
+        ros, probe, tmp_path):
+    node = NodeProcess('ocrrl_ros.nodes.pose_estimator_node', tmp_path / 'log.txt',
+                       ros_arguments=('-r', '__ns:=/tracker'))
+    with running(node):
+        world = World(probe, node, 'tracker')
+        statuses = probe.listen(DiagnosticArray, 'tracker/objects/status', qos.RELIABLE)
+
+        def see():
+            colour = world.colour()
+            depth = images.image_message(np.full(SIZE, 700, np.uint16), '16UC1', FRAME, 0.0)
+            depth.header.stamp = colour.header.stamp
+            camera = 'camera/camera'
+            world.publish(f'{camera}/color/camera_info', images.camera_info(
+                CAMERA, FRAME, world.now_s()), qos.IMAGE)
+            world.publish(f'{camera}/color/image_raw', colour, qos.IMAGE)
+            world.publish(f'{camera}/aligned_depth_to_color/image_raw', depth, qos.IMAGE)
+
+        world.until(see, lambda: world.warned('waiting for', EXTRINSICS), 'the missing pose')
+        for quaternion in ([1.0, 0.0, 0.0, 0.5], [float('nan'), 0.0, 0.0, 1.0]):
+            world.publish(EXTRINSICS, conv.transform_stamped(
+                [*POSE[:3], *quaternion], 'base', FRAME), qos.LATCHED)
+            word = 'finite' if np.isnan(quaternion[0]) else 'quaternion of norm'
+            world.until(see, lambda: world.warned(EXTRINSICS, word), word)  # noqa: B023
+        assert not statuses
+        world.publish(EXTRINSICS, conv.transform_stamped(POSE, 'base', FRAME), qos.LATCHED)
+        world.until(see, lambda: statuses, 'a status of the objects')

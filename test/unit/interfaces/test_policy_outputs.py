@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The latched state is published when its cause changes, not when a number in it does."""
+
+from diagnostic_msgs.msg import DiagnosticStatus
+from ocrrl_ros.interfaces.policy_outputs import PolicyOutputs
+from ocrrl_ros.policy.assembly import build_controller
+from ocrrl_ros.policy.controller import ControllerState
+import pytest
+import rclpy
+
+
+@pytest.fixture
+def outputs(ros_context):
+    node = rclpy.create_node('outputs_test', context=ros_context)
+    yield PolicyOutputs(node)
+    node.destroy_node()
+
+
+def test_ageing_inputs_are_told_once(outputs):
+    controller = build_controller('cube_lift')
+    assert outputs.state(controller)
+    told = []
+    for reason in (
+            'joint state is 0.101 s old, allowed: 0.1 s',
+            'joint state is 0.123 s old, allowed: 0.1 s',
+            'joint state is 11.2 s old, allowed: 0.1 s',
+            'base policy is stale: the chunk ended 0.01 s ago',
+            'base policy is stale: the chunk ended 0.12 s ago',
+            'base policy is stale: the chunk is 2.01 s old, allowed: 2.0 s'):
+        controller._enter(ControllerState.HOLDING, reason)
+        told.append(outputs.state(controller))
+    assert told == [True, False, False, True, False, True]
+
+
+def test_new_gain_and_refused_start_are_told(outputs, monkeypatch):
+    controller, sent = build_controller('cube_lift'), []
+    monkeypatch.setattr(outputs._state, 'publish', sent.append)
+    outputs.state(controller)
+    controller.set_residual_gain(0.5)
+    assert outputs.state(controller)
+    controller.refuse_start('cannot start: no joint state')
+    assert outputs.state(controller)
+    assert sent[-1].level == DiagnosticStatus.WARN and sent[0].level == DiagnosticStatus.OK
+    assert sent[-1].message == 'cannot start: no joint state'
