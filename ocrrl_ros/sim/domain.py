@@ -193,7 +193,8 @@ class Domain:
         objects = replace(
             self.objects, size_scale=self.objects.size_scale * draw('size_scale'),
             mass_scale=self.objects.mass_scale * draw('mass_scale'), friction=draw('friction'),
-            drawer_friction_n=draw('drawer_friction_n'))
+            # From a generator of its own: worlds of earlier runs stay what they were.
+            drawer_friction_n=float(rng.spawn(1)[0].uniform(*ranges.drawer_friction_n)))
         arm = replace(
             self.arm, stiffness_scale=self.arm.stiffness_scale * draw('stiffness_scale'),
             damping_scale=self.arm.damping_scale * draw('damping_scale'),

@@ -59,8 +59,8 @@ def test_file_without_a_name_is_named_after_itself(tmp_path):
 
 
 @pytest.mark.parametrize(('name', 'sha256'), [
-    ('proxy', '8bdc40560404512960dcb8a7254a209710c36385c1aba2a11c65c26736720c31'),
-    ('sim', '73f72ec237126943137f66b4acf2377ed739ba77284c95653c41e711f7aea404')])
+    ('proxy', '82f6d52c7ac75fc02fc2be93eb64a053116c5b525ed0e0fb2e9981513964e27d'),
+    ('sim', 'c0089eb8ec19d3438a6c675bb1bd3448f2d830469da66664b2e203efa775618b')])
 def test_shipped_domains_are_the_ones_that_results_were_measured_in(name, sha256):
     assert load_domain(name).sha256() == sha256
 
