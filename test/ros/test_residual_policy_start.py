@@ -10,7 +10,7 @@ from ocrrl_ros.interfaces import qos
 from ocrrl_ros.interfaces.episode_state import to_message, TOPIC
 from ocrrl_ros.policy.episode_clock import EpisodeState
 from ocrrl_ros.robot.fr3 import ARM_JOINT_NAMES
-from played_arm import Arm, READY
+from played_arm import Arm, PATIENT, READY
 import pytest
 from ros_harness import NodeProcess, running
 from sensor_msgs.msg import JointState
@@ -24,7 +24,7 @@ MODULE = 'ocrrl_ros.nodes.residual_policy_node'
 def arm_beside_node(probe, folder, namespace, **parameters):
     """Give an arm beside a node of its own in a namespace."""
     node = NodeProcess(MODULE, folder / 'log.txt', {
-        'residual': 'none', 'realtime_priority': 0} | parameters,
+        'residual': 'none', 'realtime_priority': 0, **PATIENT} | parameters,
         ros_arguments=('-r', f'__ns:=/{namespace}'))
     with running(node):
         arm = Arm(probe, node, f'{namespace}/')
