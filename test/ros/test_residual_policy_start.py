@@ -7,6 +7,7 @@ from geometry_msgs.msg import PoseStamped
 import numpy as np
 from ocrrl_ros.core.resources import config_path
 from ocrrl_ros.interfaces import qos
+from ocrrl_ros.interfaces.chunk_conversions import joint_trajectory
 from ocrrl_ros.interfaces.episode_state import to_message, TOPIC
 from ocrrl_ros.policy.episode_clock import EpisodeState
 from ocrrl_ros.robot.fr3 import ARM_JOINT_NAMES
@@ -56,6 +57,23 @@ def test_commands_follow_the_plan_whatever_the_sink_and_the_rate(
         count = len(used)
         arm.live(0.2)
         assert len(used) == count
+
+
+def test_plan_in_joint_positions_is_followed_like_one_of_poses(ros, probe, tmp_path):
+    with arm_beside_node(probe, tmp_path, 'joints') as arm:
+        arm.start()
+        before = np.array(READY)
+        positions = before + np.linspace(0.0, 0.1, 16)[:, None] * np.eye(7)[0]
+        stamp_s = arm.now_s()
+        arm.publish('base_policy/gripper_chunk', joint_trajectory(
+            ['gripper'], np.ones((16, 1)), 0.05, stamp_s), qos.LATEST)
+        arm.publish('base_policy/joint_chunk', joint_trajectory(
+            list(ARM_JOINT_NAMES), positions, 0.05, stamp_s), qos.LATEST)
+        arm.live_until(lambda: arm.targets, 'a first target')
+        arm.live(0.6)
+        turned = np.subtract(arm.targets[-1].position, before)
+        assert 0.02 < turned[0] < 0.1 and np.abs(turned[1:]).max() < 0.02
+        arm.stop()
 
 
 def _check_form(message, sink):
