@@ -11,7 +11,7 @@ from ocrrl_ros.interfaces.chunk_conversions import joint_trajectory
 from ocrrl_ros.interfaces.episode_state import to_message, TOPIC
 from ocrrl_ros.policy.episode_clock import EpisodeState
 from ocrrl_ros.robot.fr3 import ARM_JOINT_NAMES
-from played_arm import Arm, PATIENT, READY
+from played_arm import Arm, PATIENT, READY, START
 import pytest
 from ros_harness import NodeProcess, running
 from sensor_msgs.msg import JointState
@@ -62,8 +62,7 @@ def test_commands_follow_the_plan_whatever_the_sink_and_the_rate(
 def test_plan_in_joint_positions_is_followed_like_one_of_poses(ros, probe, tmp_path):
     with arm_beside_node(probe, tmp_path, 'joints') as arm:
         arm.start()
-        before = np.array(READY)
-        positions = before + np.linspace(0.0, 0.1, 16)[:, None] * np.eye(7)[0]
+        positions = np.array(READY) + np.linspace(0.0, 0.1, 16)[:, None] * np.eye(7)[0]
         stamp_s = arm.now_s()
         arm.publish('base_policy/gripper_chunk', joint_trajectory(
             ['gripper'], np.ones((16, 1)), 0.05, stamp_s), qos.LATEST)
@@ -71,8 +70,10 @@ def test_plan_in_joint_positions_is_followed_like_one_of_poses(ros, probe, tmp_p
             list(ARM_JOINT_NAMES), positions, 0.05, stamp_s), qos.LATEST)
         arm.live_until(lambda: arm.targets, 'a first target')
         arm.live(0.6)
-        turned = np.subtract(arm.targets[-1].position, before)
-        assert 0.02 < turned[0] < 0.1 and np.abs(turned[1:]).max() < 0.02
+        # The hand moves along the arc; which posture carries it there is the node's choice.
+        x, y, z = arm.commanded()[:3]
+        assert 0.02 < np.arctan2(y, x) < 0.1
+        assert abs(np.hypot(x, y) - START[0]) < 0.005 and abs(z - START[2]) < 0.005
         arm.stop()
 
 
