@@ -174,22 +174,6 @@ def pose_twist(first: np.ndarray, second: np.ndarray, interval_s: float) -> np.n
     return se3_kernels.pose_twist(first, second, interval_s, _P, _C)
 
 
-def pose_to_matrix(a_T_b: np.ndarray) -> np.ndarray:
-    """Return homogeneous matrices (..., 4, 4)."""
-    a_T_b = np.asarray(a_T_b, dtype=float)
-    matrix = np.zeros((*a_T_b.shape[:-1], 4, 4))
-    matrix[..., :3, :3] = quat_to_matrix(a_T_b[..., 3:])
-    matrix[..., :3, 3] = a_T_b[..., :3]
-    matrix[..., 3, 3] = 1.0
-    return matrix
-
-
-def matrix_to_pose(matrix: np.ndarray) -> np.ndarray:
-    """Return poses (..., 7) of homogeneous matrices (..., 4, 4)."""
-    matrix = np.asarray(matrix, dtype=float)
-    return pose(matrix[..., :3, 3], matrix_to_quat(matrix[..., :3, :3]))
-
-
 def check_pose(value: np.ndarray, source: str) -> np.ndarray:
     """
     Return the pose (..., 7) with canonical unit quaternions, or raise.

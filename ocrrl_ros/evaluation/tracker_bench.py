@@ -16,7 +16,6 @@ from ocrrl_ros.core.errors import ConfigError, UnknownNameError
 from ocrrl_ros.core.symmetry import canonical_rotation, symmetry_group
 from ocrrl_ros.evaluation.tracker_pictures import WorstFrames
 from ocrrl_ros.evaluation.tracker_sequences import ROWS, SequenceSource, TrueFrame
-from ocrrl_ros.perception.confidence import FEATURES
 from ocrrl_ros.perception.estimate import ObjectEstimate
 from ocrrl_ros.perception.object_model import load_object
 from ocrrl_ros.perception.pose_estimator import PoseEstimator, TrackerConfig
@@ -246,12 +245,3 @@ def _quantiles(values: Sequence[float]) -> dict[str, float] | None:
         return None
     p50, p95, p99 = np.quantile(values, [0.5, 0.95, 0.99])
     return {'p50': float(p50), 'p95': float(p95), 'p99': float(p99), 'max': float(max(values))}
-
-
-def feature_rows(samples: Sequence[Sample]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return features (n, F) of the frames seen, and which are good and bad (n,) bool."""
-    seen = [sample for sample in samples if sample.state in ('ok', 'warn')]
-    features = np.array([[sample.parts[name] for name in FEATURES] for sample in seen])
-    return (
-        features.reshape(-1, len(FEATURES)), np.array([sample.is_good for sample in seen]),
-        np.array([sample.is_bad for sample in seen]))

@@ -118,7 +118,7 @@ class ResidualPolicyNode(Node):
             object_id: PolledSubscription(
                 self, PoseWithCovarianceStamped, f'objects/{object_id}/pose', RELIABLE)
             for object_id in self.controller.layout.object_ids}
-        self._chunks = ChunkInbox(self)
+        self._chunks = ChunkInbox(self, self.controller.forward)
         self._instruction_in = PolledSubscription(
             self, String, 'base_policy/instruction', LATCHED)
         self._episode_in = PolledSubscription(self, String, episode_state.TOPIC, LATCHED)

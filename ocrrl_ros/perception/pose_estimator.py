@@ -89,11 +89,6 @@ class PoseEstimator:
         """Measured over true depth, as the supporting plane shows it."""
         return self._plane.depth_scale
 
-    @property
-    def camera_tilt(self) -> np.ndarray:
-        """Tilt (3,) in rad by which the supporting plane corrects the camera pose, base frame."""
-        return self._plane.tilt
-
     def set_camera(self, base_T_camera: np.ndarray) -> None:
         """Use another camera pose (7,) from the next frame on; tracks continue in base."""
         self._base_T_camera = check_pose(base_T_camera, 'base_T_camera')

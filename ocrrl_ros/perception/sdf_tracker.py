@@ -123,11 +123,6 @@ class SdfTracker:
         self._starts = start_rotations(
             symmetry_group(model.symmetry), np.radians(config.hypothesis_spacing_deg))
 
-    @property
-    def start_count(self) -> int:
-        """Number of start rotations of the global search."""
-        return len(self._starts)
-
     def observe(self, segment: Segment, plane: np.ndarray) -> Observation:
         """
         Collect surface points and edge rays of a segment.

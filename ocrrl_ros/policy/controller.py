@@ -202,6 +202,10 @@ class ResidualController:
 
     # Operator ---------------------------------------------------------------------------------
 
+    def forward(self, q: np.ndarray) -> np.ndarray:
+        """Return base_T_tcp (7,) of joint positions (7,) in rad, for bases that plan joints."""
+        return self._kinematics.forward(q)
+
     def start_episode(self, now_s: float) -> None:
         """
         Start moving on chunks that are planned from now on.

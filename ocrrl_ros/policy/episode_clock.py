@@ -9,7 +9,6 @@ from typing import Literal
 from ocrrl_ros.core.errors import ConfigError
 
 Outcome = Literal['', 'success', 'failure', 'timeout', 'stopped', 'invalid']
-OUTCOMES = ('success', 'failure', 'timeout', 'stopped', 'invalid')
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -26,6 +26,8 @@ READY = np.array(READY_POSITION)
 KINEMATICS = FrankaKinematics()
 START = KINEMATICS.forward(READY)
 HALVES = ('gripper', 'tcp')
+#: A loaded machine lets the played arm pause for longer than a real one would.
+PATIENT = {'controller.max_state_age_s': 0.5}
 
 
 class Arm:

@@ -363,8 +363,9 @@ def test_reset_with_an_impossible_seed_is_refused_with_the_reason(probe, state):
 
 
 def test_reset_drops_targets_and_time_goes_on(probe, state, single):
-    single('target_joint', joint_message(joints(state) + 0.2))
-    probe.tick(0.2)
+    first = joints(state)
+    single('target_joint', joint_message(first + 0.2))
+    probe.tick_until(lambda: np.abs(joints(state) - first).max() > 0.01)
     before_s = probe.clock_s
     reset(probe)
     probe.tick(0.3)

@@ -118,7 +118,13 @@ def test_topic_is_that_of_the_real_robot(
         face, name, kind, reliability, durability, direction, node):
     look = (face.node.get_publishers_info_by_topic if direction == OUT
             else face.node.get_subscriptions_info_by_topic)
-    end, = [end for end in look(f'/{name}') if end.node_name == node]
+
+    def ends():
+        return [end for end in look(f'/{name}') if end.node_name == node]
+
+    # The camera's process comes up later than the physics', and both are discovered in pieces.
+    face.until(ends, what=f'{direction} {name} of {node}')
+    end, = ends()
     assert end.topic_type == kind
     assert end.qos_profile.reliability == ReliabilityPolicy[reliability.upper()]
     assert end.qos_profile.durability == DurabilityPolicy[durability.upper()]

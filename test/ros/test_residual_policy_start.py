@@ -7,10 +7,11 @@ from geometry_msgs.msg import PoseStamped
 import numpy as np
 from ocrrl_ros.core.resources import config_path
 from ocrrl_ros.interfaces import qos
+from ocrrl_ros.interfaces.chunk_conversions import joint_trajectory
 from ocrrl_ros.interfaces.episode_state import to_message, TOPIC
 from ocrrl_ros.policy.episode_clock import EpisodeState
 from ocrrl_ros.robot.fr3 import ARM_JOINT_NAMES
-from played_arm import Arm, READY
+from played_arm import Arm, PATIENT, READY, START
 import pytest
 from ros_harness import NodeProcess, running
 from sensor_msgs.msg import JointState
@@ -24,7 +25,7 @@ MODULE = 'ocrrl_ros.nodes.residual_policy_node'
 def arm_beside_node(probe, folder, namespace, **parameters):
     """Give an arm beside a node of its own in a namespace."""
     node = NodeProcess(MODULE, folder / 'log.txt', {
-        'residual': 'none', 'realtime_priority': 0} | parameters,
+        'residual': 'none', 'realtime_priority': 0, **PATIENT} | parameters,
         ros_arguments=('-r', f'__ns:=/{namespace}'))
     with running(node):
         arm = Arm(probe, node, f'{namespace}/')
@@ -56,6 +57,24 @@ def test_commands_follow_the_plan_whatever_the_sink_and_the_rate(
         count = len(used)
         arm.live(0.2)
         assert len(used) == count
+
+
+def test_plan_in_joint_positions_is_followed_like_one_of_poses(ros, probe, tmp_path):
+    with arm_beside_node(probe, tmp_path, 'joints') as arm:
+        arm.start()
+        positions = np.array(READY) + np.linspace(0.0, 0.1, 16)[:, None] * np.eye(7)[0]
+        stamp_s = arm.now_s()
+        arm.publish('base_policy/gripper_chunk', joint_trajectory(
+            ['gripper'], np.ones((16, 1)), 0.05, stamp_s), qos.LATEST)
+        arm.publish('base_policy/joint_chunk', joint_trajectory(
+            list(ARM_JOINT_NAMES), positions, 0.05, stamp_s), qos.LATEST)
+        arm.live_until(lambda: arm.targets, 'a first target')
+        arm.live(0.6)
+        # The hand moves along the arc; which posture carries it there is the node's choice.
+        x, y, z = arm.commanded()[:3]
+        assert 0.02 < np.arctan2(y, x) < 0.1
+        assert abs(np.hypot(x, y) - START[0]) < 0.005 and abs(z - START[2]) < 0.005
+        arm.stop()
 
 
 def _check_form(message, sink):

@@ -240,7 +240,9 @@ def test_signal_during_the_start_leaves_no_process(ros, number):
     process = subprocess.Popen(
         [sys.executable, '-m', 'ocrrl_ros.nodes.stack_node', 'lockstep:=true',
          f'namespace:=early_{number.name}'],
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True)
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        # Tests that run under nohup ignore SIGHUP and would hand that on.
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL))
     assert 'started' in process.stderr.readline()
     process.send_signal(number)
     process.communicate(timeout=60)

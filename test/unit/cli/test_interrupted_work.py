@@ -34,6 +34,8 @@ def test_interrupted_evaluation_leaves_no_process_and_keeps_its_episodes(tmp_pat
     process = subprocess.Popen(
         [*EVALUATE, '--json', str(tmp_path / 'result.json')], start_new_session=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        # Background jobs of a script ignore SIGINT and would hand that on.
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
         env={**os.environ, 'PYTHONUNBUFFERED': '1'})
     end_s = time.monotonic() + 120.0
     while not (episodes.exists() and episodes.stat().st_size > 0):
