@@ -243,9 +243,12 @@ def test_signal_during_the_start_leaves_no_process(ros, number):
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True,
         # Tests that run under nohup ignore SIGHUP and would hand that on.
         preexec_fn=lambda: signal.signal(number, signal.SIG_DFL))
-    assert 'started' in process.stderr.readline()
-    process.send_signal(number)
-    process.communicate(timeout=60)
+    try:
+        assert 'started' in process.stderr.readline()
+        process.send_signal(number)
+        process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 0
     assert not _processes_that_name(f'__ns:=/early_{number.name}')
 
