@@ -37,6 +37,8 @@ class BenchLoop:
     residual: str = field(
         default='', metadata={'description': "residual bundle; empty: the task's own"})
     record: bool = field(default=True, metadata={'description': 'let the recorder run as well'})
+    compose: str = field(
+        default='', metadata={'description': 'nodes that share a process, as a,b'})
 
     def __post_init__(self) -> None:
         """Refuse what cannot be measured."""
@@ -58,7 +60,8 @@ class BenchLoop:
             console.print(self._line(rows[-1]), highlight=False)
         console.print(self._table(rows))
         git = read_git_state()
-        return {'seconds': self.seconds, 'sink': self.sink, 'rates': rows,
+        return {'seconds': self.seconds, 'sink': self.sink,
+                'compose': self.compose, 'rates': rows,
                 'machine': describe_machine(), 'git': git.commit, 'git_dirty': git.dirty,
                 'passed': all(row['passed'] for row in rows)}
 
@@ -70,7 +73,8 @@ class BenchLoop:
         arguments = {
             'robot': 'sim', 'task': self.task, 'domain': self.domain, 'sink': self.sink,
             'command_rate_hz': rate_hz, 'realtime_priority': self.priority, 'record': self.record,
-            'record_dir': str(folder / 'episodes'), 'vla': self.base, 'residual': self.residual}
+            'record_dir': str(folder / 'episodes'), 'vla': self.base, 'residual': self.residual,
+            'compose': self.compose}
         arguments = {name: value for name, value in arguments.items() if value != ''}
         with running_graph(arguments, folder / 'graph.log') as graph, \
                 graph_client(graph, 'ocrrl_bench_loop') as client:
