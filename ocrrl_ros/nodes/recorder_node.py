@@ -15,6 +15,7 @@ from ocrrl_ros.interfaces.input_warnings import InputWarnings
 from ocrrl_ros.interfaces.parameters import declare_config
 from ocrrl_ros.interfaces.polling import PolledSubscription
 from ocrrl_ros.interfaces.qos import LATCHED
+from ocrrl_ros.interfaces.recorded_topics import recorded_fast_topics, recorded_topics
 from ocrrl_ros.interfaces.recording import CompressedTap, RawTap
 from ocrrl_ros.interfaces.spin import loop_node
 from ocrrl_ros.interfaces.tick_loop import LoopConfig, TickLoop
@@ -24,24 +25,6 @@ from rclpy.serialization import serialize_message
 from std_msgs.msg import String
 
 NODE_NAME = 'recorder'
-_FAST_TOPICS = (
-    'franka/joint_states:sensor_msgs/msg/JointState',
-    'target_joint:sensor_msgs/msg/JointState',
-    'current_pose:geometry_msgs/msg/PoseStamped',
-)
-_TOPICS = (
-    'joint_states:sensor_msgs/msg/JointState',
-    'gripper/joint_states:sensor_msgs/msg/JointState',
-    'gripper/gripper_position_controller/commands:std_msgs/msg/Float64MultiArray',
-    'base_policy/tcp_chunk:trajectory_msgs/msg/MultiDOFJointTrajectory',
-    'base_policy/gripper_chunk:trajectory_msgs/msg/JointTrajectory',
-    'base_policy/instruction:std_msgs/msg/String',
-    'residual_policy/action:sensor_msgs/msg/JointState',
-    'residual_policy/state:diagnostic_msgs/msg/DiagnosticStatus',
-    'objects/cube/pose:geometry_msgs/msg/PoseWithCovarianceStamped',
-    'objects/status:diagnostic_msgs/msg/DiagnosticArray',
-    'camera/camera/color/camera_info:sensor_msgs/msg/CameraInfo',
-)
 
 
 def free_folder(folder: Path) -> Path:
@@ -60,10 +43,10 @@ class RecorderConfig:
     folder: str = dataclasses.field(
         default='out/episodes', metadata={'description': 'folder that episodes are written to'})
     topics: tuple[str, ...] = dataclasses.field(
-        default=_TOPICS, metadata={'description': (
+        default=recorded_topics(['cube']), metadata={'description': (
             'topics as name:package/msg/Type, of which every message is recorded')})
     fast_topics: tuple[str, ...] = dataclasses.field(
-        default=_FAST_TOPICS, metadata={'description': (
+        default=recorded_fast_topics('crisp_joint'), metadata={'description': (
             'topics as name:package/msg/Type, thinned to fast_rate_hz')})
     fast_rate_hz: float = dataclasses.field(
         default=50.0, metadata={'description': 'recorded rate of fast topics, Hz'})

@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from ocrrl_ros.core import se3
-from ocrrl_ros.core.errors import ConfigError, InputError
-from ocrrl_ros.policy.base_policy import BaseInputs, BasePolicy, ChunkBatch
+from ocrrl_ros.core.errors import ConfigError
+from ocrrl_ros.policy.base_policy import ChunkBatch
+from ocrrl_ros.sim.scripted_motion import DOWN, TruthPolicy
 from ocrrl_ros.sim.truth import TruthState
-
-_DOWN = np.array([1.0, 0.0, 0.0, 0.0])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,10 +65,10 @@ def grasp_quaternions(object_quat: np.ndarray, tcp_quat: np.ndarray) -> np.ndarr
     yaw = np.where(yaw < -0.75 * np.pi, yaw + quarter, yaw)
     spin = np.zeros((len(yaw), 3))
     spin[:, 2] = yaw
-    return se3.quat_multiply(se3.quat_from_rotvec(spin), np.broadcast_to(_DOWN, (len(yaw), 4)))
+    return se3.quat_multiply(se3.quat_from_rotvec(spin), np.broadcast_to(DOWN, (len(yaw), 4)))
 
 
-class ScriptedExpert(BasePolicy):
+class ScriptedExpert(TruthPolicy):
     """
     Grasp from above and lift, decided anew from geometry in every call.
 
@@ -77,23 +76,9 @@ class ScriptedExpert(BasePolicy):
     rule forward on an ideal arm, so chunks stay right for as long as they are executed.
     """
 
-    needs_images = False
-
     def __init__(self, config: ExpertConfig | None = None):
         """Keep the settings; the defaults when None."""
         self._config = config or ExpertConfig()
-
-    def infer(self, inputs: BaseInputs) -> ChunkBatch:
-        """
-        Return one chunk per world.
-
-        :raises InputError: the inputs carry no simulator truth.
-        """
-        truth = inputs.privileged
-        if not isinstance(truth, TruthState):
-            raise InputError(
-                f'the scripted expert needs simulator truth; privileged is {type(truth).__name__}')
-        return self.plan(truth)
 
     def plan(self, truth: TruthState) -> ChunkBatch:
         """Return chunks from truth: play the rule forward on an ideal arm."""

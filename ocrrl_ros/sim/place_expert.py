@@ -8,9 +8,8 @@ from typing import Protocol
 
 import numpy as np
 from ocrrl_ros.core import se3
-from ocrrl_ros.core.errors import InputError
-from ocrrl_ros.policy.base_policy import BaseInputs, BasePolicy, ChunkBatch
-from ocrrl_ros.sim.scripted_motion import advance, MotionConfig
+from ocrrl_ros.policy.base_policy import ChunkBatch
+from ocrrl_ros.sim.scripted_motion import advance, MotionConfig, TruthPolicy
 from ocrrl_ros.sim.truth import TruthState
 
 _UP = np.array([0.0, 0.0, 1.0])
@@ -54,31 +53,17 @@ class PlaceRule(Protocol):
         """Return (N,) bool, whether the object is at its place, held or not."""
 
 
-class PlaceExpert(BasePolicy):
+class PlaceExpert(TruthPolicy):
     """
     Decides anew from geometry in every call, as `ScriptedExpert` does.
 
     Needs ``inputs.privileged`` to be a :class:`TruthState`.
     """
 
-    needs_images = False
-
     def __init__(self, rule: PlaceRule, config: PlaceConfig | None = None):
         """Keep the task's rule and the settings; the defaults when None."""
         self._rule = rule
         self._config = config or PlaceConfig()
-
-    def infer(self, inputs: BaseInputs) -> ChunkBatch:
-        """
-        Return one chunk per world.
-
-        :raises InputError: the inputs carry no simulator truth.
-        """
-        truth = inputs.privileged
-        if not isinstance(truth, TruthState):
-            raise InputError(
-                f'the scripted expert needs simulator truth; privileged is {type(truth).__name__}')
-        return self.plan(truth)
 
     def plan(self, truth: TruthState) -> ChunkBatch:
         """Return chunks from truth: play the rule forward on an ideal arm."""

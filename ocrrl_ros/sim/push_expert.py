@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from ocrrl_ros.core import se3
-from ocrrl_ros.core.errors import InputError
-from ocrrl_ros.policy.base_policy import BaseInputs, BasePolicy, ChunkBatch
+from ocrrl_ros.policy.base_policy import ChunkBatch
 from ocrrl_ros.sim.object_shapes import Drawer
 from ocrrl_ros.sim.scripted_motion import (
-    advance, down_with_yaw, MotionConfig, nearest_yaw, yaw_of)
+    advance, down_with_yaw, MotionConfig, nearest_yaw, TruthPolicy, yaw_of)
 from ocrrl_ros.sim.truth import TruthState
 
 
@@ -36,31 +35,17 @@ class PushConfig:
         default=0.6, metadata={'description': 'share of the speed while pushing'})
 
 
-class PushExpert(BasePolicy):
+class PushExpert(TruthPolicy):
     """
     Comes down before the handle and pushes; decides anew from geometry in every call.
 
     Needs ``inputs.privileged`` to be a :class:`TruthState`.
     """
 
-    needs_images = False
-
     def __init__(self, shape: Drawer, config: PushConfig | None = None):
         """Keep the drawer's shape and the settings; the defaults when None."""
         self._shape = shape
         self._config = config or PushConfig()
-
-    def infer(self, inputs: BaseInputs) -> ChunkBatch:
-        """
-        Return one chunk per world.
-
-        :raises InputError: the inputs carry no simulator truth.
-        """
-        truth = inputs.privileged
-        if not isinstance(truth, TruthState):
-            raise InputError(
-                f'the scripted expert needs simulator truth; privileged is {type(truth).__name__}')
-        return self.plan(truth)
 
     def plan(self, truth: TruthState) -> ChunkBatch:
         """Return chunks from truth: play the rule forward on an ideal arm."""

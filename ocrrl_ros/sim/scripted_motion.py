@@ -1,16 +1,41 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What scripted policies share: an ideal arm that follows targets, and hands that point down."""
+"""What scripted policies share: truth, an ideal arm for targets, hands that point down."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass, field
 
 import numpy as np
 from ocrrl_ros.core import se3
-from ocrrl_ros.core.errors import ConfigError
+from ocrrl_ros.core.errors import ConfigError, InputError
+from ocrrl_ros.policy.base_policy import BaseInputs, BasePolicy, ChunkBatch
+from ocrrl_ros.sim.truth import TruthState
 
 #: Hand pointing straight down, fingers opening along the base's y axis.
 DOWN = np.array([1.0, 0.0, 0.0, 0.0])
+
+
+class TruthPolicy(BasePolicy):
+    """Plans from simulator truth, which it finds in ``inputs.privileged``."""
+
+    needs_images = False
+
+    def infer(self, inputs: BaseInputs) -> ChunkBatch:
+        """
+        Return one chunk per world.
+
+        :raises InputError: the inputs carry no simulator truth.
+        """
+        truth = inputs.privileged
+        if not isinstance(truth, TruthState):
+            raise InputError(
+                f'the scripted expert needs simulator truth; privileged is {type(truth).__name__}')
+        return self.plan(truth)
+
+    @abstractmethod
+    def plan(self, truth: TruthState) -> ChunkBatch:
+        """Return one chunk per world of the truth."""
 
 
 @dataclass(frozen=True, kw_only=True)

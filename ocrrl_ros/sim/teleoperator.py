@@ -24,10 +24,8 @@ from ocrrl_ros.core.errors import InputError
 from ocrrl_ros.core.se3 import (
     pose_interpolate, quat_angle, quat_from_rotvec, quat_multiply, quat_rotate)
 from ocrrl_ros.sim.operator_config import OperatorConfig
+from ocrrl_ros.sim.scripted_motion import DOWN
 from ocrrl_ros.sim.truth import TaskState
-
-# Hand pointing straight down with fingers opening along the base's y axis.
-DOWN = np.array([1.0, 0.0, 0.0, 0.0])
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from ocrrl_ros.policy.adapters.onnx_policy import OnnxBasePolicy
 from ocrrl_ros.policy.base_policy import BasePolicy
 from ocrrl_ros.policy.task_spec import load_task_spec
 from ocrrl_ros.sim.domain import load_domain
-from ocrrl_ros.sim.expert import ScriptedExpert
+from ocrrl_ros.sim.experts import expert_for
 from ocrrl_ros.sim.physics import load_physics
 from ocrrl_ros.sim.pose_model_config import PoseModelConfig
 from ocrrl_ros.sim.stand_in import StandInBase, StandInConfig
@@ -80,7 +80,7 @@ class EnvRecipe:
     def _base(self, rng: np.random.Generator) -> BasePolicy:
         """Return the base policy."""
         if self.base == 'expert':
-            return ScriptedExpert()
+            return expert_for(get_task(self.task))
         if self.base == 'stand_in':
             return StandInBase(self.env.num_envs, rng, self.stand_in)
         return OnnxBasePolicy.from_bundle(load_bundle(self.base, 'base', task=self.task))
