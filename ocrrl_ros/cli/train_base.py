@@ -23,10 +23,11 @@ class TrainBase:
     it again continues an interrupted training from the work folder.
     """
 
-    dataset: Path = field(metadata={'description': 'LeRobot dataset of demonstrations'})
+    dataset: tuple[Path, ...] = field(metadata={
+        'description': 'LeRobot datasets of demonstrations, one or more, all of one domain'})
     out: Path = field(metadata={'description': 'bundle folder to write'})
-    task: str | None = field(
-        default=None, metadata={'description': 'refuse a dataset of another task'})
+    task: tuple[str, ...] = field(
+        default=(), metadata={'description': 'refuse datasets of other tasks than these'})
     seed: int = field(default=0, metadata={'description': 'training seed, 0 .. 9999'})
     config: Path | None = field(
         default=None, metadata={'description': 'settings; config/train/base.yaml when not given'})
@@ -37,6 +38,8 @@ class TrainBase:
         """Refuse seeds outside the training range."""
         if not 0 <= self.seed < 10_000:
             raise ConfigError(f'--seed is {self.seed}; allowed: 0 .. 9999 (training seeds)')
+        if not self.dataset:
+            raise ConfigError('--dataset is empty; allowed: one dataset folder or more')
 
     def run(self, console: Console) -> dict[str, Any]:
         """Train, export and return the validation errors."""
@@ -55,9 +58,12 @@ class TrainBase:
                 bar.update(lines[stage], completed=done, note=note)
 
             training = train_base(
-                self.dataset, settings, seed=self.seed, task=self.task, out=self.out,
+                self.dataset, settings, seed=self.seed, tasks=self.task, out=self.out,
                 work=self.work or Path('out', 'train', self.out.name), progress=report)
         errors = training.validation
+        for task, error in errors['by_task'].items():
+            console.print(f'{task}: {error["position_mm_mean"]:.1f} mm, '
+                          f'{error["rotation_deg_mean"]:.1f} deg')
         console.print(
             f'held-out action error (n = {errors["n_frames"]} frames of '
             f'{errors["n_episodes"]} episodes): {errors["position_mm_mean"]:.1f} mm, '

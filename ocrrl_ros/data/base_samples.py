@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +29,7 @@ class BaseSamples:
     :param switches: (F, 9) float32, position and rotation_6d of the action at which the gripper
         command next changes; NaN where it changes no more.
     :param episodes: (F,) episode of each row.
+    :param tasks: (F,) name of the task of each row.
     """
 
     images: np.ndarray
@@ -37,6 +38,7 @@ class BaseSamples:
     chunks: np.ndarray
     switches: np.ndarray
     episodes: np.ndarray
+    tasks: np.ndarray
 
     def __len__(self) -> int:
         """Return F."""
@@ -71,8 +73,8 @@ def switch_targets(poses: np.ndarray, grippers: np.ndarray) -> np.ndarray:
     return targets
 
 
-def episode_samples(episode: DemonstrationEpisode, number: int) -> BaseSamples:
-    """Return the samples of one episode, one per frame."""
+def episode_samples(episode: DemonstrationEpisode, number: int, task: str) -> BaseSamples:
+    """Return the samples of one episode of a task, one per frame."""
     embedding = embed_instruction(episode.instruction)
     return BaseSamples(
         images=resize_images(episode.rgb),
@@ -80,25 +82,35 @@ def episode_samples(episode: DemonstrationEpisode, number: int) -> BaseSamples:
         instructions=np.tile(embedding, (episode.length, 1)),
         chunks=chunk_targets(episode.action_poses, episode.action_grippers),
         switches=switch_targets(episode.action_poses, episode.action_grippers),
-        episodes=np.full(episode.length, number))
+        episodes=np.full(episode.length, number), tasks=np.full(episode.length, task))
 
 
 def load_samples(
-        dataset: LeRobotDataset,
+        datasets: Sequence[LeRobotDataset],
         progress: Callable[[int, int], None] = lambda done, total: None) -> BaseSamples:
     """
-    Read every episode of a dataset.
+    Read every episode of some datasets; episodes are counted through all of them.
 
     :param progress: called with episodes read and episodes in all.
     :raises DatasetError: anything missing or wrong, or a rate other than one action per 0.05 s.
     """
-    if abs(dataset.fps * STEP_S - 1.0) > 1e-9:
-        raise DatasetError(
-            f'{dataset.root} has {dataset.fps} actions per second; allowed: {1.0 / STEP_S:.0f}')
-    parts = []
-    for number in range(len(dataset)):
-        parts.append(episode_samples(dataset.read_episode(number), number))
-        progress(number + 1, len(dataset))
+    for dataset in datasets:
+        if abs(dataset.fps * STEP_S - 1.0) > 1e-9:
+            raise DatasetError(
+                f'{dataset.root} has {dataset.fps} actions per second; '
+                f'allowed: {1.0 / STEP_S:.0f}')
+    total = sum(map(len, datasets))
+    parts: list[BaseSamples] = []
+    for dataset in datasets:
+        for number in range(len(dataset)):
+            parts.append(episode_samples(
+                dataset.read_episode(number), len(parts), dataset.description['task']))
+            progress(len(parts), total)
+    return join_samples(parts)
+
+
+def join_samples(parts: Sequence[BaseSamples]) -> BaseSamples:
+    """Return the rows of all parts in order."""
     return BaseSamples(*(
         np.concatenate([getattr(part, name) for part in parts])
         for name in BaseSamples.__dataclass_fields__))

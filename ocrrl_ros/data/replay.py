@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +13,11 @@ from ocrrl_ros.data.demonstrations import Track
 from ocrrl_ros.data.lerobot_dataset import LeRobotDataset
 from ocrrl_ros.data.lerobot_layout import DemonstrationEpisode
 from ocrrl_ros.data.lerobot_writer import LeRobotWriter
-from ocrrl_ros.data.rig import DemonstrationRig
+from ocrrl_ros.data.rig import closed_id, DemonstrationRig
+from ocrrl_ros.sim.clearance import lowest_point
 from ocrrl_ros.sim.domain import Domain
 from ocrrl_ros.sim.physics import PhysicsConfig
-from ocrrl_ros.sim.tasks import lowest_points, Task
+from ocrrl_ros.sim.tasks import Task
 from ocrrl_ros.sim.truth import InitialState
 
 Progress = Callable[[int, int, str], None]
@@ -81,19 +82,40 @@ def replay_start(
     """
     Return the recorded arm with the objects at their tracked poses.
 
-    An object that the tracker saw below the table is raised until it is free of it.
+    An object that the tracker saw below the table is raised until it is free of it. A drawer is
+    put between where it was seen shut and where it was seen open.
 
     :raises DatasetError: the episode does not say where an object was seen.
     """
     tracked = recorded.info.get('tracked_objects', {})
-    missing = [name for name in rig.task.object_ids if name not in tracked]
+    wanted = list(rig.task.object_ids)
+    wanted += [closed_id(item.object_id) for item in rig.task.objects if not item.is_free]
+    missing = [name for name in wanted if name not in tracked]
     if missing:
         raise DatasetError(
             f'episode {number} does not say where {", ".join(missing)} was seen; '
             'record it with a tracker')
-    poses = np.array([tracked[name] for name in rig.task.object_ids], dtype=float)
-    low = lowest_points(poses, rig.world.readout.half_extents)
-    poses[:, 2] += np.maximum(CLEARANCE_M - low, 0.0)
-    return InitialState(
+    seen = {name: np.array(pose, dtype=float) for name, pose in tracked.items()}
+    joints = np.zeros(0)
+    for item in rig.task.objects:
+        if not item.is_free:
+            joints = item.shape.joints_between(
+                seen[item.object_id], seen[closed_id(item.object_id)])
+            seen[item.object_id] = item.shape.pose(joints)
+    start = InitialState(
         q=np.asarray(recorded.info['initial_q'], dtype=float),
-        opening=float(recorded.info['initial_opening']), object_poses=poses)
+        opening=float(recorded.info['initial_opening']),
+        object_poses=np.array([seen[name] for name in rig.task.object_ids]),
+        joint_positions=joints)
+    return _above_table(rig, start)
+
+
+def _above_table(rig: DemonstrationRig, start: InitialState) -> InitialState:
+    """Return the start with free objects raised until they are clear of the table."""
+    rig.world.reset_to(start)
+    poses = start.object_poses.copy()
+    for index, item in enumerate(rig.task.objects):
+        if item.is_free:
+            low = lowest_point(rig.world.model, rig.world.data, item.object_id)
+            poses[index, 2] += max(0.0, CLEARANCE_M - low)
+    return replace(start, object_poses=poses)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 
 import numpy as np
@@ -20,6 +20,7 @@ from ocrrl_ros.sim.domain import Domain
 from ocrrl_ros.sim.physics import PhysicsConfig
 from ocrrl_ros.sim.renderer import SceneRenderer
 from ocrrl_ros.sim.tasks import SuccessCounter, Task
+from ocrrl_ros.sim.tasks.task import DRAWER_JOINTS
 from ocrrl_ros.sim.truth import InitialState, TaskState
 from ocrrl_ros.sim.world import SimWorld
 
@@ -27,6 +28,21 @@ TICK_S = 0.05
 COMMAND_PERIOD_S = 0.005
 TRACKER_FRAMES = 30
 TRACKER_VALID_FRAMES = 5
+
+
+def closed_id(object_id: str) -> str:
+    """Return the name under which the pose of a shut drawer is kept among tracked poses."""
+    return f'{object_id}_closed'
+
+
+def _shut(task: Task, opened: InitialState) -> InitialState:
+    """Return a start state with its drawer shut."""
+    joints, poses = opened.joint_positions.copy(), opened.object_poses.copy()
+    joints[DRAWER_JOINTS.index('drawer_opening')] = 0.0
+    for index, item in enumerate(task.objects):
+        if not item.is_free:
+            poses[index] = item.shape.pose(joints)
+    return replace(opened, joint_positions=joints, object_poses=poses)
 
 
 @dataclass(frozen=True)
@@ -119,16 +135,28 @@ class DemonstrationRig:
         """
         Return base_T_object (7,) by object id as the tracker sees the resting scene.
 
-        The camera's calibration error, depth noise and the tracker's own error are all in it.
+        The camera's calibration error, depth noise and the tracker's own error are all in it. A
+        drawer that stands open is looked at twice: shut first, which is where `closed_id` says
+        it was seen, then open. Whoever opens a drawer for a demonstration can do the same.
 
         :param rng: the episode's ``sensor`` stream.
         :raises DatasetError: the tracker does not get hold of an object.
         """
+        noise = DepthNoise(self.domain.camera.depth_noise, rng)
+        shut = {}
+        if self.task.joint_names:
+            opened = self.world.initial
+            self.world.reset_to(_shut(self.task, opened))
+            shut = {closed_id(name): pose for name, pose in self._look(noise).items()}
+            self.world.reset_to(opened)
+        return self._look(noise) | shut
+
+    def _look(self, noise: DepthNoise) -> dict[str, np.ndarray]:
+        """Return what a tracker that has seen nothing yet makes of the scene of now."""
         camera = self.domain.camera
         estimator = PoseEstimator(
             [load_object(name) for name in self.task.object_ids], camera.told_pose(),
             load_tracker_config())
-        noise = DepthNoise(camera.depth_noise, rng)
         self._camera.set_state(self.world.render_state())
         rgb, perfect = self._camera.rgb().copy(), self._camera.depth().copy()
         valid = dict.fromkeys(self.task.object_ids, 0)

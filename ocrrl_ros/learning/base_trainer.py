@@ -9,7 +9,7 @@ few to leave any out of the shipped network, and errors on episodes trained on s
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import csv
 from dataclasses import dataclass
 import hashlib
@@ -59,6 +59,7 @@ class BaseTrainer:
         self.samples, self.config, self.seed = samples, config, seed
         self.curve: list[dict[str, float]] = []
         self.step = 0
+        self.steps = config.steps(len(samples))
         self._checkpoint = checkpoint
         torch.set_num_threads(config.threads)
         torch.manual_seed(seed)
@@ -81,16 +82,16 @@ class BaseTrainer:
     def train(self, progress: Callable[[int, int, str], None]) -> BaseNetwork:
         """Run the remaining steps and return the weight average."""
         sums: dict[str, float] = {}
-        while self.step < self.config.steps:
+        while self.step < self.steps:
             with flushed_denormals():
                 parts = self._gradient_step()
             for name, value in parts.items():
                 sums[name] = sums.get(name, 0.0) + value
-            if self.step % CURVE_EVERY == 0 or self.step == self.config.steps:
+            if self.step % CURVE_EVERY == 0 or self.step == self.steps:
                 means = {name: value / CURVE_EVERY for name, value in sums.items()}
                 self.curve.append({'step': self.step, **means})
                 sums = {}
-                progress(self.step, self.config.steps, f'position {means["position"]:.1f} mm')
+                progress(self.step, self.steps, f'position {means["position"]:.1f} mm')
             if self.step % CHECKPOINT_EVERY == 0:
                 self._save()
         return self.average.network
@@ -103,7 +104,7 @@ class BaseTrainer:
         torch.manual_seed(int(rng.integers(2**31)))
         batch = augmented_batch(self.samples, rows, config, rng)
         for group in self.optimiser.param_groups:
-            group['lr'] = config.learning_rate_at(self.step)
+            group['lr'] = config.learning_rate_at(self.step, self.steps)
         self.network.train()
         loss, parts = cloning_loss(self.network, batch, config)
         self.optimiser.zero_grad(set_to_none=True)
@@ -160,20 +161,21 @@ class BaseTraining:
 
 
 def train_base(
-        dataset_path: Path, config: BehaviourCloningConfig, *, seed: int, task: str | None,
-        out: Path, work: Path, progress: Progress = _silent) -> BaseTraining:
+        dataset_paths: Sequence[Path], config: BehaviourCloningConfig, *, seed: int,
+        tasks: tuple[str, ...], out: Path, work: Path,
+        progress: Progress = _silent) -> BaseTraining:
     """
-    Train a base policy from a dataset and write its bundle.
+    Train one base policy from the datasets of one or more tasks and write its bundle.
 
-    :param dataset_path: LeRobot dataset folder.
-    :param task: when given, refuse a dataset of another task.
+    :param dataset_paths: LeRobot dataset folders of one domain.
+    :param tasks: when given, refuse datasets of other tasks.
     :param out: bundle folder.
     :param work: folder of checkpoints and curves; an interrupted run continues from it.
     :param progress: called with stage, steps done, steps in all and a note.
-    :raises DatasetError: the dataset is unreadable or of another task.
+    :raises DatasetError: a dataset is unreadable, of another task or of another domain.
     """
-    dataset = LeRobotDataset(dataset_path, task=task)
-    samples = load_samples(dataset, lambda done, total: progress('read', done, total, ''))
+    datasets = _open_datasets(dataset_paths, tasks)
+    samples = load_samples(datasets, lambda done, total: progress('read', done, total, ''))
     validation = validate(samples, config, seed, work, progress)
     trainer = BaseTrainer(samples, config, seed, work / 'final.pt')
     network = trainer.train(lambda *state: progress('train', *state))
@@ -182,30 +184,59 @@ def train_base(
         network.to(memory_format=torch.contiguous_format), _example(samples), ['chunk'])
     layout = base_layout()
     manifest = Manifest(
-        kind='base', tasks=(dataset.description['task'],), layout=layout,
-        layout_hash=hash_layout(layout), action_scale={}, rate_hz=1.0 / STEP_S, seed=seed,
+        kind='base', tasks=tuple(dict.fromkeys(item.description['task'] for item in datasets)),
+        layout=layout, layout_hash=hash_layout(layout), action_scale={}, rate_hz=1.0 / STEP_S,
+        seed=seed,
         training={
-            'config': to_mapping(config), 'dataset': dataset.description,
-            'dataset_sha256': dataset.sha256(), 'episodes': len(dataset),
-            'frames': len(samples), 'instructions': sorted(set(dataset.tasks.values())),
+            'config': to_mapping(config), 'frames': len(samples), 'steps': trainer.steps,
+            'datasets': [_describe(item) for item in datasets],
             'torch': str(torch.__version__)},
         metrics={'validation': validation, 'onnx_max_difference': difference})
     return BaseTraining(save_bundle(out, {'policy.onnx': content}, manifest), validation)
 
 
+def _open_datasets(paths: Sequence[Path], tasks: tuple[str, ...]) -> list[LeRobotDataset]:
+    """Return the opened datasets; all must show the same domain."""
+    datasets = [LeRobotDataset(path) for path in paths]
+    for item in datasets:
+        if tasks and item.description.get('task') not in tasks:
+            raise DatasetError(
+                f'{item.root} holds actions of task {item.description.get("task")!r}; asked '
+                f'for {", ".join(map(repr, tasks))}')
+        domain, first = item.description.get('domain'), datasets[0].description.get('domain')
+        if domain != first:
+            raise DatasetError(
+                f'{item.root} was recorded in domain {domain!r}, {datasets[0].root} in '
+                f'{first!r}; one base policy is trained from one domain')
+    return datasets
+
+
+def _describe(dataset: LeRobotDataset) -> dict[str, Any]:
+    """Return what a manifest keeps of a dataset."""
+    return {
+        'description': dataset.description, 'sha256': dataset.sha256(),
+        'episodes': len(dataset), 'instructions': sorted(set(dataset.tasks.values()))}
+
+
 def validate(
         samples: BaseSamples, config: BehaviourCloningConfig, seed: int, work: Path,
         progress: Progress = _silent) -> dict[str, Any]:
-    """Train on a part of the episodes and return the action errors on the others."""
-    seen, held_out = split_episodes(samples.episodes, config.validation_share, seed)
+    """Train on a part of each task's episodes and return the action errors on the others."""
+    parts = [split_episodes(samples.episodes[samples.tasks == task], config.validation_share,
+                            seed) for task in dict.fromkeys(samples.tasks.tolist())]
+    seen, held_out = (np.concatenate(numbers) for numbers in zip(*parts))
     trainer = BaseTrainer(samples.of_episodes(seen), config, seed, work / 'validation.pt')
     network = trainer.train(lambda *state: progress('validate', *state))
     write_curve(work / 'validation_curve', trainer.curve)
     unseen = samples.of_episodes(held_out)
+    predicted = predict(network, unseen)
+    by_task = {
+        task: action_errors(predicted[unseen.tasks == task], unseen.chunks[unseen.tasks == task])
+        for task in dict.fromkeys(unseen.tasks.tolist())}
     return {
         'n_episodes': len(held_out), 'trained_on_episodes': len(seen),
-        'episodes': held_out.tolist(),
-        **action_errors(predict(network, unseen), unseen.chunks)}
+        'episodes': held_out.tolist(), **action_errors(predicted, unseen.chunks),
+        'by_task': by_task}
 
 
 def write_curve(path: Path, curve: list[dict[str, float]]) -> None:

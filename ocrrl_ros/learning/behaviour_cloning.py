@@ -26,7 +26,7 @@ def _setting(default: float, text: str) -> Any:
 class BehaviourCloningConfig:
     """How a base policy is trained; the shipped values are those of config/train/base.yaml."""
 
-    steps: int = _setting(900, 'gradient steps')
+    passes: float = _setting(12.5, 'passes over the training frames')
     batch: int = _setting(64, 'samples per gradient step')
     learning_rate: float = _setting(1e-3, 'peak learning rate, cosine to 0')
     warmup_steps: int = _setting(100, 'steps of rising learning rate')
@@ -46,7 +46,7 @@ class BehaviourCloningConfig:
 
     def __post_init__(self) -> None:
         """Refuse values that cannot train."""
-        for name in ('steps', 'batch', 'threads', 'learning_rate', 'position_beta_m'):
+        for name in ('passes', 'batch', 'threads', 'learning_rate', 'position_beta_m'):
             if not getattr(self, name) > 0:
                 raise ConfigError(f'{name} is {getattr(self, name)}; allowed: > 0')
         if not 0.0 < self.validation_share < 1.0:
@@ -57,10 +57,14 @@ class BehaviourCloningConfig:
         if not 0 <= self.shift_px <= 16:
             raise ConfigError(f'shift_px is {self.shift_px} pixels; allowed: 0 .. 16')
 
-    def learning_rate_at(self, step: int) -> float:
-        """Return the learning rate of a step: linear rise, cosine fall."""
+    def steps(self, frames: int) -> int:
+        """Return the gradient steps that the passes over some frames take."""
+        return max(1, round(self.passes * frames / min(self.batch, frames)))
+
+    def learning_rate_at(self, step: int, steps: int) -> float:
+        """Return the learning rate of a step of ``steps``: linear rise, cosine fall."""
         rise = min(1.0, (step + 1) / max(1, self.warmup_steps))
-        return self.learning_rate * rise * 0.5 * (1.0 + math.cos(math.pi * step / self.steps))
+        return self.learning_rate * rise * 0.5 * (1.0 + math.cos(math.pi * step / steps))
 
 
 @dataclass(frozen=True)

@@ -147,6 +147,18 @@ class Drawer:
         closed[..., 3] = 0.0
         return self.pose(closed)
 
+    def joints_between(self, opened: np.ndarray, shut: np.ndarray) -> np.ndarray:
+        """
+        Return the joints (4,) of a drawer that was seen open and seen shut.
+
+        :param opened: base_T_drawer (7,) as it stands open.
+        :param shut: base_T_drawer (7,) of the same drawer shut; it says where the cabinet is.
+        """
+        inwards = se3.quat_rotate(shut[3:], np.array([1.0, 0.0, 0.0]))[:2]
+        inwards /= np.linalg.norm(inwards)
+        opening = np.clip((shut[:2] - opened[:2]) @ inwards, 0.0, self.travel_m)
+        return np.array([shut[0], shut[1], np.arctan2(inwards[1], inwards[0]), opening])
+
     def build_drawer(self, add: AddGeom, mass_kg: float) -> None:
         """Add front, handle and tray; the front carries half of the mass."""
         front = np.array([0.5 * self.front_m, 0.5 * self.width_m, 0.5 * self.height_m])

@@ -24,7 +24,7 @@ import pytest
 import torch
 
 TINY = BehaviourCloningConfig(
-    steps=60, batch=16, warmup_steps=5, shift_px=0,
+    passes=9.6, batch=16, warmup_steps=5, shift_px=0,
     network=BaseNetworkConfig(channels=(4, 4, 8, 8), hidden=32))
 
 
@@ -44,10 +44,12 @@ def dot_episode(seed: int, length: int = 20) -> DemonstrationEpisode:
         opening=grippers, action_poses=poses, action_grippers=grippers, rgb=rgb)
 
 
-def write_dataset(root: Path, episodes: int = 5, task: str = 'cube_lift') -> Path:
+def write_dataset(
+        root: Path, episodes: int = 5, task: str = 'cube_lift', domain: str = 'sim') -> Path:
     """Write a dataset of dot episodes."""
     with LeRobotWriter(
-            root, fps=20, image_size=(96, 128), description={'task': task, 'seed': 0}) as writer:
+            root, fps=20, image_size=(96, 128),
+            description={'task': task, 'seed': 0, 'domain': domain}) as writer:
         for seed in range(episodes):
             writer.save_episode(dot_episode(seed))
     return root
@@ -58,7 +60,8 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> BaseSamples:
     """Return the samples of a small dataset."""
     from ocrrl_ros.data.base_samples import load_samples
     from ocrrl_ros.data.lerobot_dataset import LeRobotDataset
-    return load_samples(LeRobotDataset(write_dataset(tmp_path_factory.mktemp('dots') / 'set')))
+    return load_samples(
+        [LeRobotDataset(write_dataset(tmp_path_factory.mktemp('dots') / 'set'))])
 
 
 def test_chunk_target_i_is_the_action_i_steps_later() -> None:
@@ -131,12 +134,12 @@ def test_bundle_is_usable_and_names_its_data(tmp_path: Path) -> None:
     dataset = write_dataset(tmp_path / 'set')
     stages: set[str] = set()
     training = train_base(
-        dataset, TINY, seed=1, task='cube_lift', out=tmp_path / 'bundle', work=tmp_path / 'work',
+        [dataset], TINY, seed=1, tasks=('cube_lift',), out=tmp_path / 'bundle', work=tmp_path / 'work',
         progress=lambda stage, *rest: stages.add(stage))
     bundle = load_bundle(tmp_path / 'bundle', 'base', task='cube_lift')
     manifest = bundle.manifest
     assert stages == {'read', 'validate', 'train'}
-    assert len(manifest.training['dataset_sha256']) == 64 and manifest.seed == 1
+    assert len(manifest.training['datasets'][0]['sha256']) == 64 and manifest.seed == 1
     assert manifest.metrics['validation'] == training.validation
     assert training.validation['n_frames'] == 20 and training.validation['n_episodes'] == 1
     episode = dot_episode(0)
@@ -147,10 +150,36 @@ def test_bundle_is_usable_and_names_its_data(tmp_path: Path) -> None:
         assert [row['step'] for row in csv.DictReader(file)] == ['50', '60']
 
 
+def test_one_bundle_serves_the_tasks_of_all_its_datasets(tmp_path: Path) -> None:
+    paths = [write_dataset(tmp_path / task, episodes=3, task=task)
+             for task in ('cube_lift', 'stack_cube')]
+    training = train_base(
+        paths, TINY, seed=0, tasks=(), out=tmp_path / 'bundle', work=tmp_path / 'work')
+    bundle = load_bundle(tmp_path / 'bundle', 'base', task='stack_cube')
+    assert bundle.manifest.tasks == ('cube_lift', 'stack_cube')
+    assert [item['episodes'] for item in bundle.manifest.training['datasets']] == [3, 3]
+    held_out = training.validation['episodes']
+    assert len(held_out) == 2 and held_out[0] < 3 <= held_out[1]
+    assert set(training.validation['by_task']) == {'cube_lift', 'stack_cube'}
+
+
+def test_datasets_of_different_domains_are_refused(tmp_path: Path) -> None:
+    paths = [write_dataset(tmp_path / domain, episodes=2, domain=domain)
+             for domain in ('sim', 'proxy')]
+    with pytest.raises(DatasetError, match="'proxy'.*'sim'; one base policy"):
+        train_base(paths, TINY, seed=0, tasks=(), out=tmp_path / 'b', work=tmp_path / 'w')
+
+
+def test_passes_keep_their_number_when_data_grow() -> None:
+    config = BehaviourCloningConfig(passes=12.5, batch=64)
+    assert config.steps(4616) == 902 and config.steps(4616 * 5) == 4508
+    assert config.steps(3) == 12
+
+
 def test_dataset_of_another_task_is_refused(tmp_path: Path) -> None:
     dataset = write_dataset(tmp_path / 'set', episodes=2, task='stack_cube')
     with pytest.raises(DatasetError, match="task 'stack_cube'; asked for 'cube_lift'"):
-        train_base(dataset, TINY, seed=0, task='cube_lift', out=tmp_path / 'b',
+        train_base([dataset], TINY, seed=0, tasks=('cube_lift',), out=tmp_path / 'b',
                    work=tmp_path / 'w')
 
 
@@ -202,7 +231,7 @@ def test_action_errors_are_in_mm_degrees_and_seconds() -> None:
 
 
 @pytest.mark.parametrize(('change', 'message'), [
-    ({'steps': 0}, 'steps is 0; allowed: > 0'),
+    ({'passes': 0}, 'passes is 0; allowed: > 0'),
     ({'validation_share': 1.0}, 'validation_share is 1.0'),
     ({'shift_px': 40}, 'shift_px is 40 pixels; allowed: 0 .. 16'),
 ])

@@ -100,3 +100,11 @@ def test_drawer_moves_when_pushed_harder_than_its_friction(force_n, moves):
     world.apply_push('drawer', np.concatenate([push, np.zeros(3)]), 0.5)
     world.step(500)
     assert (opening - world.task_state().joint_positions[0, 3] > 0.01) == moves
+
+
+def test_drawer_joints_follow_from_where_it_was_seen_open_and_shut() -> None:
+    shape, joints = Drawer(), np.array([0.45, -0.08, -2.3, 0.09])
+    opened, shut = shape.pose(joints), shape.closed_pose(joints)
+    np.testing.assert_allclose(shape.joints_between(opened, shut), joints, atol=1e-12)
+    beyond = se3.pose_multiply(shut, np.array([0.01, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0]))
+    assert shape.joints_between(beyond, shut)[3] == 0.0
