@@ -134,8 +134,8 @@ def test_bundle_is_usable_and_names_its_data(tmp_path: Path) -> None:
     dataset = write_dataset(tmp_path / 'set')
     stages: set[str] = set()
     training = train_base(
-        [dataset], TINY, seed=1, tasks=('cube_lift',), out=tmp_path / 'bundle', work=tmp_path / 'work',
-        progress=lambda stage, *rest: stages.add(stage))
+        [dataset], TINY, seed=1, tasks=('cube_lift',), out=tmp_path / 'bundle',
+        work=tmp_path / 'work', progress=lambda stage, *rest: stages.add(stage))
     bundle = load_bundle(tmp_path / 'bundle', 'base', task='cube_lift')
     manifest = bundle.manifest
     assert stages == {'read', 'validate', 'train'}
