@@ -67,24 +67,28 @@ class ReplayDemonstrations:
 
     dataset: Path = field(metadata={'description': 'recorded dataset'})
     out: Path = field(metadata={'description': 'dataset folder to write or to continue'})
-    task: str = field(default='cube_lift', metadata={'description': 'task of the dataset'})
+    task: str | None = field(
+        default=None, metadata={'description': 'refuse a dataset of another task'})
     domain: str = field(
         default='sim', metadata={'description': 'world: sim, proxy or a YAML file'})
 
     def run(self, console: Console) -> dict[str, Any]:
         """Replay and return the success rate."""
+        from ocrrl_ros.data.lerobot_dataset import LeRobotDataset
         from ocrrl_ros.data.replay import replay_demonstrations
         from ocrrl_ros.sim.domain import load_domain
         from ocrrl_ros.sim.physics import load_physics
         from ocrrl_ros.sim.tasks import get_task
+        recorded = LeRobotDataset(self.dataset, task=self.task)
+        task = get_task(recorded.description['task'])
         with _reported(console, 'replaying') as report:
             replay = replay_demonstrations(
-                get_task(self.task), load_domain(self.domain), dataset_path=self.dataset,
+                task, load_domain(self.domain), dataset_path=self.dataset,
                 out=self.out, physics=load_physics(), progress=report)
         console.print(
             f'{replay.successes} of {replay.episodes} replays end with the task done: {self.out}')
         return {
-            'task': self.task, 'domain': self.domain, 'source': str(self.dataset),
+            'task': task.name, 'domain': self.domain, 'source': str(self.dataset),
             'episodes': replay.episodes, 'successes': replay.successes, 'dataset': str(self.out)}
 
 

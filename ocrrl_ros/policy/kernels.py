@@ -10,6 +10,9 @@ import math
 from ocrrl_ros.core import se3_inline as se3
 from ocrrl_ros.core.ufunc import compiled_ufunc
 
+#: Where the first object's entries begin in an observation, after proprioception.
+FIRST_OBJECT = 13
+
 
 @compiled_ufunc('(h,p),(h),(),(p)->(p),()')
 def interpolate_chunk(poses, grippers, elapsed_steps, _, pose, gripper):
@@ -81,7 +84,7 @@ def observe(
     se3.rotation_6d(base_T_tcp[3:], out[3:9])
     out[9:12] = velocity
     out[12] = opening
-    at = 13
+    at = FIRST_OBJECT
     for k in range(objects.shape[0]):
         if valid[k]:
             se3.pose_multiply(tcp_T_base, objects[k], relative)
@@ -97,6 +100,12 @@ def observe(
             out[at:at + 14] = 0.0
         out[at + 14] = ages[k] / max_age
         at += 15
+        if k > 0:
+            for i in range(3):
+                known = valid[0] and valid[k]
+                apart = out[FIRST_OBJECT + i] - out[at - 15 + i]
+                out[at + i] = math.tanh(apart / near) if known else 0.0
+            at += 3
     for t in range(2):
         se3.pose_multiply(tcp_T_base, targets[t], relative)
         out[at:at + 3] = relative[:3]

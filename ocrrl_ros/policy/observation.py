@@ -32,6 +32,9 @@ _OBJECT = (
     ('tcp_object_position', 3), ('tcp_object_rotation_6d', 6), ('base_object_height', 1),
     ('tcp_object_near', 3),
     ('valid', 1), ('age', 1))
+#: Where the first object, the one that is handled, lies seen from each other one, its goal: by
+#: difference of TCP distances this is known, but not at the scale of the centimetre that counts.
+_GOAL = (('tcp_first_object_near', 3),)
 _BASE_ACTION = (
     ('tcp_target_position', 3), ('tcp_target_rotvec', 3),
     ('tcp_next_target_position', 3), ('tcp_next_target_rotvec', 3), ('tcp_target_near', 3),
@@ -82,8 +85,9 @@ class ObservationLayout:
     def fields(self) -> list[tuple[str, int]]:
         """Return (name, size) of every entry in order."""
         found = list(_PROPRIOCEPTION)
-        for object_id in self.object_ids:
-            found += [(f'{object_id}.{name}', size) for name, size in _OBJECT]
+        for index, object_id in enumerate(self.object_ids):
+            entries = _OBJECT + _GOAL if index else _OBJECT
+            found += [(f'{object_id}.{name}', size) for name, size in entries]
         return found + list(_BASE_ACTION)
 
     @property

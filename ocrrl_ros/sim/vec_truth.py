@@ -13,12 +13,14 @@ from ocrrl_ros.sim.tasks import lowest_points, Task
 from ocrrl_ros.sim.truth import TaskState
 
 _PER_OBJECT = 21
+_PER_GOAL = 3
 _COMMON = 4
 
 
 def critic_truth_size(task: Task) -> int:
     """Return the number of entries of `critic_truth`."""
-    return _COMMON + _PER_OBJECT * len(task.object_ids) + len(task.reward_weights)
+    count = len(task.object_ids)
+    return _COMMON + _PER_OBJECT * count + _PER_GOAL * (count - 1) + len(task.reward_weights)
 
 
 def critic_truth(
@@ -30,7 +32,8 @@ def critic_truth(
 
     Per object: pose in the TCP frame (position, 6-D rotation reduced over its symmetry), linear
     and angular velocity in that frame, height of the lowest point, position compressed at the
-    scale of a grasp, contact of either finger.
+    scale of a grasp, contact of either finger. Per object after the first: the first one's place
+    seen from it, compressed likewise.
     Common: finger gap, its rate, the hand's target gap, progress of the success count. Then the
     reward terms.
 
@@ -61,4 +64,6 @@ def critic_truth(
     terms = np.stack(list(task.reward(state).values()), axis=1)
     flat = objects.reshape(len(objects), -1)
     # Velocities of a world that is flying apart must not reach a network.
-    return np.clip(np.hstack([common, flat, terms]), -10.0, 10.0).astype(np.float32)
+    goals = near(tcp_T_object[:, :1, :3] - tcp_T_object[:, 1:, :3]).reshape(len(objects), -1)
+    return np.clip(
+        np.hstack([common, flat, goals, terms]), -10.0, 10.0).astype(np.float32)

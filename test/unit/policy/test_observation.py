@@ -7,7 +7,7 @@ from ocrrl_ros.core.se3 import (
 from ocrrl_ros.core.symmetry import symmetry_group
 from ocrrl_ros.policy.object_poses import ObjectView
 from ocrrl_ros.policy.observation import (
-    build_observation, ObservationInputs, ObservationLayout)
+    build_observation, NEAR_M, ObservationInputs, ObservationLayout)
 import pytest
 
 LAYOUT = ObservationLayout(('cube',), ('cube',))
@@ -49,6 +49,30 @@ def test_object_entries_do_not_change_when_tcp_and_object_move_together():
     moved = _observe(tcp=pose_multiply(shift, TCP), cube=pose_multiply(shift, CUBE))
     part = LAYOUT.slices()['cube.tcp_object_position']
     assert np.allclose(moved[part], _observe()[part], atol=1e-6)
+
+
+def _observe_two(valid=(True, True)):
+    layout = ObservationLayout(('cube', 'base_cube'), ('cube', 'cube'))
+    above = CUBE.copy()
+    above[:3] += (0.012, 0.0, 0.04)
+    poses = np.where(np.array(valid)[:, None], [above, CUBE], pose_identity())
+    view = ObjectView(poses[None], np.array([valid]), np.zeros((1, 2)))
+    observation = build_observation(layout, ObservationInputs(
+        base_T_tcp=TCP[None], tcp_velocity=np.zeros((1, 3)), opening=np.ones(1), objects=view,
+        targets=np.stack([TCP, TCP])[None], target_openings=np.ones((1, 2)), phase=np.zeros(1),
+        gain=np.ones(1)))[0]
+    assert observation.shape == (layout.size,)
+    return observation[layout.slices()['base_cube.tcp_first_object_near']]
+
+
+def test_goal_entry_shows_the_first_object_as_seen_from_the_other_at_the_scale_of_a_grasp():
+    # TCP points down: its x is the base's, its y and z are the base's reversed.
+    assert np.allclose(_observe_two(), np.tanh(np.array([0.012, 0.0, -0.04]) / NEAR_M), atol=1e-6)
+
+
+@pytest.mark.parametrize('valid', [(True, False), (False, True), (False, False)])
+def test_goal_entry_is_zero_unless_both_objects_are_seen(valid):
+    assert (_observe_two(valid) == 0.0).all()
 
 
 def test_hash_changes_with_the_layout():
