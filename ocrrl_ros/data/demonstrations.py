@@ -84,7 +84,6 @@ def record_demonstrations(
             out, fps=round(1.0 / TICK_S), image_size=rig.image_size,
             description=description) as writer:
         attempt = writer.extras[-1]['attempt'] + 1 if writer.extras else 0
-        frames = 0
         while writer.episodes < episodes:
             if attempt >= MAX_ATTEMPTS_PER_EPISODE * episodes:
                 raise DatasetError(
@@ -93,11 +92,10 @@ def record_demonstrations(
             episode = record_episode(rig, operator, seed, attempt)
             if episode is not None:
                 writer.save_episode(episode)
-                frames += episode.length
             attempt += 1
             progress(writer.episodes, episodes, f'{attempt} attempts')
         attempts = writer.extras[-1]['attempt'] + 1 if writer.extras else 0
-        return Recording(writer.episodes, attempts, frames)
+        return Recording(writer.episodes, attempts, writer.frames)
 
 
 def record_episode(

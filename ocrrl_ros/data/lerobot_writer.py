@@ -69,6 +69,11 @@ class LeRobotWriter:
         return len(self._episodes)
 
     @property
+    def frames(self) -> int:
+        """Return the number of frames of all episodes written so far."""
+        return self._frames
+
+    @property
     def extras(self) -> list[dict[str, Any]]:
         """Return what was recorded about each episode beside its frames."""
         return list(self._extras)
