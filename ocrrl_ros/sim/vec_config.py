@@ -32,8 +32,8 @@ class VecEnvConfig:
         default=(0.08, 0.20), metadata={'description': 'observation to chunk, uniform, s'})
     randomize: bool = field(
         default=True, metadata={'description': "draw worlds from the domain's training ranges"})
-    horizon_s: float = field(default=10.0, metadata={'description': (
-        'longest training episode, s; ticks after a missed grasp teach little')})
+    horizon_share: float = field(default=2.0 / 3.0, metadata={'description': (
+        "longest training episode, share of the task's; ticks after a miss teach little")})
     bounds: ResidualBounds = field(default_factory=ResidualBounds)
     chunk: ChunkConfig = field(default_factory=ChunkConfig)
     object_poses: ObjectPoseConfig = field(default_factory=ObjectPoseConfig)
@@ -48,8 +48,8 @@ class VecEnvConfig:
         if not 0.0 <= low <= high <= 0.5:
             raise ConfigError(
                 f'chunk_latency_s is ({low}, {high}) s; allowed: 0 <= low <= high <= 0.5')
-        if not 1.0 <= self.horizon_s <= 60.0:
-            raise ConfigError(f'horizon_s is {self.horizon_s} s; allowed: 1 .. 60')
+        if not 0.0 < self.horizon_share <= 1.0:
+            raise ConfigError(f'horizon_share is {self.horizon_share}; allowed: above 0, up to 1')
         if self.replan_ticks < 1 or self.replan_ticks * TICK_S + high > 15 * TICK_S + 1e-9:
             raise ConfigError(
                 f'replan_ticks is {self.replan_ticks}; allowed: >= 1, and few enough that a chunk '

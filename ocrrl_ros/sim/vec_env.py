@@ -72,7 +72,7 @@ class ResidualVecEnv(VecEnv):
         self._success = SuccessCounter(self.num_envs, task.hold_ticks)
         self._held = np.zeros(self.num_envs, np.int64)
         self._age = np.zeros(self.num_envs, np.int64)
-        self._horizon = round(min(task.horizon_s, config.horizon_s) / TICK_S)
+        self._horizon = round(config.horizon_share * task.horizon_s / TICK_S)
         self._tick = 0
         self.obs_dim = layout.size
         self.critic_obs_dim = layout.size + critic_truth_size(task)
