@@ -25,6 +25,11 @@ class AddGeom(Protocol):
 
 _BOX, _CYLINDER = mujoco.mjtGeom.mjGEOM_BOX, mujoco.mjtGeom.mjGEOM_CYLINDER
 _LEVEL = np.array([0.0, 0.0, 0.0, 1.0])
+# What a tub stands on is its bottom disc alone: two dozen panels that touched the table too would
+# be fifty contacts in every physics step. So much do the panels end above it, and so much is the
+# disc's radius less than the wall's, that a tub lying on its wall does not touch with the disc.
+_PANEL_GAP_M = 0.001
+_DISC_GAP_M = 0.0003
 
 
 class FreeShape(Protocol):
@@ -88,10 +93,11 @@ class Tub:
         # Panels wide enough to leave no gap at the wide end stick out at the narrow one: those
         # are for the eye alone, what is touched fits half way up.
         tangent = np.tan(np.pi / self.panels)
-        half = np.array([0.5 * wall, 0.5 * (bottom + mouth) * tangent, 0.5 * slant])
+        half = np.array([
+            0.5 * wall, 0.5 * (bottom + mouth) * tangent, 0.5 * (slant - _PANEL_GAP_M)])
         seen = np.array([0.5 * wall, max(bottom, mouth) * tangent, 0.5 * slant])
         radius = 0.5 * (bottom + mouth) - 0.5 * wall / np.cos(lean)
-        disc = np.array([bottom - 0.5 * wall, 0.5 * wall, 0.0])
+        disc = np.array([bottom - _DISC_GAP_M, 0.5 * wall, 0.0])
         mean_m = 0.5 * (bottom + mouth)
         wall_volume = 2 * np.pi * mean_m * slant * wall
         disc_volume = np.pi * disc[0] ** 2 * wall
@@ -105,7 +111,9 @@ class Tub:
             turn = se3.quat_from_rotvec(np.array([0.0, 0.0, angle]))
             centre = radius * np.array([np.cos(angle), np.sin(angle), 0.0])
             quaternion = se3.quat_multiply(turn, tilt)
-            add(_BOX, half, centre, quaternion, density * wall_volume / self.panels, 'touch')
+            raised = centre + se3.quat_rotate(
+                quaternion, np.array([0.0, 0.0, 0.5 * _PANEL_GAP_M]))
+            add(_BOX, half, raised, quaternion, density * wall_volume / self.panels, 'touch')
             add(_BOX, seen, centre, quaternion, 0.0, 'look')
 
 
