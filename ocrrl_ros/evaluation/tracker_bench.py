@@ -111,7 +111,7 @@ class TrackerBench:
         self._estimator.warm_up()
         self._pictures = pictures
         self._view = (
-            domain.camera.true_pose(), domain.camera.true_intrinsics(), model.shape.half_m)
+            domain.camera.true_pose(), domain.camera.true_intrinsics(), model.shape.surfaces)
 
     def run(self, row: str, seed: int, index: int) -> list[Sample]:
         """Track one sequence from nothing."""

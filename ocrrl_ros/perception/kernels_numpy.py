@@ -10,8 +10,8 @@ first column and row. Rotations are (3, 3) ``camera_R_object``, translations (3,
 from __future__ import annotations
 
 import numpy as np
-from ocrrl_ros.perception.sdf import (
-    box_distance, box_entry, box_gradient, nearest_on_rays)
+from ocrrl_ros.perception.sdf import entry, nearest_on_rays, surface_distance
+from ocrrl_ros.perception.surfaces import Surfaces
 
 STEPS = ((0, 1), (0, -1), (1, 0), (-1, 0))
 SEARCH_PX = 8
@@ -139,7 +139,7 @@ def _crossing(
 
 def accumulate(
         points: np.ndarray, rays: np.ndarray, silhouette: np.ndarray, rotation: np.ndarray,
-        translation: np.ndarray, half: np.ndarray,
+        translation: np.ndarray, shape: Surfaces,
         noise: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
     """
     Return the Gauss-Newton system (6, 6), (6,) and the robust cost of a pose.
@@ -156,13 +156,11 @@ def accumulate(
     surface = (points - translation) @ rotation
     sigma = noise[0] * points[:, 2] ** 2 + noise[1]
     first = _system(
-        surface, box_distance(surface, half), box_gradient(surface, half), sigma,
+        surface, *surface_distance(surface, points @ rotation, shape), sigma,
         np.full(len(points), noise[2]), rotation, noise[5])
     directions = rays @ rotation
     origin = -(translation @ rotation)
-    nearest = nearest_on_rays(origin, directions, half)
-    distance = box_distance(nearest, half)
-    normal = box_gradient(nearest, half)
+    distance, normal, nearest = nearest_on_rays(origin, directions, shape)
     normal = normal - (normal * directions).sum(axis=-1, keepdims=True) * directions
     length = np.sqrt((normal * normal).sum(axis=-1, keepdims=True))
     normal = normal / np.maximum(length, 1e-6)
@@ -189,7 +187,7 @@ def _system(
 
 def compare(
         depth: np.ndarray, mask: np.ndarray, camera: np.ndarray, rotation: np.ndarray,
-        translation: np.ndarray, half: np.ndarray, tolerance: np.ndarray) -> np.ndarray:
+        translation: np.ndarray, shape: Surfaces, tolerance: np.ndarray) -> np.ndarray:
     """
     Return how a region of the image agrees with the rendered object, as (9,) sums.
 
@@ -206,9 +204,9 @@ def compare(
         [(columns + camera[4] - camera[2]) / camera[0],
          (rows + camera[5] - camera[3]) / camera[1], np.ones(mask.shape)], axis=-1).reshape(-1, 3)
     length = np.sqrt((rays * rays).sum(axis=-1))
-    entry = box_entry(
-        -(translation @ rotation), (rays / length[:, None]) @ rotation, half) / length
-    expected, measured, object_ = entry, depth.reshape(-1).astype(float), mask.reshape(-1)
+    expected = entry(
+        -(translation @ rotation), (rays / length[:, None]) @ rotation, shape) / length
+    measured, object_ = depth.reshape(-1).astype(float), mask.reshape(-1)
     model = np.isfinite(expected)
     expected = np.where(model, expected, 0.0)
     error = measured - expected

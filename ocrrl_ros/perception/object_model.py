@@ -13,39 +13,7 @@ from ocrrl_ros.core.configuration import load_yaml
 from ocrrl_ros.core.errors import ConfigError, UnknownNameError
 from ocrrl_ros.core.resources import config_path
 from ocrrl_ros.core.symmetry import GROUPS, symmetry_group
-
-SHAPES = ('box',)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ShapeModel:
-    """
-    A primitive centred on the object frame.
-
-    Kernels dispatch on `kind`; a further primitive or a sampled mesh adds its kind here and its
-    signed distance in `sdf.py` and `kernels_numba.py`.
-    """
-
-    kind: str = field(default='box', metadata={'description': f'one of {SHAPES}'})
-    size_m: tuple[float, float, float] = field(
-        default=(0.04, 0.04, 0.04), metadata={'description': 'full edge lengths, m'})
-
-    def __post_init__(self) -> None:
-        """Refuse unknown kinds and edges outside 5 mm .. 1 m."""
-        if self.kind not in SHAPES:
-            raise UnknownNameError('shape kind', self.kind, SHAPES)
-        if not all(0.005 <= edge <= 1.0 for edge in self.size_m):
-            raise ConfigError(f'size_m is {self.size_m} m; allowed: 0.005 .. 1.0 m per edge')
-
-    @cached_property
-    def half_m(self) -> np.ndarray:
-        """Half edge lengths (3,), m."""
-        return 0.5 * np.array(self.size_m)
-
-    @cached_property
-    def radius_m(self) -> float:
-        """Radius of the sphere around the object frame that holds the shape, m."""
-        return float(np.linalg.norm(self.half_m))
+from ocrrl_ros.perception.shape_model import ShapeModel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +56,9 @@ class ObjectModel:
     colour: ColourModel = field(
         default_factory=ColourModel, metadata={'description': 'colour of its surface'})
     symmetry: str = field(default='none', metadata={'description': f'one of {GROUPS}'})
+    upright: bool = field(
+        default=False,
+        metadata={'description': 'it only ever turns about the vertical: searched so'})
 
     def __post_init__(self) -> None:
         """Refuse ids that are no topic names and symmetries that the shape does not have."""
@@ -95,13 +66,25 @@ class ObjectModel:
             raise ConfigError(f'object_id is {self.object_id!r}; allowed: letters, digits and _')
         if self.symmetry not in GROUPS:
             raise UnknownNameError('symmetry group', self.symmetry, GROUPS)
+        if not self._has_symmetry():
+            raise ConfigError(
+                f'symmetry is {self.symmetry} but the shape is a {self.shape.kind} of size_m '
+                f'{self.shape.size_m} m')
+
+    def _has_symmetry(self) -> bool:
+        """Say whether the shape allows the named group."""
+        if self.shape.kind == 'tub' or self.symmetry == 'revolution':
+            return self.shape.kind == 'tub' and self.symmetry in ('none', 'revolution')
+        if self.shape.kind == 'boxes':
+            return self.symmetry in ('none', 'half_turn_z')
         x, y, z = self.shape.size_m
-        if self.symmetry == 'cube' and not x == y == z:
-            raise ConfigError(f'symmetry is cube but size_m is {self.shape.size_m} m')
-        if self.symmetry == 'square_prism' and x != y:
-            raise ConfigError(f'symmetry is square_prism but size_m is {self.shape.size_m} m')
-        if self.symmetry == 'square_prism_x' and y != z:
-            raise ConfigError(f'symmetry is square_prism_x but size_m is {self.shape.size_m} m')
+        return {'cube': x == y == z, 'square_prism': x == y,
+                'square_prism_x': y == z}.get(self.symmetry, True)
+
+    @property
+    def revolves(self) -> bool:
+        """Whether turning about the object's z axis cannot be seen."""
+        return self.symmetry == 'revolution'
 
     @cached_property
     def symmetries(self) -> np.ndarray:

@@ -15,10 +15,13 @@ from ocrrl_ros.perception.estimate import ObjectEstimate, TrackState
 from ocrrl_ros.perception.gate import ConfidenceGate, GateConfig
 from ocrrl_ros.perception.motion import MotionConfig, MotionFilter
 from ocrrl_ros.perception.object_model import ObjectModel
-from ocrrl_ros.perception.rotation import orthonormal, to_pose
+from ocrrl_ros.perception.rotation import orthonormal, to_pose, unspun
 from ocrrl_ros.perception.sdf_tracker import Fit, Prior, SdfTracker, SolverConfig
 from ocrrl_ros.perception.segmentation import Segment, SegmentationConfig, Segmenter
 from ocrrl_ros.perception.view import View
+
+SPIN_SIGMA_RAD = np.pi / np.sqrt(3.0)
+"""Standard deviation of an angle of which nothing is known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +126,8 @@ class ObjectTracker:
         turn = view.spread()
         predicted = turn.T @ self._filter.pose_covariance @ turn
         prior = Prior(
-            rotation=rotation, translation=translation, information=np.linalg.inv(predicted))
+            rotation=rotation, translation=translation,
+            information=np.linalg.inv(predicted) + self._spin(rotation, 0.0))
         observation = self._tracker.observe(segment, view.plane)
         fit = self._tracker.track(observation, rotation, translation, prior)
         covariance = turn @ np.linalg.inv(fit.information + prior.information) @ turn.T
@@ -159,8 +163,24 @@ class ObjectTracker:
             return None
         turn = view.spread()
         weak = np.diag([1.0 / 0.05 ** 2] * 3 + [1.0 / 0.6 ** 2] * 3)
+        weak = weak + self._spin(fit.rotation, 1.0 / 0.6 ** 2)
         covariance = turn @ np.linalg.inv(fit.information + weak) @ turn.T
         return self._judge(segment, fit, orthonormal(rotation), translation, covariance, 0.0)
+
+    def _spin(self, rotation: np.ndarray, present: float) -> np.ndarray:
+        """
+        Return information (6, 6) that makes an invisible turn about the axis known to one circle.
+
+        No image says anything about it; without a bound its variance would grow for ever.
+
+        :param rotation: (3, 3) of the object.
+        :param present: information about the axis that is there already and must go.
+        """
+        information = np.zeros((6, 6))
+        if self._model.revolves:
+            axis = rotation[:, 2]
+            information[3:, 3:] = (1.0 / SPIN_SIGMA_RAD ** 2 - present) * np.outer(axis, axis)
+        return information
 
     def _judge(
             self, segment: Segment, fit: Fit, rotation: np.ndarray, translation: np.ndarray,
@@ -168,10 +188,13 @@ class ObjectTracker:
         """Compare the fit with the image and weigh the evidence."""
         sums = self._kernels.compare(
             segment.depth, segment.mask, segment.camera, np.ascontiguousarray(fit.rotation),
-            fit.translation, self._model.shape.half_m, self._confidence.tolerances)
+            fit.translation, self._model.shape.surfaces, self._confidence.tolerances)
         parts = image_parts(sums)
-        variances = np.linalg.eigvalsh(covariance[:3, :3])[-1], np.linalg.eigvalsh(
-            covariance[3:, 3:])[-1]
+        turning = covariance[3:, 3:]
+        if self._model.revolves:
+            seen = np.eye(3) - np.outer(rotation[:, 2], rotation[:, 2])
+            turning = seen @ turning @ seen
+        variances = [np.linalg.eigvalsh(block)[-1] for block in (covariance[:3, :3], turning)]
         parts['innovation'] = surprise
         parts['position_sigma_mm'] = 1e3 * float(np.sqrt(variances[0]))
         parts['rotation_sigma_deg'] = float(np.degrees(np.sqrt(variances[1])))
@@ -196,7 +219,10 @@ class ObjectTracker:
         """Return the pose (7,) whose symmetric equivalent is nearest the previous one."""
         pose = to_pose(rotation, translation)
         reference = None if self._pose is None else self._pose[3:]
-        pose[3:] = canonical_rotation(pose[3:], self._group, reference)
+        if self._model.revolves:
+            pose[3:] = unspun(pose[3:], pose_identity()[3:] if reference is None else reference)
+        else:
+            pose[3:] = canonical_rotation(pose[3:], self._group, reference)
         return pose
 
     def _with_bias(self, covariance: np.ndarray, view: View) -> np.ndarray:

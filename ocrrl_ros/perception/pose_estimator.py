@@ -133,7 +133,7 @@ class PoseEstimator:
 def _patch_frame(model: ObjectModel, stamp_s: float) -> RgbdFrame:
     """Return a flat patch in the object's colour, as large as its face at half a metre."""
     camera = Intrinsics(fx=300.0, fy=300.0, cx=79.5, cy=59.5, width=160, height=120)
-    half = max(8, int(150.0 * min(model.shape.size_m) / 0.5))
+    half = max(8, int(150.0 * model.shape.edges_m.min() / 0.5))
     rows, columns = slice(60 - half, 60 + half), slice(80 - half, 80 + half)
     colour = colorsys.hsv_to_rgb(model.colour.hue_deg / 360.0, 0.9, 0.9)
     rgb = np.zeros((120, 160, 3), dtype=np.uint8)

@@ -11,7 +11,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from ocrrl_ros.core.se3 import matrix_to_quat, quat_to_matrix
+from ocrrl_ros.core.se3 import (
+    matrix_to_quat, quat_conjugate, quat_multiply, quat_to_matrix)
 
 POOL = 3000
 
@@ -69,3 +70,31 @@ def start_rotations(group: np.ndarray, spacing_rad: float) -> np.ndarray:
         if nearest[farthest] <= spacing_rad:
             return np.ascontiguousarray(matrices[chosen])
         chosen.append(farthest)
+
+
+def yaw_rotations(spacing_rad: float) -> np.ndarray:
+    """Return rotations (K, 3, 3) about z, evenly spaced by at most an angle."""
+    count = int(np.ceil(2.0 * np.pi / spacing_rad))
+    return np.stack([
+        rotation_exp(np.array([0.0, 0.0, 2.0 * np.pi * index / count])) for index in range(count)])
+
+
+def frame_with_z(axis: np.ndarray) -> np.ndarray:
+    """Return a rotation (3, 3) whose third column is a unit vector (3,)."""
+    helper = np.eye(3)[int(np.argmin(np.abs(axis)))]
+    first = np.cross(helper, axis)
+    first = first / np.linalg.norm(first)
+    return np.stack([first, np.cross(axis, first), axis], axis=1)
+
+
+def unspun(rotation: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """
+    Return a rotation (4,) turned about its own z so that it is nearest to a reference (4,).
+
+    The relative rotation keeps its swing and loses its twist about z.
+    """
+    _, _, z, w = quat_multiply(quat_conjugate(reference), rotation)
+    length = math.hypot(z, w)
+    if length < 1e-9:
+        return rotation
+    return quat_multiply(rotation, np.array([0.0, 0.0, -z / length, w / length]))

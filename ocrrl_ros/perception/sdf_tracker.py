@@ -11,14 +11,15 @@ model adds to it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import ModuleType
 
 import numpy as np
 from ocrrl_ros.core.errors import ConfigError
 from ocrrl_ros.core.symmetry import symmetry_group
 from ocrrl_ros.perception.object_model import ObjectModel
-from ocrrl_ros.perception.rotation import rotation_exp, rotation_log, start_rotations
+from ocrrl_ros.perception.rotation import (
+    frame_with_z, rotation_exp, rotation_log, start_rotations, yaw_rotations)
 from ocrrl_ros.perception.segmentation import Segment
 
 STEP_M, STEP_RAD = 5e-5, 1e-3
@@ -80,11 +81,16 @@ class SolverConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Observation:
-    """What one frame says: ``points`` (P, 3), ``rays`` (C, 3), ``silhouette`` (C,) bool."""
+    """
+    What one frame says: ``points`` (P, 3), ``rays`` (C, 3), ``silhouette`` (C,) bool.
+
+    ``up`` (3,) is the supporting plane's normal, all in the optical frame.
+    """
 
     points: np.ndarray
     rays: np.ndarray
     silhouette: np.ndarray
+    up: np.ndarray
     stride: int
     focal_px: float
 
@@ -119,9 +125,10 @@ class SdfTracker:
     def __init__(self, model: ObjectModel, config: SolverConfig, kernels: ModuleType) -> None:
         """Prepare the start rotations of the global search."""
         self._model, self._config, self._kernels = model, config, kernels
-        self._half = model.shape.half_m
-        self._starts = start_rotations(
-            symmetry_group(model.symmetry), np.radians(config.hypothesis_spacing_deg))
+        self._shape = model.shape.surfaces
+        spacing = np.radians(config.hypothesis_spacing_deg)
+        self._starts = yaw_rotations(spacing) if model.upright else start_rotations(
+            symmetry_group(model.symmetry), spacing)
 
     def observe(self, segment: Segment, plane: np.ndarray) -> Observation:
         """
@@ -141,8 +148,8 @@ class SdfTracker:
             np.array([config.behind_m, config.on_plane_m]))
         return Observation(
             points=points, rays=np.ascontiguousarray(rays[::config.edge_stride]),
-            silhouette=np.ascontiguousarray(silhouette[::config.edge_stride]), stride=stride,
-            focal_px=float(segment.camera[0]))
+            silhouette=np.ascontiguousarray(silhouette[::config.edge_stride]), up=plane[:3],
+            stride=stride, focal_px=float(segment.camera[0]))
 
     def track(
             self, observation: Observation, rotation: np.ndarray, translation: np.ndarray,
@@ -159,13 +166,16 @@ class SdfTracker:
     def initialise(self, segment: Segment, observation: Observation) -> Fit:
         """Find the pose without any prediction, from start rotations around the mask."""
         depth = segment.median_depth_m()
-        centre = segment.centre_ray() * (depth + 0.6 * float(self._half.min()))
+        centre = segment.centre_ray() * (depth + 0.3 * float(self._model.shape.edges_m.min()))
         sparse = _thinned(observation, 120, 60)
+        starts = self._starts
+        if self._model.upright:
+            starts = np.ascontiguousarray(frame_with_z(observation.up) @ starts)
         coarse = [
             self._descend(
                 sparse, rotation, centre, self._config.coarse_sigmas,
                 self._config.coarse_iterations + 3, None)
-            for rotation in self._starts]
+            for rotation in starts]
         coarse.sort(key=lambda fit: fit.cost)
         fits = [
             self.track(observation, fit.rotation, fit.translation)
@@ -182,7 +192,7 @@ class SdfTracker:
                 turn: np.ndarray, shift: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
             return self._kernels.accumulate(
                 observation.points, observation.rays, observation.silhouette, turn, shift,
-                self._half, noise)
+                self._shape, noise)
 
         rotation, translation = np.ascontiguousarray(rotation), np.array(translation, dtype=float)
         system, right, cost = evaluate(rotation, translation)
@@ -233,8 +243,7 @@ def _thinned(observation: Observation, points: int, rays: int) -> Observation:
     """Return an observation with fewer points and rays, evenly chosen."""
     every = max(1, len(observation.points) // points)
     skip = max(1, len(observation.rays) // rays)
-    return Observation(
-        points=np.ascontiguousarray(observation.points[::every]),
+    return replace(
+        observation, points=np.ascontiguousarray(observation.points[::every]),
         rays=np.ascontiguousarray(observation.rays[::skip]),
-        silhouette=np.ascontiguousarray(observation.silhouette[::skip]),
-        stride=observation.stride, focal_px=observation.focal_px)
+        silhouette=np.ascontiguousarray(observation.silhouette[::skip]))

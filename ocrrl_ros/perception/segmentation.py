@@ -28,8 +28,9 @@ class SegmentationConfig:
     min_part: float = field(
         default=0.04, metadata={'description': 'smallest part kept, share of the largest part'})
     area_ratio: tuple[float, float] = field(
-        default=(0.12, 3.5),
-        metadata={'description': 'allowed area of a find over that of the smallest face'})
+        default=(0.12, 2.0),
+        metadata={'description': 'least area of a find over the bounding box seen from its '
+                  'narrowest side, greatest over that from its widest'})
     depth_gate_m: float = field(
         default=0.06, metadata={'description': 'depth of a part beyond the radius, m'})
     candidates: int = field(default=3, metadata={'description': 'finds examined per search'})
@@ -149,10 +150,10 @@ class Segmenter:
     def _fits(self, find: Segment) -> bool:
         """Say whether the area of a find is possible for the object at the measured depth."""
         depth = find.median_depth_m()
-        edges = sorted(self._model.shape.size_m)
-        face_px = edges[0] * edges[1] * find.camera[0] * find.camera[1] / max(depth, 1e-3) ** 2
+        per_m2 = find.camera[0] * find.camera[1] / max(depth, 1e-3) ** 2
+        narrow, wide = self._model.shape.view_areas_m2
         low, high = self._config.area_ratio
-        return depth > 0.0 and low * face_px <= find.area_px <= high * face_px
+        return depth > 0.0 and low * narrow * per_m2 <= find.area_px <= high * wide * per_m2
 
     def _window(self, camera: Intrinsics, centre_m: np.ndarray) -> tuple[int, ...] | None:
         """Return columns and rows (u0, v0, u1, v1) to look at; None outside the image."""

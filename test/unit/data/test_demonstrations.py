@@ -8,15 +8,19 @@ from pathlib import Path
 
 import numpy as np
 from ocrrl_ros.core.errors import DatasetError
+from ocrrl_ros.core.se3 import quat_angle
+from ocrrl_ros.core.symmetry import canonical_rotation, symmetry_group
 from ocrrl_ros.data.demonstrations import record_demonstrations, record_episode
 from ocrrl_ros.data.lerobot_dataset import LeRobotDataset
 from ocrrl_ros.data.lerobot_layout import DemonstrationEpisode
 from ocrrl_ros.data.replay import CLEARANCE_M, replay_demonstrations, replay_start
 from ocrrl_ros.data.rig import DemonstrationRig, TICK_S
+from ocrrl_ros.perception.object_model import load_object
+from ocrrl_ros.perception.rotation import unspun
 from ocrrl_ros.sim.domain import Domain, load_domain
 from ocrrl_ros.sim.operator_config import OperatorConfig
 from ocrrl_ros.sim.physics import load_physics
-from ocrrl_ros.sim.tasks import get_task, Task
+from ocrrl_ros.sim.tasks import get_task, known_tasks, Task
 import pytest
 
 
@@ -129,11 +133,20 @@ def test_episode_without_tracker_pose_is_not_replayed(
         replay_start(rig, blind, 3)
 
 
-def test_tracker_sees_the_resting_cube() -> None:
-    task, domain = get_task('cube_lift'), load_domain('proxy')
+@pytest.mark.parametrize('name, domain_name', [
+    *((name, 'sim') for name in known_tasks()), ('cube_lift', 'proxy'), ('stand_cup', 'proxy')])
+def test_tracker_sees_every_resting_object(name: str, domain_name: str) -> None:
+    task, domain = get_task(name), load_domain(domain_name)
     with DemonstrationRig(task, domain, load_physics()) as full:
         rng = np.random.default_rng(0)
         full.start(task.sample_initial(rng, domain))
-        found = full.track_objects(rng)['cube']
-        error = np.linalg.norm(found[:3] - full.world.object_pose('cube')[:3])
-    assert 0.0 < error < 0.02
+        found = full.track_objects(rng)
+        truth = {item: full.world.object_pose(item) for item in task.object_ids}
+    limit_m, limit_rad = (0.002, 0.04) if domain_name == 'sim' else (0.02, 0.06)
+    for item, pose in found.items():
+        symmetry = load_object(item).symmetry
+        assert 0.0 < np.linalg.norm(pose[:3] - truth[item][:3]) < limit_m
+        turned = canonical_rotation(pose[3:], symmetry_group(symmetry), truth[item][3:])
+        if symmetry == 'revolution':
+            turned = unspun(turned, truth[item][3:])
+        assert quat_angle(turned, truth[item][3:]) < limit_rad

@@ -5,10 +5,15 @@ import numpy as np
 from ocrrl_ros.core.errors import UnknownNameError
 from ocrrl_ros.perception import kernels_numpy
 from ocrrl_ros.perception.kernels import load_kernels
+from ocrrl_ros.perception.object_model import load_object
 from ocrrl_ros.perception.rotation import rotation_exp
+from ocrrl_ros.perception.sdf import entry
+from ocrrl_ros.perception.surfaces import boxes
 import pytest
 
-HALF = np.array([0.02, 0.02, 0.03])
+BOX = boxes(np.array([[0.0, 0.0, 0.0, 0.02, 0.02, 0.03]]))
+SHAPES = {'box': BOX} | {
+    name: load_object(name).shape.surfaces for name in ('bowl', 'cup', 'drawer')}
 CAMERA = np.array([300.0, 310.0, 40.0, 30.0, 12.0, 7.0])
 NOISE = np.array([0.0025, 0.0005, 0.5, 0.001, 0.7, 4.0])
 
@@ -71,22 +76,23 @@ def test_an_occluder_beside_the_mask_makes_no_silhouette(view):
     assert silhouette[~right].mean() > 0.9
 
 
-def system_inputs(seed):
-    """Return noisy points on and rays past a box, and a pose near it."""
+def system_inputs(seed, shape=BOX):
+    """Return noisy points on and rays past a shape, and a pose near it."""
     rng = np.random.default_rng(seed)
     rotation = rotation_exp(rng.normal(size=3))
     translation = np.array([0.03, -0.02, 0.6])
-    points = rng.uniform(-1, 1, (80, 3)) * HALF
-    points[np.arange(80), rng.integers(0, 3, 80)] *= 1.05
-    points = points @ rotation.T + translation + rng.normal(0, 0.002, (80, 3))
-    rays = translation + rng.uniform(-0.04, 0.04, (60, 3))
+    rays = translation + rng.uniform(-1.0, 1.0, (200, 3)) * shape.reach
     rays /= np.linalg.norm(rays, axis=1, keepdims=True)
-    return points, rays, rng.random(60) < 0.5, rotation, translation
+    far = entry(-(translation @ rotation), rays @ rotation, shape)
+    points = (far[:, None] * rays)[np.isfinite(far)][:80]
+    points = points + rng.normal(0, 0.002, points.shape)
+    return points, rays[:60].copy(), rng.random(60) < 0.5, rotation, translation
 
 
+@pytest.mark.parametrize('name', SHAPES)
 @pytest.mark.parametrize('seed', range(5))
-def test_normal_equations_agree(compiled, seed):
-    inputs = (*system_inputs(seed), HALF, NOISE)
+def test_normal_equations_agree(compiled, seed, name):
+    inputs = (*system_inputs(seed, SHAPES[name]), SHAPES[name], NOISE)
     reference, result = kernels_numpy.accumulate(*inputs), compiled.accumulate(*inputs)
     scale = np.abs(reference[0]).max()
     np.testing.assert_allclose(result[0], reference[0], atol=1e-9 * scale)
@@ -94,22 +100,25 @@ def test_normal_equations_agree(compiled, seed):
     assert result[2] == pytest.approx(reference[2], rel=1e-9)
 
 
-def test_gradient_of_the_cost_agrees_with_differences():
-    points, _, _, rotation, translation = system_inputs(1)
+@pytest.mark.parametrize('name', SHAPES)
+def test_gradient_of_the_cost_agrees_with_differences(name):
+    shape = SHAPES[name]
+    points, _, _, rotation, translation = system_inputs(1, shape)
     none = np.zeros((0, 3)), np.zeros(0, dtype=bool)
 
     def cost(step):
         return kernels_numpy.accumulate(
-            points, *none, rotation_exp(step[3:]) @ rotation, translation + step[:3], HALF,
+            points, *none, rotation_exp(step[3:]) @ rotation, translation + step[:3], shape,
             NOISE)[2]
 
-    right = kernels_numpy.accumulate(points, *none, rotation, translation, HALF, NOISE)[1]
+    right = kernels_numpy.accumulate(points, *none, rotation, translation, shape, NOISE)[1]
     numeric = np.array([(cost(1e-6 * e) - cost(-1e-6 * e)) / 2e-6 for e in np.eye(6)])
     # The weights divide by sigma(z) of the measurement, so the descent is exact.
     np.testing.assert_allclose(-2.0 * right, numeric, rtol=1e-3, atol=1e-3 * abs(numeric).max())
 
 
-def test_comparison_sums_agree_and_count_the_occluder(compiled):
+@pytest.mark.parametrize('name', SHAPES)
+def test_comparison_sums_agree_and_count_the_occluder(compiled, name):
     rotation = rotation_exp(np.array([0.3, 0.5, -0.2]))
     translation = np.array([0.0, 0.0, 0.4])
     depth = np.full((60, 80), 0.6, dtype=np.float32)
@@ -118,7 +127,8 @@ def test_comparison_sums_agree_and_count_the_occluder(compiled):
     mask[10:40, 20:40] = True
     depth[mask] = 0.38
     camera = np.array([300.0, 310.0, 40.0, 30.0, 0.0, 0.0])
-    inputs = (depth, mask, camera, rotation, translation, HALF, np.array([0.01, 0.002, 0.006]))
+    inputs = (depth, mask, camera, rotation, translation, SHAPES[name],
+              np.array([0.01, 0.002, 0.006]))
     reference = kernels_numpy.compare(*inputs)
     np.testing.assert_allclose(compiled.compare(*inputs), reference, atol=1e-9)
     assert reference[3] > 200 and reference[1] > 200

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The comparison of a rendered object with a frame, compiled; see `kernels_numpy` and `sdf`."""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+from ocrrl_ros.perception.surfaces import REVOLUTION
+
+
+@numba.njit(cache=True, nogil=True)
+def _box_entry(origin, direction, row):
+    """Return the distance along a ray to a box, infinity for a miss."""
+    first, last = -1e9, 1e9
+    for i in range(3):
+        along = direction[i] if abs(direction[i]) >= 1e-9 else 1e-9
+        a = (row[i] - row[i + 3] - origin[i]) / along
+        b = (row[i] + row[i + 3] - origin[i]) / along
+        first, last = max(first, min(a, b)), min(last, max(a, b))
+    return first if first <= last and first > 0.0 else np.inf
+
+
+@numba.njit(cache=True, nogil=True)
+def _edge_entry(origin, direction, edge):
+    """Return the distance along a ray to the ring of a profile edge, infinity for a miss."""
+    r0, z0, r1, z1 = edge[0], edge[1], edge[2], edge[3]
+    if abs(z1 - z0) < 1e-9:
+        t = (z0 - origin[2]) / (direction[2] if abs(direction[2]) >= 1e-9 else 1e-9)
+        radius = np.sqrt((origin[0] + t * direction[0]) ** 2 + (origin[1] + t * direction[1]) ** 2)
+        return t if t > 0.0 and min(r0, r1) <= radius <= max(r0, r1) else np.inf
+    slope = (r1 - r0) / (z1 - z0)
+    base, rate = r0 + slope * (origin[2] - z0), slope * direction[2]
+    a = direction[0] ** 2 + direction[1] ** 2 - rate ** 2
+    b = origin[0] * direction[0] + origin[1] * direction[1] - base * rate
+    c = origin[0] ** 2 + origin[1] ** 2 - base ** 2
+    square = b * b - a * c
+    if square < 0.0:
+        return np.inf
+    root, best = np.sqrt(square), np.inf
+    if abs(a) < 1e-12:
+        a = 1e-12
+    for t in ((-b - root) / a, (-b + root) / a):
+        z = origin[2] + t * direction[2]
+        on = t > 0.0 and base + rate * t >= 0.0
+        if on and min(z0, z1) <= z <= max(z0, z1):
+            best = min(best, t)
+    return best
+
+
+@numba.njit(cache=True, nogil=True)
+def _entry(origin, direction, shape):
+    """Return the distance along a ray to the surface, infinity for a miss."""
+    middle = -(origin[0] * direction[0] + origin[1] * direction[1] + origin[2] * direction[2])
+    squared, best = 0.0, np.inf
+    for i in range(3):
+        squared += (origin[i] + middle * direction[i]) ** 2
+    if squared > shape.reach ** 2:
+        return best
+    for k in range(shape.surface.shape[0]):
+        if shape.kind == REVOLUTION:
+            best = min(best, _edge_entry(origin, direction, shape.surface[k]))
+        else:
+            best = min(best, _box_entry(origin, direction, shape.surface[k]))
+    return best
+
+
+@numba.njit(cache=True, nogil=True)
+def compare(depth, mask, camera, rotation, translation, shape, tolerance):
+    """Return how a region agrees with the rendered object, as sums; see `kernels_numpy`."""
+    sums = np.zeros(9)
+    direction, origin = np.empty(3), -(translation @ rotation)
+    for v in range(depth.shape[0]):
+        for u in range(depth.shape[1]):
+            x = (u + camera[4] - camera[2]) / camera[0]
+            y = (v + camera[5] - camera[3]) / camera[1]
+            length = np.sqrt(x ** 2 + y ** 2 + 1.0)
+            for i in range(3):
+                direction[i] = (
+                    rotation[0, i] * x + rotation[1, i] * y + rotation[2, i]) / length
+            expected = _entry(origin, direction, shape) / length
+            if not np.isfinite(expected):
+                sums[2] += mask[v, u]
+                continue
+            sums[0] += 1.0
+            sums[1] += mask[v, u]
+            measured = float(depth[v, u])
+            if measured <= 0.0:
+                continue
+            error = measured - expected
+            sums[8] += error > tolerance[2]
+            if not mask[v, u]:
+                sums[3 if error < -tolerance[2] else 4] += 1.0
+                continue
+            scaled = (error / (tolerance[0] * expected ** 2 + tolerance[1])) ** 2
+            sums[5] += 1.0
+            sums[6] += scaled < 1.0
+            sums[7] += min(scaled, 9.0)
+    return sums

@@ -1,0 +1,266 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+The normal equations of a pose, compiled; `kernels_numpy` and `sdf` document them.
+
+All functions called here live in this file: numba's cache of compiled code does not notice
+changes in other files.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+from ocrrl_ros.perception.surfaces import REVOLUTION
+
+RAY_STEPS = 12
+
+
+@numba.njit(cache=True, nogil=True)
+def _box(p, row, normal):
+    """Return the signed distance of a point to a box and write its gradient."""
+    squared, best, axis = 0.0, -1e9, 0
+    for i in range(3):
+        q = abs(p[i] - row[i]) - row[i + 3]
+        if q > 0.0:
+            squared += q * q
+        if q > best:
+            best, axis = q, i
+    distance = np.sqrt(squared) if squared > 0.0 else best
+    for i in range(3):
+        q = abs(p[i] - row[i]) - row[i + 3]
+        sign = -1.0 if p[i] - row[i] < 0.0 else 1.0
+        if squared > 0.0:
+            normal[i] = sign * max(q, 0.0) / distance
+        else:
+            normal[i] = sign if i == axis else 0.0
+    return distance
+
+
+@numba.njit(cache=True, nogil=True)
+def _radial(p):
+    """Return the radius of a point and the unit radial direction."""
+    radius = np.sqrt(p[0] ** 2 + p[1] ** 2)
+    if radius < 1e-9:
+        return radius, 1.0, 0.0
+    return radius, p[0] / radius, p[1] / radius
+
+
+@numba.njit(cache=True, nogil=True)
+def _edge(radius, z, edge):
+    """Return squared and signed distance to one profile edge, and the gradient (2)."""
+    along_r, along_z = edge[2] - edge[0], edge[3] - edge[1]
+    offset_r, offset_z = radius - edge[0], z - edge[1]
+    share = (offset_r * along_r + offset_z * along_z) / (along_r * along_r + along_z * along_z)
+    cut = min(max(share, 0.0), 1.0)
+    gap_r, gap_z = offset_r - cut * along_r, offset_z - cut * along_z
+    squared = gap_r * gap_r + gap_z * gap_z
+    side = gap_r * edge[4] + gap_z * edge[5]
+    length = np.sqrt(squared)
+    if 0.0 <= share <= 1.0 or length < 1e-9:
+        return squared, side, edge[4], edge[5]
+    sign = -1.0 if side < 0.0 else 1.0
+    return squared, sign * length, sign * gap_r / length, sign * gap_z / length
+
+
+@numba.njit(cache=True, nogil=True)
+def _face(p, ray, row, axis, offset):
+    """Write the offset from the face of a box across an axis; return squared length and sign."""
+    squared, side = 0.0, -1.0 if ray[axis] > 0.0 else 1.0
+    for i in range(3):
+        at = p[i] - row[i]
+        if i == axis:
+            offset[i] = at - side * row[i + 3]
+        else:
+            offset[i] = at - min(max(at, -row[i + 3]), row[i + 3])
+        squared += offset[i] * offset[i]
+    return squared, -1.0 if offset[axis] * side < 0.0 else 1.0
+
+
+@numba.njit(cache=True, nogil=True)
+def _boxes_surface(p, ray, shape, normal, work):
+    """Return the signed distance of a measured point to a union of boxes, write the gradient."""
+    least, sign, face = 1e18, 1.0, 0
+    for k in range(shape.surface.shape[0]):
+        for axis in range(3):
+            squared, side = _face(p, ray, shape.surface[k], axis, work)
+            if squared < least:
+                least, sign, face = squared, side, axis
+                normal[:] = work
+    length = np.sqrt(least)
+    if length < 1e-9:
+        normal[:] = 0.0
+        normal[face] = -1.0 if ray[face] > 0.0 else 1.0
+        return sign * length
+    for i in range(3):
+        normal[i] *= sign / length
+    return sign * length
+
+
+@numba.njit(cache=True, nogil=True)
+def _surface(p, ray, shape, normal, work):
+    """Return the signed distance of a measured point; see `sdf.surface_distance`."""
+    if shape.kind != REVOLUTION:
+        return _boxes_surface(p, ray, shape, normal, work)
+    radius, unit_x, unit_y = _radial(p)
+    along_r = ray[0] * unit_x + ray[1] * unit_y
+    least, distance, normal_r, normal_z = 1e18, 0.0, 0.0, 1.0
+    for k in range(shape.surface.shape[0]):
+        edge = shape.surface[k]
+        if along_r * edge[4] + ray[2] * edge[5] > 0.0:
+            continue
+        squared, signed, gradient_r, gradient_z = _edge(radius, p[2], edge)
+        if squared < least:
+            least, distance, normal_r, normal_z = squared, signed, gradient_r, gradient_z
+    normal[0], normal[1], normal[2] = normal_r * unit_x, normal_r * unit_y, normal_z
+    return distance
+
+
+@numba.njit(cache=True, nogil=True)
+def _body(p, shape, body, normal):
+    """Return the signed distance to one convex body of the hull; see `sdf._body_distance`."""
+    if shape.kind != REVOLUTION:
+        return _box(p, shape.hull[body], normal)
+    radius, unit_x, unit_y = _radial(p)
+    least, depth, outside, normal_r, normal_z = 1e18, -1e18, 0.0, 0.0, 1.0
+    face_r, face_z = 0.0, 1.0
+    for k in range(shape.hull.shape[0]):
+        edge = shape.hull[k]
+        squared, signed, gradient_r, gradient_z = _edge(radius, p[2], edge)
+        if squared < least:
+            least, outside, normal_r, normal_z = squared, signed, gradient_r, gradient_z
+        side = (radius - edge[0]) * edge[4] + (p[2] - edge[1]) * edge[5]
+        if side > depth:
+            depth, face_r, face_z = side, edge[4], edge[5]
+    distance = abs(outside)
+    if depth <= 0.0:
+        distance, normal_r, normal_z = depth, face_r, face_z
+    elif outside < 0.0:
+        normal_r, normal_z = -normal_r, -normal_z
+    normal[0], normal[1], normal[2] = normal_r * unit_x, normal_r * unit_y, normal_z
+    return distance
+
+
+@numba.njit(cache=True, nogil=True)
+def _to_object(rotation, vector, result):
+    """Write rotation^T vector."""
+    for i in range(3):
+        result[i] = (
+            rotation[0, i] * vector[0] + rotation[1, i] * vector[1] + rotation[2, i] * vector[2])
+
+
+@numba.njit(cache=True, nogil=True)
+def _add(at, normal, distance, sigma, weight, width, rotation, jacobian, system, right):
+    """Add one residual to the normal equations; return its cost."""
+    residual = distance / sigma
+    shrink = 1.0 / (1.0 + (residual / width) ** 2)
+    c0 = at[1] * normal[2] - at[2] * normal[1]
+    c1 = at[2] * normal[0] - at[0] * normal[2]
+    c2 = at[0] * normal[1] - at[1] * normal[0]
+    for i in range(3):
+        jacobian[i] = -(
+            rotation[i, 0] * normal[0] + rotation[i, 1] * normal[1]
+            + rotation[i, 2] * normal[2]) / sigma
+        jacobian[i + 3] = -(
+            rotation[i, 0] * c0 + rotation[i, 1] * c1 + rotation[i, 2] * c2) / sigma
+    factor = weight * shrink * shrink
+    for i in range(6):
+        right[i] -= factor * jacobian[i] * residual
+        for j in range(i + 1):
+            system[i, j] += factor * jacobian[i] * jacobian[j]
+    return weight * residual * residual * shrink
+
+
+@numba.njit(cache=True, nogil=True)
+def _along(origin, direction, far, at):
+    """Write the point at a distance along a ray."""
+    for i in range(3):
+        at[i] = origin[i] + far * direction[i]
+
+
+@numba.njit(cache=True, nogil=True)
+def _nearest_on_body(origin, direction, shape, body, limit, at, normal):
+    """
+    Write point and gradient where a ray comes nearest to a body; return distance and place.
+
+    A body whose bounding sphere stays farther than ``limit`` is left out: infinity.
+    """
+    centre, reach = np.zeros(3), shape.reach
+    if shape.kind != REVOLUTION:
+        row = shape.hull[body]
+        reach = np.sqrt(row[3] ** 2 + row[4] ** 2 + row[5] ** 2)
+        centre = row[:3]
+    middle, squared = 0.0, 0.0
+    for i in range(3):
+        middle -= (origin[i] - centre[i]) * direction[i]
+    for i in range(3):
+        squared += (origin[i] - centre[i] + middle * direction[i]) ** 2
+    if np.sqrt(squared) - reach > limit:
+        return np.inf, 0.0
+    low, high = middle - reach, middle + reach
+    for _ in range(RAY_STEPS):
+        far = 0.5 * (low + high)
+        _along(origin, direction, far, at)
+        _body(at, shape, body, normal)
+        slope = normal[0] * direction[0] + normal[1] * direction[1] + normal[2] * direction[2]
+        if slope > 0.0:
+            high = far
+        else:
+            low = far
+    far = 0.5 * (low + high)
+    _along(origin, direction, far, at)
+    return _body(at, shape, body, normal), far
+
+
+@numba.njit(cache=True, nogil=True)
+def _nearest_on_ray(origin, direction, shape, at, normal, work):
+    """Write point and gradient of the least signed distance along a ray; return it, its place."""
+    best, far = _nearest_on_body(origin, direction, shape, 0, np.inf, at, normal)
+    count = 1 if shape.kind == REVOLUTION else shape.hull.shape[0]
+    for body in range(1, count):
+        distance, place = _nearest_on_body(
+            origin, direction, shape, body, best, work[0], work[1])
+        if distance < best:
+            best, far = distance, place
+            at[:] = work[0]
+            normal[:] = work[1]
+    return best, far
+
+
+@numba.njit(cache=True, nogil=True)
+def accumulate(points, rays, silhouette, rotation, translation, shape, noise):
+    """Return the Gauss-Newton system and the robust cost of a pose; see `kernels_numpy`."""
+    system, right, cost = np.zeros((6, 6)), np.zeros(6), 0.0
+    at, normal, jacobian = np.empty(3), np.empty(3), np.empty(6)
+    origin, direction, work = np.empty(3), np.empty(3), np.empty((2, 3))
+    for k in range(points.shape[0]):
+        _to_object(rotation, points[k], direction)
+        for i in range(3):
+            work[0, i] = points[k, i] - translation[i]
+        _to_object(rotation, work[0], at)
+        distance = _surface(at, direction, shape, normal, work[1])
+        sigma = noise[0] * points[k, 2] ** 2 + noise[1]
+        cost += _add(
+            at, normal, distance, sigma, noise[2], noise[5], rotation, jacobian, system, right)
+    _to_object(rotation, -translation, origin)
+    for k in range(rays.shape[0]):
+        _to_object(rotation, rays[k], direction)
+        distance, far = _nearest_on_ray(origin, direction, shape, at, normal, work)
+        if distance <= 0.0 and not silhouette[k]:
+            continue
+        slope = normal[0] * direction[0] + normal[1] * direction[1] + normal[2] * direction[2]
+        length = 0.0
+        for i in range(3):
+            normal[i] -= slope * direction[i]
+            length += normal[i] ** 2
+        length = np.sqrt(length)
+        if length <= 1e-6:
+            continue
+        for i in range(3):
+            normal[i] /= length
+        cost += _add(
+            at, normal, distance, noise[3] * abs(far), noise[4], noise[5], rotation, jacobian,
+            system, right)
+    for i in range(6):
+        for j in range(i):
+            system[j, i] = system[i, j]
+    return system, right, cost

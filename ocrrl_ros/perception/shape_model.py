@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Shapes that the tracker can follow: box, open tub, rigid union of boxes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from ocrrl_ros.core.errors import ConfigError, UnknownNameError
+from ocrrl_ros.perception.surfaces import boxes, revolved, Surfaces
+
+SHAPES = ('box', 'tub', 'boxes')
+
+
+@dataclass(frozen=True, kw_only=True)
+class TubModel:
+    """
+    A hollow truncated cone, open at the top; frame half way up its axis, z towards the mouth.
+
+    The wall's rim is square to the wall, so the outer edge of a leaning rim lies a little below
+    the full height and inside the mouth's radius.
+    """
+
+    bottom_m: float = field(default=0.06, metadata={'description': 'outer radius below, m'})
+    mouth_m: float = field(
+        default=0.09, metadata={'description': 'outer radius of the wall at full height, m'})
+    height_m: float = field(default=0.05, metadata={'description': 'height, m'})
+    wall_m: float = field(
+        default=0.004, metadata={'description': 'thickness of wall and bottom, m'})
+
+    def __post_init__(self) -> None:
+        """Refuse tubs that narrow upwards and walls that leave no cavity."""
+        if not 0.005 <= self.bottom_m <= self.mouth_m <= 0.5:
+            raise ConfigError(
+                f'bottom_m is {self.bottom_m} m and mouth_m {self.mouth_m} m; '
+                'allowed: 0.005 <= bottom_m <= mouth_m <= 0.5 m')
+        if not 0.005 <= self.height_m <= 1.0:
+            raise ConfigError(f'height_m is {self.height_m} m; allowed: 0.005 .. 1.0 m')
+        limit_m = 0.4 * min(self.bottom_m, self.height_m)
+        if not 0.0005 <= self.wall_m <= limit_m:
+            raise ConfigError(
+                f'wall_m is {self.wall_m} m; allowed: 0.0005 .. {limit_m:g} m, which is 0.4 of '
+                'the smaller of bottom_m and height_m')
+
+    def surfaces(self) -> Surfaces:
+        """Return the hollow shape and its filled hull."""
+        half = 0.5 * self.height_m
+        lean = np.arctan2(self.mouth_m - self.bottom_m, self.height_m)
+        level = self.wall_m / np.cos(lean)
+        drop = self.wall_m * np.sin(lean)
+        outer = [[0.0, -half], [self.bottom_m, -half],
+                 [self.mouth_m - drop * np.tan(lean), half - drop], [self.mouth_m - level, half]]
+        floor = self.wall_m - half
+        inner = [[self.bottom_m + self.wall_m * np.tan(lean) - level, floor], [0.0, floor]]
+        return revolved(np.array(outer + inner), np.array([*outer, [0.0, half]]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoxPart:
+    """One box of a rigid union, parallel to the axes of the object's frame."""
+
+    centre_m: tuple[float, float, float] = field(
+        metadata={'description': 'centre in the object frame, m'})
+    size_m: tuple[float, float, float] = field(metadata={'description': 'full edge lengths, m'})
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShapeModel:
+    """
+    What an object's surface is in its frame.
+
+    Kernels see it as `surfaces.Surfaces`; a further primitive adds its kind there and its signed
+    distance in `sdf.py` and `pose_kernels_numba.py`.
+    """
+
+    kind: str = field(default='box', metadata={'description': f'one of {SHAPES}'})
+    size_m: tuple[float, float, float] = field(
+        default=(0.04, 0.04, 0.04),
+        metadata={'description': 'kind box: full edge lengths around the frame, m'})
+    tub: TubModel = field(
+        default_factory=TubModel, metadata={'description': 'kind tub: its measures'})
+    parts: tuple[BoxPart, ...] = field(
+        default=(), metadata={'description': 'kind boxes: the boxes'})
+
+    def __post_init__(self) -> None:
+        """Refuse unknown kinds, unions of nothing, and edges outside 5 mm .. 1 m."""
+        if self.kind not in SHAPES:
+            raise UnknownNameError('shape kind', self.kind, SHAPES)
+        if (self.kind == 'boxes') != bool(self.parts):
+            raise ConfigError(
+                f'shape kind is {self.kind} with {len(self.parts)} parts; allowed: at least one '
+                'for kind boxes, none for others')
+        for size_m in [self.size_m, *(part.size_m for part in self.parts)]:
+            if not all(0.005 <= edge <= 1.0 for edge in size_m):
+                raise ConfigError(f'size_m is {size_m} m; allowed: 0.005 .. 1.0 m per edge')
+
+    @cached_property
+    def surfaces(self) -> Surfaces:
+        """Return the shape as kernels take it."""
+        if self.kind == 'tub':
+            return self.tub.surfaces()
+        if self.kind == 'box':
+            return boxes(np.array([[0.0, 0.0, 0.0, *(0.5 * np.array(self.size_m))]]))
+        return boxes(np.array([
+            [*part.centre_m, *(0.5 * np.array(part.size_m))] for part in self.parts]))
+
+    @cached_property
+    def bounds_m(self) -> np.ndarray:
+        """Least and greatest coordinates (2, 3) of the shape in its frame, m."""
+        if self.kind == 'tub':
+            radius, half = self.surfaces.hull[:, 2].max(), 0.5 * self.tub.height_m
+            corner = np.array([radius, radius, half])
+            return np.stack([-corner, corner])
+        rows = self.surfaces.surface
+        return np.stack([
+            (rows[:, :3] - rows[:, 3:]).min(axis=0), (rows[:, :3] + rows[:, 3:]).max(axis=0)])
+
+    @cached_property
+    def edges_m(self) -> np.ndarray:
+        """Edge lengths (3,) of the bounding box, m."""
+        return self.bounds_m[1] - self.bounds_m[0]
+
+    @cached_property
+    def view_areas_m2(self) -> tuple[float, float]:
+        """Least and greatest area of the bounding box as seen from any side, m^2."""
+        x, y, z = self.edges_m
+        faces = np.array([y * z, x * z, x * y])
+        return float(faces.min()), float(np.linalg.norm(faces))
+
+    @property
+    def radius_m(self) -> float:
+        """Radius of the sphere around the object frame that holds the shape, m."""
+        return self.surfaces.reach

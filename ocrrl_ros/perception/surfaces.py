@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The shapes that kernels know, as arrays: unions of boxes, and solids of revolution about z."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+BOXES, REVOLUTION = 0, 1
+
+
+class Surfaces(NamedTuple):
+    """
+    A shape in its object's frame, m.
+
+    ``kind`` `BOXES`: rows (6,) are centre and half edges of axis-parallel boxes; ``surface`` and
+    ``hull`` are the same. ``kind`` `REVOLUTION`: rows (6,) are edges of a profile in the plane of
+    radius and z: start (2,), end (2,) and outward unit normal (2,). ``surface`` (M, 6) holds
+    what measured points can lie on, ``hull`` (H, 6) the convex body that has the same silhouette.
+    ``reach`` is the radius of the sphere about the frame that holds the shape.
+    """
+
+    kind: int
+    surface: np.ndarray
+    hull: np.ndarray
+    reach: float
+
+
+def boxes(rows: np.ndarray) -> Surfaces:
+    """Return the union of rows (M, 6), each centre and half edges of a box."""
+    rows = np.ascontiguousarray(rows, dtype=float)
+    reach = np.linalg.norm(np.abs(rows[:, :3]) + rows[:, 3:], axis=1).max()
+    return Surfaces(BOXES, rows, rows, float(reach))
+
+
+def revolved(surface: np.ndarray, hull: np.ndarray) -> Surfaces:
+    """
+    Return a solid of revolution about z.
+
+    :param surface: (V, 2) radius and z of the profile's corners, interior on the left.
+    :param hull: (W, 2) the same of the convex profile around it.
+    """
+    reach = float(np.linalg.norm(hull, axis=1).max())
+    return Surfaces(REVOLUTION, _edges(surface), _edges(hull), reach)
+
+
+def _edges(corners: np.ndarray) -> np.ndarray:
+    """Return the edges (V - 1, 6) between corners (V, 2) with their outward normals."""
+    start, end = corners[:-1], corners[1:]
+    along = (end - start) / np.linalg.norm(end - start, axis=1, keepdims=True)
+    normal = np.stack([along[:, 1], -along[:, 0]], axis=1)
+    return np.ascontiguousarray(np.concatenate([start, end, normal], axis=1))
