@@ -143,10 +143,30 @@ def test_tracker_sees_every_resting_object(name: str, domain_name: str) -> None:
         found = full.track_objects(rng)
         truth = {item: full.world.object_pose(item) for item in task.object_ids}
     limit_m, limit_rad = (0.002, 0.04) if domain_name == 'sim' else (0.02, 0.06)
-    for item, pose in found.items():
-        symmetry = load_object(item).symmetry
+    assert set(truth) <= set(found)
+    for item in truth:
+        pose, symmetry = found[item], load_object(item).symmetry
         assert 0.0 < np.linalg.norm(pose[:3] - truth[item][:3]) < limit_m
         turned = canonical_rotation(pose[3:], symmetry_group(symmetry), truth[item][3:])
         if symmetry == 'revolution':
             turned = unspun(turned, truth[item][3:])
         assert quat_angle(turned, truth[item][3:]) < limit_rad
+
+
+def test_drawer_is_replayed_as_far_open_as_it_was_seen(episode: DemonstrationEpisode) -> None:
+    task, domain = get_task('close_drawer'), load_domain('sim')
+    with DemonstrationRig(task, domain, load_physics()) as full:
+        rng = np.random.default_rng(0)
+        initial = task.sample_initial(rng, domain)
+        full.start(initial)
+        seen = full.track_objects(rng)
+        np.testing.assert_array_equal(
+            full.world.initial.joint_positions, initial.joint_positions)
+        tracked = {name: pose.tolist() for name, pose in seen.items()}
+        info = {**episode.info, 'tracked_objects': tracked}
+        start = replay_start(full, replace(episode, info=info), 0)
+        np.testing.assert_allclose(
+            start.joint_positions, initial.joint_positions, atol=0.003)
+        del tracked['drawer_closed']
+        with pytest.raises(DatasetError, match='where drawer_closed was seen'):
+            replay_start(full, replace(episode, info=info), 0)
