@@ -11,7 +11,8 @@ from ocrrl_ros.core import se3_kernels
 from ocrrl_ros.core.errors import UnknownNameError
 from ocrrl_ros.core.se3 import matrix_to_quat
 
-GROUPS = ('none', 'half_turn_z', 'box', 'square_prism', 'square_prism_x', 'cube', 'revolution')
+REVOLUTION = 'revolution'
+GROUPS = ('none', 'half_turn_z', 'box', 'square_prism', 'square_prism_x', 'cube', REVOLUTION)
 _REVOLUTION_STEPS = 24
 _IDENTITY = np.array([0.0, 0.0, 0.0, 1.0])
 
@@ -30,7 +31,7 @@ def symmetry_group(name: str) -> np.ndarray:
     """
     if name not in GROUPS:
         raise UnknownNameError('symmetry group', name, GROUPS)
-    if name == 'revolution':
+    if name == REVOLUTION:
         half_rad = np.pi * np.arange(_REVOLUTION_STEPS) / _REVOLUTION_STEPS
         zero = np.zeros(_REVOLUTION_STEPS)
         group = np.stack([zero, zero, np.sin(half_rad), np.cos(half_rad)], axis=1)

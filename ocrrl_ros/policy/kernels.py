@@ -7,11 +7,13 @@ In numpy a tick of one robot is a hundred array operations of a few numbers each
 
 import math
 
+import numpy as np
 from ocrrl_ros.core import se3_inline as se3
 from ocrrl_ros.core.ufunc import compiled_ufunc
 
 #: Where the first object's entries begin in an observation, after proprioception.
 FIRST_OBJECT = 13
+UP = np.array([0.0, 0.0, 1.0])
 
 
 @compiled_ufunc('(h,p),(h),(),(p)->(p),()')
@@ -88,10 +90,14 @@ def observe(
     for k in range(objects.shape[0]):
         if valid[k]:
             se3.pose_multiply(tcp_T_base, objects[k], relative)
-            se3.nearest_equivalent(
-                relative[3:], groups[k], int(group_sizes[k]), identity, rotation)
             out[at:at + 3] = relative[:3]
-            se3.rotation_6d(rotation, out[at + 3:at + 9])
+            if group_sizes[k] > 0:
+                se3.nearest_equivalent(
+                    relative[3:], groups[k], int(group_sizes[k]), identity, rotation)
+                se3.rotation_6d(rotation, out[at + 3:at + 9])
+            else:
+                se3.rotate(relative[3:], UP, out[at + 3:at + 6])
+                out[at + 6:at + 9] = 0.0
             out[at + 9] = objects[k, 2]
             for i in range(3):
                 out[at + 10 + i] = math.tanh(relative[i] / near)

@@ -5,7 +5,9 @@ The residual's observation: one layout, versioned and hashed, shared by trainer 
 Everything is relative to the TCP, so that the residual learns the correction and not the place
 (facts/residual_rl.md section 9.1): object poses, the base target now and a little later, chunk
 phase, proprioception, validity and age. Object rotations are reduced over the object's symmetry
-to the representative nearest to the TCP. Entries of an invalid object are zero.
+to the representative nearest to the TCP; a solid of revolution gives the direction of its axis and
+three zeros instead, as no choice of a representative would be continuous: under a hand that points
+down all turns of a standing cup are equally far. Entries of an invalid object are zero.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from typing import Any
 
 import numpy as np
 from ocrrl_ros.core.bundle import hash_layout
-from ocrrl_ros.core.symmetry import symmetry_group
+from ocrrl_ros.core.symmetry import REVOLUTION, symmetry_group
 from ocrrl_ros.policy import kernels
 from ocrrl_ros.policy.object_poses import ObjectView
 
@@ -134,10 +136,11 @@ def build_observation(layout: ObservationLayout, inputs: ObservationInputs) -> n
 
 @functools.lru_cache(maxsize=None)
 def _padded_groups(symmetries: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the symmetry groups (K, S, 4) and how many rows of each count (K,)."""
-    groups = [symmetry_group(name) for name in symmetries]
+    """Return the groups (K, S, 4) and how many rows of each count (K,), 0 for revolution."""
+    groups = [
+        symmetry_group(name) if name != REVOLUTION else np.zeros((0, 4)) for name in symmetries]
     sizes = np.array([len(group) for group in groups], dtype=float)
-    padded = np.zeros((len(groups), int(sizes.max(initial=1)), 4))
+    padded = np.zeros((len(groups), max(1, int(sizes.max(initial=1))), 4))
     for row, group in zip(padded, groups):
         row[:len(group)] = group
     return padded, sizes

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 from ocrrl_ros.core.se3 import pose_inverse, pose_multiply, quat_conjugate, quat_rotate
 from ocrrl_ros.core.se3 import rotation_6d
-from ocrrl_ros.core.symmetry import canonical_rotation, symmetry_group
+from ocrrl_ros.core.symmetry import canonical_rotation, REVOLUTION, symmetry_group
 from ocrrl_ros.policy.observation import near
 from ocrrl_ros.robot import fr3
 from ocrrl_ros.sim.tasks import lowest_points, Task
@@ -42,14 +42,12 @@ def critic_truth(
     """
     tcp_T_base = pose_inverse(state.base_T_tcp)[:, None]
     tcp_T_object = pose_multiply(tcp_T_base, state.object_poses)
-    rotation = tcp_T_object[..., 3:].copy()
-    for index, name in enumerate(symmetries):
-        rotation[:, index] = canonical_rotation(rotation[:, index], symmetry_group(name))
+    turns = [_turn(tcp_T_object[:, index, 3:], name) for index, name in enumerate(symmetries)]
     to_tcp = quat_conjugate(state.base_T_tcp[:, None, 3:])
     height = lowest_points(state.object_poses, state.object_half_extents)
     objects = np.concatenate(
         [
-            tcp_T_object[..., :3], rotation_6d(rotation),
+            tcp_T_object[..., :3], np.stack(turns, axis=1),
             quat_rotate(to_tcp, state.object_linear),
             0.1 * quat_rotate(to_tcp, state.object_angular),
             height[..., None], near(tcp_T_object[..., :3]), state.finger_contact,
@@ -67,3 +65,11 @@ def critic_truth(
     goals = near(tcp_T_object[:, :1, :3] - tcp_T_object[:, 1:, :3]).reshape(len(objects), -1)
     return np.clip(
         np.hstack([common, flat, goals, terms]), -10.0, 10.0).astype(np.float32)
+
+
+def _turn(rotation: np.ndarray, symmetry: str) -> np.ndarray:
+    """Return what is observed of rotations (N, 4): (N, 6), as in the actor's observation."""
+    if symmetry == REVOLUTION:
+        axis = quat_rotate(rotation, np.array([0.0, 0.0, 1.0]))
+        return np.hstack([axis, np.zeros_like(axis)])
+    return rotation_6d(canonical_rotation(rotation, symmetry_group(symmetry)))

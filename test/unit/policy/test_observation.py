@@ -75,6 +75,19 @@ def test_goal_entry_is_zero_unless_both_objects_are_seen(valid):
     assert (_observe_two(valid) == 0.0).all()
 
 
+@pytest.mark.parametrize('spin_rad', [0.0, 0.1, 2.0, -3.0])
+def test_turn_of_a_cup_about_its_axis_does_not_show(spin_rad):
+    layout = ObservationLayout(('cup',), ('revolution',))
+    lying = pose(CUBE[:3], quat_from_rotvec(np.array([0.0, 1.5, 0.0])))
+    spun = lying.copy()
+    spun[3:] = quat_multiply(lying[3:], quat_from_rotvec(np.array([0.0, 0.0, spin_rad])))
+    one, other = _observe(cube=lying, layout=layout), _observe(cube=spun, layout=layout)
+    assert np.allclose(one, other, atol=1e-6)
+    turn = one[layout.slices()['cup.tcp_object_rotation_6d']]
+    # The hand points down, so the cup's axis along base x is along TCP x and slightly into z.
+    assert np.allclose(turn, [np.sin(1.5), 0.0, -np.cos(1.5), 0.0, 0.0, 0.0], atol=1e-6)
+
+
 def test_hash_changes_with_the_layout():
     assert LAYOUT.sha256 == ObservationLayout(('cube',), ('cube',)).sha256
     assert LAYOUT.sha256 != ObservationLayout(('cube',), ('none',)).sha256
