@@ -18,7 +18,11 @@ def saturated(action: np.ndarray) -> np.ndarray:
 
 
 class EpisodeStatistics:
-    """Success of the most recent episodes, apart for environments that act without noise."""
+    """
+    Success of the most recent episodes, apart for environments that act without noise.
+
+    Only episodes that began at the task's own start count.
+    """
 
     def __init__(self, num_noisy: int, window: int = 200):
         """Keep `window` episodes; environments from `num_noisy` on act without noise."""
@@ -29,7 +33,9 @@ class EpisodeStatistics:
 
     def add(self, result: StepResult) -> None:
         """Take one tick."""
-        for index in np.nonzero(result.terminated | result.truncated)[0]:
+        ended = result.terminated | result.truncated
+        whole = result.info.get('whole', np.ones_like(ended))
+        for index in np.nonzero(ended & whole)[0]:
             success = bool(result.success[index])
             self._all.append(success)
             if index >= self._num_noisy:

@@ -105,6 +105,7 @@ class ResidualRun:
                              ('lost', pose_model.always_lost())):
             recipe = replace(
                 self.config.recipe, pose_model=sensor,
+                env=replace(self.config.recipe.env, mid_start_share=0.0),
                 seed=DEVELOPMENT_SEED + self.config.recipe.seed)
             for policy, act in (
                     ('base', lambda o: np.zeros((len(o), trainer.env.action_dim), np.float32)),

@@ -99,6 +99,12 @@ class GripperModel:
         self._wanted_open[indices] = self._is_open[indices]
         self._wait_s[indices] = 0.0
 
+    def set_closed(self, indices: np.ndarray) -> None:
+        """Make *close* the effective command of hands, from the width that they have."""
+        self._is_open[indices] = False
+        self._wanted_open[indices] = False
+        self._wait_s[indices] = 0.0
+
     def set_dynamics(
             self, indices: np.ndarray, latency_s: np.ndarray, speed_m_s: np.ndarray) -> None:
         """Give hands their own latency and speed (domain randomisation)."""

@@ -25,11 +25,13 @@ class AddGeom(Protocol):
 
 _BOX, _CYLINDER = mujoco.mjtGeom.mjGEOM_BOX, mujoco.mjtGeom.mjGEOM_CYLINDER
 _LEVEL = np.array([0.0, 0.0, 0.0, 1.0])
-# What a tub stands on is its bottom disc alone: two dozen panels that touched the table too would
-# be fifty contacts in every physics step. So much do the panels end above it, and so much is the
-# disc's radius less than the wall's, that a tub lying on its wall does not touch with the disc.
+# What a tub stands on is two squares turned against each other, with eight corners on its bottom's
+# edge: two dozen panels that touched the table too would be fifty contacts in every physics step,
+# and on a cylinder a cup rolls round its edge for seconds like a dropped coin. So much do the
+# panels end above the bottom, and so far inside the wall are the corners, so that a tub lying on
+# its wall does not touch with them.
 _PANEL_GAP_M = 0.001
-_DISC_GAP_M = 0.0003
+_CORNER_GAP_M = 0.0003
 
 
 class FreeShape(Protocol):
@@ -57,7 +59,7 @@ class Box:
 @dataclass(frozen=True)
 class Tub:
     """
-    A hollow truncated cone, open at the top: flat panels around a bottom disc.
+    A hollow truncated cone, open at the top: flat panels around a flat bottom.
 
     Frame: half way up the axis, z towards the mouth.
 
@@ -97,13 +99,17 @@ class Tub:
             0.5 * wall, 0.5 * (bottom + mouth) * tangent, 0.5 * (slant - _PANEL_GAP_M)])
         seen = np.array([0.5 * wall, max(bottom, mouth) * tangent, 0.5 * slant])
         radius = 0.5 * (bottom + mouth) - 0.5 * wall / np.cos(lean)
-        disc = np.array([bottom - _DISC_GAP_M, 0.5 * wall, 0.0])
+        disc = np.array([bottom - _CORNER_GAP_M, 0.5 * wall, 0.0])
         mean_m = 0.5 * (bottom + mouth)
         wall_volume = 2 * np.pi * mean_m * slant * wall
         disc_volume = np.pi * disc[0] ** 2 * wall
         density = mass_kg / (wall_volume + disc_volume)
-        add(_CYLINDER, disc, np.array([0.0, 0.0, -0.5 * height + 0.5 * wall]), _LEVEL,
-            density * disc_volume)
+        under = np.array([0.0, 0.0, -0.5 * height + 0.5 * wall])
+        add(_CYLINDER, disc, under, _LEVEL, 0.0, 'look')
+        square = np.array([disc[0] / np.sqrt(2.0), disc[0] / np.sqrt(2.0), 0.5 * wall])
+        for turn_rad in (0.0, 0.25 * np.pi):
+            add(_BOX, square, under, se3.quat_from_rotvec(np.array([0.0, 0.0, turn_rad])),
+                0.5 * density * disc_volume, 'touch')
         # Local z runs up the wall: first lean outwards about y, then turn about the axis.
         tilt = se3.quat_from_rotvec(np.array([0.0, lean, 0.0]))
         for index in range(self.panels):

@@ -29,18 +29,21 @@ class VecArm:
         self._fingers = np.zeros((num_envs, COMMANDS_PER_TICK))
 
     def start(
-        self, rows: np.ndarray, q: np.ndarray, openings: np.ndarray, domains: list[Domain],
+        self, rows: np.ndarray, q: np.ndarray, openings: np.ndarray, is_closed: np.ndarray,
+        domains: list[Domain],
     ) -> None:
         """
         Start environments (M,) at rest.
 
         :param q: joint positions (M, 7), rad.
+        :param is_closed: (M,) bool, whether the hand is holding or closing on something.
         :param domains: the world of each; the hand's delays come from it.
         """
         for row, start in zip(rows, q):
             self._followers[row].seed(start)
-        self._openings[rows] = openings
+        self._openings[rows] = np.where(is_closed, 0.0, openings)
         self._gripper.reset(rows, openings)
+        self._gripper.set_closed(rows[is_closed])
         # A gripper command waits for the action delay, then for the hand.
         latency = np.array([d.hand.latency_s + d.arm.action_delay_s for d in domains])
         self._gripper.set_dynamics(rows, latency, np.array([d.hand.speed_m_s for d in domains]))
@@ -72,6 +75,10 @@ class VecArm:
         for index in range(COMMANDS_PER_TICK):
             self._fingers[:, index] = self._gripper.step(COMMAND_S, finger_positions)
         return self._arm, self._fingers
+
+    def is_closed(self, row: int) -> bool:
+        """Return whether the hand of an environment is closing or holding."""
+        return not self._gripper.is_open[row]
 
     @property
     def width_target_m(self) -> np.ndarray:

@@ -34,6 +34,10 @@ class VecEnvConfig:
         default=True, metadata={'description': "draw worlds from the domain's training ranges"})
     horizon_share: float = field(default=2.0 / 3.0, metadata={'description': (
         "longest training episode, share of the task's; ticks after a miss teach little")})
+    mid_start_share: float = field(default=0.5, metadata={'description': (
+        "share of the episodes that start somewhere along the scripted expert's way")})
+    mid_starts: int = field(
+        default=1000, metadata={'description': 'states that such episodes are drawn from'})
     bounds: ResidualBounds = field(default_factory=ResidualBounds)
     chunk: ChunkConfig = field(default_factory=ChunkConfig)
     object_poses: ObjectPoseConfig = field(default_factory=ObjectPoseConfig)
@@ -48,6 +52,10 @@ class VecEnvConfig:
         if not 0.0 <= low <= high <= 0.5:
             raise ConfigError(
                 f'chunk_latency_s is ({low}, {high}) s; allowed: 0 <= low <= high <= 0.5')
+        if not 0.0 <= self.mid_start_share <= 1.0 or self.mid_starts < 1:
+            raise ConfigError(
+                f'mid_start_share is {self.mid_start_share}, mid_starts {self.mid_starts}; '
+                'allowed: 0 .. 1, >= 1')
         if not 0.0 < self.horizon_share <= 1.0:
             raise ConfigError(f'horizon_share is {self.horizon_share}; allowed: above 0, up to 1')
         if self.replan_ticks < 1 or self.replan_ticks * TICK_S + high > 15 * TICK_S + 1e-9:

@@ -26,8 +26,15 @@ from ocrrl_ros.sim.vec_camera import VecCamera
 from ocrrl_ros.sim.vec_config import TICK_S, VecEnvConfig
 from ocrrl_ros.sim.vec_contract import StepResult, VecEnv
 from ocrrl_ros.sim.vec_physics import VecPhysics
+from ocrrl_ros.sim.vec_starts import MidStart, StartPool
 from ocrrl_ros.sim.vec_state import array_state, restore_array_state
 from ocrrl_ros.sim.vec_truth import critic_truth, critic_truth_size
+
+# Collecting lasts as long as two of the expert's episodes.
+_COLLECTED_TICKS = 320
+# Offsets of the expert while states are collected: standard deviation, and how long one lasts.
+_OFFSET_SIGMA = 0.25
+_OFFSET_TICKS = 60
 
 
 class ResidualVecEnv(VecEnv):
@@ -77,6 +84,8 @@ class ResidualVecEnv(VecEnv):
         self.obs_dim = layout.size
         self.critic_obs_dim = layout.size + critic_truth_size(task)
         self._times: dict[str, float] = {}
+        self._whole = np.ones(self.num_envs, bool)
+        self._pool = StartPool(config.mid_start_share)
 
     @property
     def now_s(self) -> float:
@@ -88,6 +97,39 @@ class ResidualVecEnv(VecEnv):
         self._start(np.arange(self.num_envs))
         self._base.update(self._tick, self.now_s, self._physics.reading)
         return self._observe(self._physics.truth())
+
+    def collect_mid_starts(self, expert: BasePolicy) -> None:
+        """
+        Let an expert do the task in these worlds, and keep states along its way to start from.
+
+        Its targets are offset, another way in every environment: it does not grasp or put down
+        where it would.
+        """
+        own = self._base
+        self._base = VecBase(
+            expert, self.task.instruction, self.config, self._rng, None, self._physics.truth)
+        self.reset()
+        shape = (_COLLECTED_TICKS, self.num_envs)
+        wanted = self._rng.permuted(
+            np.arange(np.prod(shape)) < self.config.mid_starts).reshape(shape)
+        states = []
+        for tick in range(_COLLECTED_TICKS):
+            if tick % _OFFSET_TICKS == 0:
+                offset = _OFFSET_SIGMA * self._rng.normal(size=(self.num_envs, self.action_dim))
+                offset[:, -1] = 0.0
+            self.step(offset)
+            states += [
+                self._mid_start(row) for row in np.flatnonzero(wanted[tick] & self._base.active)]
+        self._pool.states = states
+        self._base = own
+        self._tick = 0
+
+    def _mid_start(self, row: int) -> MidStart:
+        """Return where an environment is now, to start from."""
+        truth = self._physics.truth(np.array([row]))
+        return MidStart(
+            world=self._physics.world(row), initial=self._physics.start_state(row),
+            start_poses=truth.start_poses[0], is_closed=self._arm.is_closed(row))
 
     def step(self, action: np.ndarray) -> StepResult:
         """Advance one tick; episodes that end are followed by new ones at once."""
@@ -102,6 +144,7 @@ class ResidualVecEnv(VecEnv):
         # Only a time limit bootstraps from the last observation of an episode.
         final = self._observe(truth) if truncated.any() else None
         done = success | failed | truncated
+        whole = self._whole.copy()
         if done.any():
             self._start(np.nonzero(done)[0])
             truth = self._physics.truth()
@@ -114,7 +157,7 @@ class ResidualVecEnv(VecEnv):
                 truncated[:, None], final, observation),
             reward=self.task.total_reward(terms).astype(np.float32),
             terminated=success | failed, truncated=truncated, success=success,
-            info={'gain': self._gain, **{f'reward/{name}': v for name, v in terms.items()}})
+            info={'gain': self._gain, 'whole': whole, **{f'reward/{name}': v for name, v in terms.items()}})
 
     def _act(self, action: np.ndarray) -> None:
         """Send base plus residual down the command path and step the physics."""
@@ -164,19 +207,28 @@ class ResidualVecEnv(VecEnv):
                 self._arm.width_target_m)])
 
     def _start(self, rows: np.ndarray) -> None:
-        """Start new episodes (M,), each in a world of the pool."""
+        """Start new episodes (M,), each in a world of the pool, some of them midway."""
         with self._timed('reset'):
             worlds = self._rng.integers(0, len(self._domains), rows.size)
+            midway = self._pool.draw(self._rng, rows.size)
+            worlds = np.array([
+                world if state is None else state.world for world, state in zip(worlds, midway)])
             domains = [self._domains[world] for world in worlds]
-            initial = [self.task.sample_initial(self._rng, domain) for domain in domains]
-            self._physics.start(rows, worlds, initial)
+            initial = [
+                self.task.sample_initial(self._rng, domain) if state is None else state.initial
+                for domain, state in zip(domains, midway)]
+            self._physics.start(rows, worlds, initial, [
+                own.object_poses if state is None else state.start_poses
+                for own, state in zip(initial, midway)])
             self._arm.start(
                 rows, np.array([state.q for state in initial]),
-                np.array([state.opening for state in initial]), domains)
+                np.array([state.opening for state in initial]),
+                np.array([state is not None and state.is_closed for state in midway]), domains)
             self._base.start(rows, self._tick)
             self._sensor.reset(rows, self.now_s, self._horizon * TICK_S)
             self._objects.reset(rows, self.now_s)
             self._success.reset(rows)
+            self._whole[rows] = [state is None for state in midway]
             self._held[rows] = 0
             self._age[rows] = 0
 
@@ -195,6 +247,7 @@ class ResidualVecEnv(VecEnv):
         """Return everything that the future of all environments depends on."""
         return {
             'rng': self._rng.bit_generator.state, 'tick': self._tick, 'age': self._age.copy(),
+            'whole': self._whole.copy(),
             'held': self._held.copy(), 'success': array_state(self._success),
             'physics': self._physics.state_dict(), 'arm': self._arm.state_dict(),
             'base': self._base.state_dict(), 'sensor': self._sensor.state_dict(),
@@ -205,6 +258,7 @@ class ResidualVecEnv(VecEnv):
         self._rng.bit_generator.state = state['rng']
         self._tick = int(state['tick'])
         self._age, self._held = np.array(state['age']), np.array(state['held'])
+        self._whole = np.array(state['whole'])
         restore_array_state(self._success, state['success'])
         restore_array_state(self._objects, state['objects'])
         for part in ('physics', 'arm', 'base', 'sensor'):

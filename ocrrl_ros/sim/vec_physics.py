@@ -82,10 +82,17 @@ class VecPhysics:
         """Return the first model of the pool, for rendering."""
         return self._models[0]
 
-    def start(self, rows: np.ndarray, worlds: np.ndarray, initial: list[InitialState]) -> None:
-        """Put environments (M,) at rest at start states, in worlds (M,) of the pool."""
+    def start(
+        self, rows: np.ndarray, worlds: np.ndarray, initial: list[InitialState],
+        start_poses: list[np.ndarray],
+    ) -> None:
+        """
+        Put environments (M,) at rest at start states, in worlds (M,) of the pool.
+
+        :param start_poses: M arrays (K, 7), where the episodes' objects were at first.
+        """
         self._world[rows] = worlds
-        for row, world, state in zip(rows, worlds, initial):
+        for row, world, state, first in zip(rows, worlds, initial, start_poses):
             model, data = self._models[world], self._scratch
             mujoco.mj_resetData(model, data)
             data.qpos[:] = self.readout.initial_qpos(state)
@@ -94,7 +101,7 @@ class VecPhysics:
             self._states[row] = self._states[row, -1]
             self._sensors[row] = data.sensordata
             self._arm_targets[row] = state.q
-            self._start_poses[row] = state.object_poses
+            self._start_poses[row] = first
         self._read(rows)
 
     def advance(self, arm_targets: np.ndarray, finger_targets: np.ndarray) -> None:
@@ -126,6 +133,19 @@ class VecPhysics:
         return self.readout.task_state(
             state[:, self._qpos], state[:, self._qvel], self._sensors[rows, -1],
             self._start_poses[rows], self._extents[self._world[rows]])
+
+    def world(self, row: int) -> int:
+        """Return the world of the pool that an environment is in."""
+        return int(self._world[row])
+
+    def start_state(self, row: int) -> InitialState:
+        """Return the present state of an environment, without its velocities."""
+        qpos = self.qpos(row)
+        return InitialState(
+            q=qpos[self.readout.arm_qpos].copy(),
+            opening=float(np.clip(self.readout.width(qpos) / fr3.MAX_WIDTH_M, 0.0, 1.0)),
+            object_poses=self.readout.object_poses(qpos).copy(),
+            joint_positions=qpos[self.readout.joint_qpos].copy())
 
     def diverged(self) -> np.ndarray:
         """Return (N,) bool, whether a state is no longer finite."""

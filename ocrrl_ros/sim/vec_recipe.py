@@ -62,8 +62,10 @@ class EnvRecipe:
                 f'workers is {parts}; allowed: 1 .. {self.env.num_envs}, the number of '
                 'environments')
         models = max(1, self.env.models // parts)
+        mid_starts = max(1, self.env.mid_starts // parts)
         return [
-            replace(self, env=replace(self.env, num_envs=int(size), models=models))
+            replace(self, env=replace(
+                self.env, num_envs=int(size), models=models, mid_starts=mid_starts))
             for size in sizes]
 
     def build(self, shard: int = 0) -> ResidualVecEnv:
@@ -73,9 +75,13 @@ class EnvRecipe:
         :param shard: number of this part, so that parts draw independently.
         """
         rng = np.random.default_rng(np.random.SeedSequence([self.seed, 2, shard]))
-        return ResidualVecEnv(
-            get_task(self.task), load_domain(TRAINING_DOMAIN), load_physics(), self._base(rng),
+        task = get_task(self.task)
+        env = ResidualVecEnv(
+            task, load_domain(TRAINING_DOMAIN), load_physics(), self._base(rng),
             load_task_spec(self.task).layout(), self.pose_model, self.env, rng)
+        if self.env.mid_start_share > 0.0:
+            env.collect_mid_starts(expert_for(task))
+        return env
 
     def _base(self, rng: np.random.Generator) -> BasePolicy:
         """Return the base policy."""
