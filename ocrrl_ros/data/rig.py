@@ -128,7 +128,7 @@ class DemonstrationRig:
         estimator = PoseEstimator(
             [load_object(name) for name in self.task.object_ids], camera.told_pose(),
             load_tracker_config())
-        noise = DepthNoise(camera.depth_noise, rng)
+        noise = DepthNoise(camera.depth_noise, rng, camera.true_intrinsics())
         self._camera.set_state(self.world.render_state())
         rgb, perfect = self._camera.rgb().copy(), self._camera.depth().copy()
         valid = dict.fromkeys(self.task.object_ids, 0)
