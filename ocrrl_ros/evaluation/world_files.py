@@ -81,7 +81,7 @@ def draw_world_files(
     log = Path(out) / LOG_NAME
     if log.exists() and _drawn_in(log) != record['drawn']:
         raise ConfigError(
-            f'{log} holds the draws of other settings; no draw is discarded: choose another folder')
+            f'{log} holds the draws of other settings; no draw is discarded: take another folder')
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
         for world in drawn:

@@ -105,8 +105,8 @@ class ResidualRun:
         text = yaml.safe_dump(to_mapping(self.config.recipe.pose_model), sort_keys=False)
         if path.exists() and path.read_text(encoding='utf-8') != text:
             raise ConfigError(
-                f'{path} differs from the pose sensor that is asked for; take another --out folder '
-                'or give the same --pose-model')
+                f'{path} differs from the pose sensor that is asked for; take another --out '
+                'folder or give the same --pose-model')
         self.run_folder.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding='utf-8')
 

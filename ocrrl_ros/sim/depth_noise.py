@@ -92,8 +92,8 @@ class DepthNoise:
         noise = self._correlated_noise(depth.shape)
         reading = np.empty(depth.shape, dtype=np.uint16)
         depth_reading(
-            self._seen_at_an_angle(depth, noise), noise, 1.0 + config.bias_fraction, config.sigma_m_at_1m, *config.range_m,
-            reading)
+            self._seen_at_an_angle(depth, noise), noise, 1.0 + config.bias_fraction,
+            config.sigma_m_at_1m, *config.range_m, reading)
         reading.ravel()[self._holes(depth)] = 0
         return reading
 

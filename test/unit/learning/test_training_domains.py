@@ -16,7 +16,7 @@ from ocrrl_ros.core.resources import config_path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
-HOOK = '''
+HOOK = """
 import os
 import sys
 
@@ -29,16 +29,16 @@ def _remember(event, arguments):
 
 
 sys.addaudithook(_remember)
-'''
+"""
 RUN = 'import sys\nfrom ocrrl_ros.cli.main import run\nsys.exit(run(sys.argv[1:]))\n'
-SETTINGS = '''
+SETTINGS = """
 steps: 40
 warmup_steps: 20
 critic_only_updates: 2
 updates_per_tick: 2
 batch_size: 16
 capacity: 200
-'''
+"""
 
 
 def opened_domains(tmp_path: Path, program: str, *words: str) -> set[str]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Effects of held-out worlds: nothing while neutral, what they say otherwise, never in training."""
+"""Effects of held-out worlds: nothing while neutral, and never in training."""
 
 import dataclasses
 
