@@ -34,6 +34,9 @@ class TrainResidual:
     out: Path = field(metadata={'description': 'folder of the new bundle'})
     settings: Path | None = field(
         default=None, metadata={'description': 'YAML; default: config/train/residual_td3.yaml'})
+    pose_model: Path | None = field(default=None, metadata={
+        'description': 'YAML of the pose sensor; default: config/pose_model.yaml. '
+        'config/pose_model_exact.yaml has neither noise nor losses'})
     envs: int = field(default=64, metadata={'description': 'environments'})
     workers: int | None = field(
         default=None, metadata={'description': 'environment processes; default: one per core'})
@@ -72,7 +75,7 @@ class TrainResidual:
         from ocrrl_ros.learning.residual_run import ResidualRunConfig
         from ocrrl_ros.learning.residual_trainer import TrainerConfig
         from ocrrl_ros.sim.vec_config import VecEnvConfig
-        from ocrrl_ros.sim.vec_recipe import EnvRecipe
+        from ocrrl_ros.sim.vec_recipe import EnvRecipe, load_pose_model
         if self.envs < 1:
             raise ConfigError(f'envs is {self.envs}; allowed: >= 1')
         trainer = load_yaml(
@@ -81,7 +84,7 @@ class TrainResidual:
             trainer = replace(trainer, steps=self.steps)
         recipe = EnvRecipe(
             task=self.task, base=self.base or str(model_path('base_sim')), seed=self.seed,
-            env=VecEnvConfig(num_envs=self.envs))
+            env=VecEnvConfig(num_envs=self.envs), pose_model=load_pose_model(self.pose_model))
         workers = available_cores() if self.workers is None else self.workers
         return ResidualRunConfig(
             recipe=recipe, trainer=trainer, workers=min(workers, self.envs),

@@ -119,20 +119,20 @@ def save_bundle(
 
 
 def load_bundle(
-        folder: Path | str, kind: str, *, task: str | None = None,
+        folder: Path | str, kind: str | None, *, task: str | None = None,
         layout_hash: str | None = None) -> Bundle:
     """
     Read and check a bundle.
 
     :param folder: looked for as :func:`ocrrl_ros.core.resources.bundle_path` says.
-    :param kind: ``base`` or ``residual``; another kind on disk is refused.
+    :param kind: ``base`` or ``residual``; another kind on disk is refused. None takes any.
     :param task: when given, the bundle must serve this task.
     :param layout_hash: when given, the bundle must have been trained for this layout.
     :raises BundleError: missing, truncated, altered or unfitting; the message says which.
     """
     folder = bundle_path(folder)
     manifest = _read_manifest(folder)
-    if manifest.kind != kind:
+    if kind is not None and manifest.kind != kind:
         raise BundleError(f'{folder} is a {manifest.kind!r} bundle; a {kind!r} bundle is needed')
     if 'policy.onnx' not in manifest.files:
         raise BundleError(f'{folder / MANIFEST_NAME} names no policy.onnx')

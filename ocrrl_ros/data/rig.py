@@ -142,7 +142,8 @@ class DemonstrationRig:
         :param rng: the episode's ``sensor`` stream.
         :raises DatasetError: the tracker does not get hold of an object.
         """
-        noise = DepthNoise(self.domain.camera.depth_noise, rng)
+        noise = DepthNoise(
+            self.domain.camera.depth_noise, rng, self.domain.camera.true_intrinsics())
         shut = {}
         if self.task.joint_names:
             opened = self.world.initial

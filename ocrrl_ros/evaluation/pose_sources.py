@@ -178,7 +178,8 @@ class PerceivedPoses(PoseSource):
         depth noise come from the stream.
         """
         self._estimator = self._create_estimator()
-        self._noise = DepthNoise(self._camera.depth_noise, rng)
+        self._noise = DepthNoise(
+            self._camera.depth_noise, rng, self._camera.true_intrinsics())
         period = 1.0 / self._camera.rate_hz
         self._next_frame_s = float(rng.uniform(0.0, period))
         self._waiting.clear()

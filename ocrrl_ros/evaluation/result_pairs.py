@@ -29,11 +29,46 @@ def pair_results(results: Sequence[Mapping[str, Any]]) -> list[tuple[str, Paired
             name = _comparison(result, other)
             if name is None or not _same_episodes(result, other):
                 continue
-            rows = [(bool(one), bool(two)) for one, two, good in zip(
-                result['outcomes'], other['outcomes'], _both_valid(result, other)) if good]
-            if rows:
-                found.append((name, compare_paired(*zip(*rows))))
+            comparison = _compare_valid(result, other)
+            if comparison is not None:
+                found.append((name, comparison))
     return found
+
+
+def compare_results(
+        first: Mapping[str, Any], second: Mapping[str, Any]) -> PairedComparison:
+    """
+    Compare any two results that ran the same episodes of the same world, whatever the policies.
+
+    :return: differences are first - second.
+    :raises InputError: they did not; the message says what differs.
+    """
+    for name in ('task', 'domain', 'domain_sha256', 'success_version'):
+        if first.get(name) != second.get(name):
+            raise InputError(
+                f'the results cannot be paired: {name} is {first.get(name)!r} in the first and '
+                f'{second.get(name)!r} in the second')
+    if not _same_episodes(first, second):
+        raise InputError(
+            'the results cannot be paired: their initial states differ '
+            f'({_starts(first)}; {_starts(second)})')
+    comparison = _compare_valid(first, second)
+    if comparison is None:
+        raise InputError('the results cannot be paired: no episode is valid in both')
+    return comparison
+
+
+def _starts(result: Mapping[str, Any]) -> str:
+    """Say which episodes a result ran."""
+    return f'seed {result.get("seed")}, {len(result.get("init_sha256") or ())} initial states'
+
+
+def _compare_valid(
+        one: Mapping[str, Any], two: Mapping[str, Any]) -> PairedComparison | None:
+    """Compare the episodes that both results count; None when there are none."""
+    rows = [(bool(first), bool(second)) for first, second, good in zip(
+        one['outcomes'], two['outcomes'], _both_valid(one, two)) if good]
+    return compare_paired(*zip(*rows)) if rows else None
 
 
 def _comparison(result: Mapping[str, Any], other: Mapping[str, Any]) -> str | None:

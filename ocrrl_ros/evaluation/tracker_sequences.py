@@ -95,7 +95,8 @@ class SequenceSource:
         if row not in ROWS:
             raise UnknownNameError('bench row', row, ROWS)
         streams = episode_rngs(f'tracker/{self._task.name}/{row}', self._domain.name, seed, index)
-        noise = DepthNoise(self._noise_config(), streams.sensor)
+        noise = DepthNoise(
+            self._noise_config(), streams.sensor, self._domain.camera.true_intrinsics())
         self._world.reset(streams.initial)
         if row == 'grasp':
             return self._grasp(noise)

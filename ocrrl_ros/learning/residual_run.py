@@ -23,6 +23,7 @@ from ocrrl_ros.sim.vec_config import TICK_S
 from ocrrl_ros.sim.vec_recipe import EnvRecipe, SCRIPTED_BASES
 from ocrrl_ros.sim.vec_workers import make_env
 import torch
+import yaml
 
 DEVELOPMENT_SEED = 10_000
 """Seeds from here on measure; training seeds lie below (protocol, section 6)."""
@@ -78,7 +79,12 @@ class ResidualRun:
             self._trainer.request_stop()
 
     def run(self) -> dict[str, Any] | None:
-        """Return the manifest's metrics, or None where `request_stop` came first."""
+        """
+        Return the manifest's metrics, or None where `request_stop` came first.
+
+        :raises ConfigError: the run folder was begun with another pose sensor.
+        """
+        self._check_pose_model()
         prepare_torch(self.config.torch_threads)
         env = make_env(self.config.recipe, self.config.workers)
         try:
@@ -92,6 +98,17 @@ class ResidualRun:
         metrics = self._measure(trainer)
         self._export(trainer, metrics)
         return metrics
+
+    def _check_pose_model(self) -> None:
+        """Refuse to continue with another pose sensor; the checkpoint does not tell it."""
+        path = self.run_folder / 'pose_model.yaml'
+        text = yaml.safe_dump(to_mapping(self.config.recipe.pose_model), sort_keys=False)
+        if path.exists() and path.read_text(encoding='utf-8') != text:
+            raise ConfigError(
+                f'{path} differs from the pose sensor that is asked for; take another --out '
+                'folder or give the same --pose-model')
+        self.run_folder.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding='utf-8')
 
     def _measure(self, trainer: ResidualTrainer) -> dict[str, Any]:
         """Return success of base and residual with ordinary poses and without any."""

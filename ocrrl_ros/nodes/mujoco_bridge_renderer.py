@@ -159,8 +159,13 @@ class RendererProcess:
     def _warm_up(self) -> None:
         """Render once: the first picture compiles shaders and kernels, which takes long."""
         self._renderer.rgb()
-        noise = DepthNoise(self._domain.camera.depth_noise, np.random.default_rng(0))
+        noise = self._depth_noise(np.random.default_rng(0))
         noise.apply(self._renderer.depth())
+
+    def _depth_noise(self, rng: np.random.Generator) -> DepthNoise:
+        """Return the depth error of this domain's camera."""
+        camera = self._domain.camera
+        return DepthNoise(camera.depth_noise, rng, camera.true_intrinsics())
 
     def _serve(self, snapshot: np.ndarray) -> None:
         """Render and publish one snapshot."""
@@ -170,7 +175,7 @@ class RendererProcess:
             self._reset_number = reset_number
             streams = episode_rngs(
                 self._task_name, self._domain.name, int(seed), int(episode))
-            self._noise = DepthNoise(self._domain.camera.depth_noise, streams.sensor)
+            self._noise = self._depth_noise(streams.sensor)
         self._renderer.set_state(snapshot[SNAPSHOT_HEAD:])
         rgb = depth_mm = None
         if self._every_frame or self._topics.color_is_heard:

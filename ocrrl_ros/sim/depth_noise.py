@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 from ocrrl_ros.core.errors import ConfigError, InputError
-from ocrrl_ros.sim.image_kernels import depth_reading, depth_steps
+from ocrrl_ros.perception.frame import Intrinsics
+from ocrrl_ros.sim.held_out import held_out_setting
+from ocrrl_ros.sim.image_kernels import depth_reading, depth_steps, grazing_factor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,11 +29,22 @@ class DepthNoiseConfig:
         default=0.6, metadata={'description': 'share of edge pixels without a reading'})
     range_m: tuple[float, float] = field(
         default=(0.2, 3.0), metadata={'description': 'readings outside this range in m are holes'})
+    grazing_sigma_m: float = held_out_setting(
+        0.0, 'additional deviation of a surface seen at 45 deg in m; '
+        'grows with a²/(90 deg - a)² of its angle of incidence a')
+    grazing_bias_m: float = held_out_setting(
+        0.0, 'additional bias of a surface seen at 45 deg in m; grows likewise')
 
     def __post_init__(self) -> None:
         """Refuse negative sizes and shares outside 0..1."""
         if self.sigma_m_at_1m < 0.0:
             raise ConfigError(f'sigma_m_at_1m is {self.sigma_m_at_1m} m; allowed: >= 0 m')
+        if not 0.0 <= self.grazing_sigma_m <= 0.002:
+            raise ConfigError(
+                f'grazing_sigma_m is {self.grazing_sigma_m} m; allowed: 0 .. 0.002 m')
+        if abs(self.grazing_bias_m) > 0.002:
+            raise ConfigError(
+                f'grazing_bias_m is {self.grazing_bias_m} m; allowed: -0.002 .. 0.002 m')
         if self.correlation_px < 0.0:
             raise ConfigError(f'correlation_px is {self.correlation_px} px; allowed: >= 0 px')
         if abs(self.bias_fraction) > 0.05:
@@ -46,14 +59,24 @@ class DepthNoiseConfig:
 class DepthNoise:
     """Turn perfect depth images into what a depth camera would report."""
 
-    def __init__(self, config: DepthNoiseConfig, rng: np.random.Generator):
+    def __init__(
+            self, config: DepthNoiseConfig, rng: np.random.Generator,
+            intrinsics: Intrinsics | None = None):
         """
         Keep the settings.
 
         :param rng: the episode's ``sensor`` stream.
+        :param intrinsics: the camera's true ones; only errors by angle of incidence need them.
+        :raises ConfigError: they are needed and not given.
         """
         self._config = config
         self._rng = rng
+        self._intrinsics = intrinsics
+        self._grazes = config.grazing_sigma_m != 0.0 or config.grazing_bias_m != 0.0
+        if self._grazes and intrinsics is None:
+            raise ConfigError(
+                f'grazing_sigma_m is {config.grazing_sigma_m} m and grazing_bias_m '
+                f'{config.grazing_bias_m} m; without camera intrinsics only 0 is allowed')
 
     def apply(self, depth_m: np.ndarray) -> np.ndarray:
         """
@@ -69,10 +92,23 @@ class DepthNoise:
         noise = self._correlated_noise(depth.shape)
         reading = np.empty(depth.shape, dtype=np.uint16)
         depth_reading(
-            depth, noise, 1.0 + config.bias_fraction, config.sigma_m_at_1m, *config.range_m,
-            reading)
+            self._seen_at_an_angle(depth, noise), noise, 1.0 + config.bias_fraction,
+            config.sigma_m_at_1m, *config.range_m, reading)
         reading.ravel()[self._holes(depth)] = 0
         return reading
+
+    def _seen_at_an_angle(self, depth: np.ndarray, noise: np.ndarray) -> np.ndarray:
+        """
+        Return (H, W) depth with the error of surfaces that the camera grazes.
+
+        :param noise: the picture's unit-variance noise, so that no more is drawn than without.
+        """
+        if not self._grazes:
+            return depth
+        camera, config = self._intrinsics, self._config
+        factor = np.empty_like(depth)
+        grazing_factor(depth, camera.fx, camera.fy, camera.cx, camera.cy, factor)
+        return depth + factor * (config.grazing_bias_m + config.grazing_sigma_m * noise)
 
     def _correlated_noise(self, shape: tuple[int, int]) -> np.ndarray:
         """

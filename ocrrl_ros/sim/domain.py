@@ -19,8 +19,11 @@ from ocrrl_ros.core.configuration import from_mapping, load_yaml, read_yaml, to_
 from ocrrl_ros.core.errors import ConfigError, UnknownNameError
 from ocrrl_ros.core.resources import config_path
 from ocrrl_ros.sim.camera_config import CameraConfig, require_range, Triple
+from ocrrl_ros.sim.held_out import held_out_setting, held_out_settings, without_neutral
 
 Range = tuple[float, float]
+DISTRIBUTION = 'world_distribution'
+"""File in config/domains that is no domain: the ranges that held-out worlds are drawn from."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +85,8 @@ class ObjectConfig:
         default=0.8, metadata={'description': 'sliding friction of object against all else'})
     drawer_friction_n: float = field(
         default=4.0, metadata={'description': 'dry friction of a drawer on its slide, N'})
+    contact_softness: float = held_out_setting(
+        1.0, 'factor on the time constant of contacts; the object yields by its square')
 
     def __post_init__(self) -> None:
         """Refuse objects that no hand could hold."""
@@ -89,6 +94,7 @@ class ObjectConfig:
         require_range('objects.mass_scale', self.mass_scale, 0.2, 5.0)
         require_range('objects.friction', self.friction, 0.1, 2.0)
         require_range('objects.drawer_friction_n', self.drawer_friction_n, 0.0, 20.0, 'N')
+        require_range('objects.contact_softness', self.contact_softness, 1.0, 6.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,12 +128,15 @@ class HandConfig:
         default=0.10, metadata={'description': 'command to first motion, s'})
     finger_force_n: float = field(
         default=35.0, metadata={'description': 'largest force of each finger in N'})
+    backlash_m: float = held_out_setting(
+        0.0, 'play of the width between drive and fingers, m')
 
     def __post_init__(self) -> None:
         """Refuse what the Franka Hand cannot do."""
         require_range('hand.speed_m_s', self.speed_m_s, 0.01, 0.2, 'm/s')
         require_range('hand.latency_s', self.latency_s, 0.0, 0.5, 's')
         require_range('hand.finger_force_n', self.finger_force_n, 5.0, 70.0, 'N')
+        require_range('hand.backlash_m', self.backlash_m, 0.0, 0.01, 'm')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,9 +181,22 @@ class Domain:
     randomization: RandomizationConfig | None = field(
         default=None, metadata={'description': 'training ranges; only the training world has any'})
 
+    def __post_init__(self) -> None:
+        """Refuse a training world with an effect that only held-out worlds may have."""
+        active = {'.'.join(path): value for path, value, neutral in held_out_settings(self)
+                  if not neutral}
+        if self.randomization is not None and active:
+            raise ConfigError(
+                f'domain {self.name!r} has training ranges and {active}; allowed in a training '
+                'world: none of these effects, so that held-out worlds can test them')
+
     def sha256(self) -> str:
-        """Return the hash of every setting, for result files."""
-        text = json.dumps(to_mapping(self), sort_keys=True)
+        """
+        Return the hash of every setting, for result files.
+
+        Held-out effects count where they are at work, see :mod:`ocrrl_ros.sim.held_out`.
+        """
+        text = json.dumps(without_neutral(self, to_mapping(self)), sort_keys=True)
         return hashlib.sha256(text.encode('utf-8')).hexdigest()
 
     def sample_dynamics(self, rng: np.random.Generator) -> Domain:
@@ -208,7 +230,8 @@ class Domain:
 
 def known_domains() -> tuple[str, ...]:
     """Return the names of the domains that ship."""
-    return tuple(sorted(path.stem for path in config_path('domains').glob('*.yaml')))
+    names = {path.stem for path in config_path('domains').glob('*.yaml')}
+    return tuple(sorted(names - {DISTRIBUTION}))
 
 
 def load_domain(name_or_path: str | Path) -> Domain:

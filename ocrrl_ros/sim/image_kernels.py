@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Compiled per-pixel work of the simulated camera; in numpy it costs as much as the drawing."""
 
+import math
+
 import numba
 import numpy as np
+
+# Beyond this angle of incidence the error of grazed surfaces grows no further, rad.
+_STEEPEST_RAD = math.radians(80.0)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -98,3 +103,39 @@ def depth_reading(depth, noise, gain, sigma_at_1m, near_m, far_m, out):
             if near_m <= z <= far_m:
                 reading = z * gain + sigma_at_1m * z * z * noise[v, u]
                 out[v, u] = np.uint16(np.rint(min(max(reading, 0.0), 65.0) * 1000.0))
+
+
+@numba.njit(cache=True, nogil=True)
+def grazing_factor(depth, fx, fy, cx, cy, out):
+    """
+    Tell how much worse a depth camera sees surfaces that it grazes.
+
+    The factor a² / (pi/2 - a)² of the angle of incidence a is the one by which axial noise grows
+    in Nguyen, Izadi and Lovell, "Modeling Kinect sensor noise for improved 3D reconstruction and
+    tracking", 3DIMPVT 2012: 0 face on, 1 at 45 deg, 4 at 60 deg; here at most 64, at 80 deg.
+
+    :param depth: (H, W) float32 m. Of the slopes to both neighbours the smaller one counts, so
+        that a step between two surfaces is no steep surface.
+    :param fx, fy, cx, cy: focal lengths and principal point, px.
+    :param out: factor (H, W) float32 to fill.
+    """
+    height, width = depth.shape
+    for v in range(height):
+        above, below = max(v - 1, 0), min(v + 1, height - 1)
+        y = (v - cy) / fy
+        for u in range(width):
+            z = depth[v, u]
+            left = z - depth[v, u - 1] if u > 0 else depth[v, min(u + 1, width - 1)] - z
+            right = depth[v, u + 1] - z if u < width - 1 else left
+            upper = z - depth[above, u] if v > 0 else depth[below, u] - z
+            lower = depth[below, u] - z if v < height - 1 else upper
+            slope_u = left if abs(left) < abs(right) else right
+            slope_v = upper if abs(upper) < abs(lower) else lower
+            x = (u - cx) / fx
+            # Normal of the surface z(u, v); its product with the ray (x, y, 1) is z.
+            nx, ny = fx * slope_u, fy * slope_v
+            nz = z + x * nx + y * ny
+            norm = math.sqrt((nx * nx + ny * ny + nz * nz) * (x * x + y * y + 1.0))
+            cosine = min(z / norm, 1.0) if norm > 0.0 else 1.0
+            angle = min(math.acos(cosine), _STEEPEST_RAD)
+            out[v, u] = (angle / (0.5 * math.pi - angle)) ** 2

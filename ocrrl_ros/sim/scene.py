@@ -190,6 +190,7 @@ def _geom_adder(
         physics: PhysicsConfig) -> AddGeom:
     """Return what adds geoms ``name``, ``name_1`` ... with the domain's contact to a body."""
     contact = physics.contact
+    solref = (contact.solref[0] * domain.objects.contact_softness, contact.solref[1])
 
     def add(kind: mujoco.mjtGeom, size: np.ndarray, position: np.ndarray,
             quaternion: np.ndarray, mass_kg: float, role: Role = 'solid') -> None:
@@ -197,7 +198,7 @@ def _geom_adder(
         geom = body.add_geom(
             name=f'{name}_{count}' if count else name, type=kind, size=size, pos=position,
             quat=_wxyz(quaternion), mass=mass_kg, rgba=(*colour, 1.0), condim=contact.condim,
-            priority=1, solref=contact.solref, solimp=contact.solimp,
+            priority=1, solref=solref, solimp=contact.solimp,
             friction=(
                 domain.objects.friction, contact.torsional_friction_m,
                 contact.rolling_friction_m))

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 from ocrrl_ros.core.bundle import load_bundle
@@ -27,9 +28,9 @@ TRAINING_DOMAIN = 'sim'
 SCRIPTED_BASES = ('stand_in', 'expert')
 
 
-def load_pose_model() -> PoseModelConfig:
-    """Return the settings of config/pose_model.yaml."""
-    return load_yaml(PoseModelConfig, config_path('pose_model.yaml'))
+def load_pose_model(path: Path | None = None) -> PoseModelConfig:
+    """Return the settings of a file, config/pose_model.yaml when None."""
+    return load_yaml(PoseModelConfig, path or config_path('pose_model.yaml'))
 
 
 @dataclass(frozen=True, kw_only=True)

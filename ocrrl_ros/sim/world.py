@@ -12,6 +12,7 @@ from ocrrl_ros.robot import fr3
 from ocrrl_ros.robot.gripper import GripperConfig, GripperModel
 from ocrrl_ros.sim.arm_state import ArmState, external_torque
 from ocrrl_ros.sim.domain import Domain
+from ocrrl_ros.sim.gripper_play import GripperPlay
 from ocrrl_ros.sim.physics import PhysicsConfig
 from ocrrl_ros.sim.readout import Readout
 from ocrrl_ros.sim.scene import build_model
@@ -59,6 +60,7 @@ class SimWorld:
         self._torque_limit = np.array(fr3.MAX_TORQUE)
         self._gripper_config = GripperConfig(
             speed_m_s=domain.hand.speed_m_s, latency_s=domain.hand.latency_s)
+        self._play = GripperPlay(domain.hand.backlash_m)
         self._action_steps = round(domain.arm.action_delay_s / self.timestep_s)
         self._observation_steps = round(domain.arm.observation_delay_s / self.timestep_s)
         self.estimates_torque = estimates_torque
@@ -94,7 +96,9 @@ class SimWorld:
         self._gripper.reset(np.array([0]), np.array([initial.opening]))
         self._gripper_is_stopped = False
         self._act('q', np.asarray(initial.q, dtype=float))
-        self.data.ctrl[self.readout.gripper_ctrl] = 0.5 * fr3.MAX_WIDTH_M * initial.opening
+        finger_m = 0.5 * fr3.MAX_WIDTH_M * initial.opening
+        self.data.ctrl[self.readout.gripper_ctrl] = finger_m
+        self._play.reset(finger_m)
         mujoco.mj_forward(self.model, self.data)
         self._record()
 
@@ -273,8 +277,9 @@ class SimWorld:
         """Advance the hand's own controller and give its target to the finger servo."""
         if self._gripper_is_stopped:
             return
-        measured = self.data.qpos[self.readout.finger_qpos].mean(keepdims=True)
-        self.data.ctrl[self.readout.gripper_ctrl] = self._gripper.step(dt_s, measured)[0]
+        fingers = self.data.qpos[self.readout.finger_qpos].mean(keepdims=True)
+        drive = self._gripper.step(dt_s, fingers + self._play.offset_m)[0]
+        self.data.ctrl[self.readout.gripper_ctrl] = self._play.follow(drive)
 
     def _serve_events(self) -> None:
         """Apply what is due at the present step."""
@@ -301,11 +306,12 @@ class SimWorld:
     def _record(self) -> None:
         """Remember the present state for delayed reading."""
         data = self.data
+        qpos = data.qpos.copy()
+        qpos[self.readout.finger_qpos] += self._play.offset_m
         external = (
             external_torque(self.model, data) if self.estimates_torque else self._no_torque)
         self._history.append((self._step_count, (
-            data.qpos.copy(), data.qvel.copy(), data.qfrc_actuator + data.qfrc_applied,
-            external)))
+            qpos, data.qvel.copy(), data.qfrc_actuator + data.qfrc_applied, external)))
         oldest = self._step_count - self._observation_steps
         while len(self._history) > 1 and self._history[1][0] <= oldest:
             self._history.popleft()

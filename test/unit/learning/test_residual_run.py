@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """A whole tiny training run: environment, learner, measurement, bundle."""
 
+import dataclasses
 import json
 from pathlib import Path
 
 import numpy as np
 from ocrrl_ros.core.errors import BundleError, ConfigError
+from ocrrl_ros.core.resources import config_path
 from ocrrl_ros.learning.networks import NetworkConfig
 from ocrrl_ros.learning.residual_run import ResidualRun, ResidualRunConfig
 from ocrrl_ros.learning.residual_trainer import TrainerConfig
@@ -13,7 +15,7 @@ from ocrrl_ros.learning.td3 import Td3Config
 from ocrrl_ros.policy.assembly import load_residual
 from ocrrl_ros.policy.task_spec import load_task_spec
 from ocrrl_ros.sim.vec_config import VecEnvConfig
-from ocrrl_ros.sim.vec_recipe import EnvRecipe
+from ocrrl_ros.sim.vec_recipe import EnvRecipe, load_pose_model
 import pytest
 import torch
 
@@ -74,3 +76,14 @@ def test_altered_bundle_is_refused(tmp_path: Path):
 def test_seeds_that_measure_are_refused_for_training():
     with pytest.raises(ConfigError, match='seed'):
         ResidualRunConfig(recipe=EnvRecipe(seed=10_000))
+
+
+def test_run_is_not_continued_with_another_pose_sensor(tmp_path: Path):
+    run = ResidualRun(config(steps=10_000), tmp_path / 'residual')
+    run._on_progress = lambda phase, done, *_: run.request_stop() if done >= 40 else None
+    assert run.run() is None
+    exact = load_pose_model(config_path('pose_model_exact.yaml'))
+    recipe = EnvRecipe(base='expert', env=VecEnvConfig(num_envs=2, models=2), pose_model=exact)
+    changed = dataclasses.replace(config(steps=10_000), recipe=recipe)
+    with pytest.raises(ConfigError, match='pose_model'):
+        ResidualRun(changed, tmp_path / 'residual').run()
