@@ -24,9 +24,14 @@ class EpisodeStatistics:
     Only episodes that began at the task's own start count.
     """
 
-    def __init__(self, num_noisy: int, window: int = 200):
-        """Keep `window` episodes; environments from `num_noisy` on act without noise."""
-        self._num_noisy = num_noisy
+    def __init__(self, num_noisy: int, num_acting: int, window: int = 200):
+        """
+        Keep `window` episodes.
+
+        :param num_noisy: environments from here on act without noise,
+        :param num_acting: and from here on without the residual: those do not count.
+        """
+        self._num_noisy, self._num_acting = num_noisy, num_acting
         self._all: deque[bool] = deque(maxlen=window)
         self._greedy: deque[bool] = deque(maxlen=window)
         self.episodes = 0
@@ -35,7 +40,7 @@ class EpisodeStatistics:
         """Take one tick."""
         ended = result.terminated | result.truncated
         whole = result.info.get('whole', np.ones_like(ended))
-        for index in np.nonzero(ended & whole)[0]:
+        for index in np.nonzero((ended & whole)[:self._num_acting])[0]:
             success = bool(result.success[index])
             self._all.append(success)
             if index >= self._num_noisy:

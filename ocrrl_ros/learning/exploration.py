@@ -21,7 +21,11 @@ class ExplorationConfig:
     warmup_sigma: float = field(
         default=0.25, metadata={'description': 'noise per tick around the base in warm-up'})
     share: float = field(
-        default=0.9, metadata={'description': 'share of the environments with noise'})
+        default=0.7, metadata={'description': 'share of the environments with noise'})
+
+    base_share: float = field(default=0.15, metadata={'description': (
+        'share of the environments in which the base acts alone: while the residual still breaks '
+        'what it does, its successes stay in the replay')})
 
     def __post_init__(self) -> None:
         """Refuse noise that diverges."""
@@ -29,6 +33,9 @@ class ExplorationConfig:
             raise ConfigError(f'correlation is {self.correlation}; allowed: [0, 1)')
         if not 0.0 <= self.share <= 1.0:
             raise ConfigError(f'share is {self.share}; allowed: 0 to 1')
+        if not 0.0 <= self.base_share <= 1.0 - self.share:
+            raise ConfigError(
+                f'base_share is {self.base_share}; allowed: 0 to 1 - share = {1 - self.share:g}')
 
 
 class CorrelatedNoise:
@@ -46,6 +53,7 @@ class CorrelatedNoise:
         """Start at zero."""
         self.config = config
         self.num_noisy = int(round(config.share * num_envs))
+        self.num_acting = num_envs - int(round(config.base_share * num_envs))
         self._rng = rng
         self._value = np.zeros((num_envs, action_dim))
         self._size = np.zeros((num_envs, 1))
@@ -57,6 +65,12 @@ class CorrelatedNoise:
         self._value *= self.config.correlation
         self._value += sigma * self._rng.normal(size=self._value.shape)
         return self._value * self._size
+
+    def explore(self, greedy: np.ndarray) -> np.ndarray:
+        """Return actions (N, A) to act with: noise added, none where the base acts alone."""
+        action = np.clip(greedy + self.sample(), -1.0, 1.0).astype(np.float32)
+        action[self.num_acting:] = 0.0
+        return action
 
     def state_dict(self) -> dict[str, Any]:
         """Return the present noise; the generator belongs to the caller."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 import hashlib
+import math
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +123,8 @@ class ResidualRun:
                              ('lost', pose_model.always_lost())):
             recipe = replace(
                 self.config.recipe, pose_model=sensor,
-                env=replace(self.config.recipe.env, mid_start_share=0.0),
+                env=replace(
+                    self.config.recipe.env, mid_start_share=0.0, stall_s=math.inf),
                 seed=DEVELOPMENT_SEED + self.config.recipe.seed)
             for policy, act in (
                     ('base', lambda o: np.zeros((len(o), trainer.env.action_dim), np.float32)),

@@ -101,7 +101,8 @@ class ResidualTrainer:
             n_step=config.n_step, gamma=config.gamma)
         self.noise = CorrelatedNoise(
             env.num_envs, env.action_dim, config.exploration, self._rng)
-        self.statistics = EpisodeStatistics(self.noise.num_noisy)
+        self.statistics = EpisodeStatistics(
+            self.noise.num_noisy, self.noise.num_acting)
         self.log = TrainingLog(self.folder / 'curve.csv')
         self.steps = 0
         self.wall_s = 0.0
@@ -145,14 +146,14 @@ class ResidualTrainer:
 
     def _act(self, observation: np.ndarray) -> np.ndarray:
         """Return the explored actions (N, A); normalisation freezes when warm-up ends."""
-        noise = self.noise.sample(warmup=self.in_warmup)
         if self.in_warmup:
+            noise = self.noise.sample(warmup=True)
             self.learner.normalizer.update(torch.from_numpy(observation))
             return np.clip(noise, -1.0, 1.0).astype(np.float32)
         self.learner.normalizer.freeze()
         greedy = self.learner.act(observation)
         self._metrics['saturated'] = float(saturated(greedy).mean())
-        return np.clip(greedy + noise, -1.0, 1.0).astype(np.float32)
+        return self.noise.explore(greedy)
 
     def _learn(self) -> None:
         """Take the updates of one tick, critics alone at first."""

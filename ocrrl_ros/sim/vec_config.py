@@ -34,6 +34,8 @@ class VecEnvConfig:
         default=True, metadata={'description': "draw worlds from the domain's training ranges"})
     horizon_share: float = field(default=2.0 / 3.0, metadata={'description': (
         "longest training episode, share of the task's; ticks after a miss teach little")})
+    stall_s: float = field(default=5.0, metadata={'description': (
+        'an episode whose reward reaches no new height for so long ends like at a time limit, s')})
     mid_start_share: float = field(default=0.5, metadata={'description': (
         "share of the episodes that start somewhere along the scripted expert's way")})
     mid_starts: int = field(
@@ -52,6 +54,8 @@ class VecEnvConfig:
         if not 0.0 <= low <= high <= 0.5:
             raise ConfigError(
                 f'chunk_latency_s is ({low}, {high}) s; allowed: 0 <= low <= high <= 0.5')
+        if not self.stall_s >= 1.0:
+            raise ConfigError(f'stall_s is {self.stall_s} s; allowed: >= 1')
         if not 0.0 <= self.mid_start_share <= 1.0 or self.mid_starts < 1:
             raise ConfigError(
                 f'mid_start_share is {self.mid_start_share}, mid_starts {self.mid_starts}; '

@@ -35,6 +35,8 @@ _COLLECTED_TICKS = 320
 # Offsets of the expert while states are collected: standard deviation, and how long one lasts.
 _OFFSET_SIGMA = 0.25
 _OFFSET_TICKS = 60
+# A smaller rise of the reward is no progress.
+_PROGRESS = 0.01
 
 
 class ResidualVecEnv(VecEnv):
@@ -85,6 +87,8 @@ class ResidualVecEnv(VecEnv):
         self.critic_obs_dim = layout.size + critic_truth_size(task)
         self._times: dict[str, float] = {}
         self._whole = np.ones(self.num_envs, bool)
+        self._best_reward = np.zeros(self.num_envs)
+        self._progress_age = np.zeros(self.num_envs, np.int64)
         self._pool = StartPool(config.mid_start_share)
 
     @property
@@ -140,7 +144,8 @@ class ResidualVecEnv(VecEnv):
         self._perceive(truth)
         terms = self.task.reward(truth)
         success, failed = self._judge(truth)
-        truncated = ~success & ~failed & (self._age >= self._horizon)
+        reward = self.task.total_reward(terms)
+        truncated = ~success & ~failed & (self._has_stalled(reward) | (self._age >= self._horizon))
         # Only a time limit bootstraps from the last observation of an episode.
         final = self._observe(truth) if truncated.any() else None
         done = success | failed | truncated
@@ -155,9 +160,10 @@ class ResidualVecEnv(VecEnv):
             critic_obs=observation,
             final_critic_obs=observation if final is None else np.where(
                 truncated[:, None], final, observation),
-            reward=self.task.total_reward(terms).astype(np.float32),
+            reward=reward.astype(np.float32),
             terminated=success | failed, truncated=truncated, success=success,
-            info={'gain': self._gain, 'whole': whole, **{f'reward/{name}': v for name, v in terms.items()}})
+            info={'gain': self._gain, 'whole': whole,
+                  **{f'reward/{name}': v for name, v in terms.items()}})
 
     def _act(self, action: np.ndarray) -> None:
         """Send base plus residual down the command path and step the physics."""
@@ -172,6 +178,13 @@ class ResidualVecEnv(VecEnv):
             arm, fingers = self._arm.sample(self._physics.finger_positions())
         with self._timed('physics'):
             self._physics.advance(arm, fingers)
+
+    def _has_stalled(self, reward: np.ndarray) -> np.ndarray:
+        """Return which environments (N,) have got no further for too long."""
+        higher = reward > self._best_reward + _PROGRESS
+        self._best_reward = np.where(higher, reward, self._best_reward)
+        self._progress_age = np.where(higher, self._age, self._progress_age)
+        return (self._age - self._progress_age) * TICK_S >= self.config.stall_s
 
     def _judge(self, truth: TaskState) -> tuple[np.ndarray, np.ndarray]:
         """Return which environments (N,) have succeeded and which have failed."""
@@ -229,6 +242,8 @@ class ResidualVecEnv(VecEnv):
             self._objects.reset(rows, self.now_s)
             self._success.reset(rows)
             self._whole[rows] = [state is None for state in midway]
+            self._best_reward[rows] = 0.0
+            self._progress_age[rows] = 0
             self._held[rows] = 0
             self._age[rows] = 0
 
@@ -247,7 +262,8 @@ class ResidualVecEnv(VecEnv):
         """Return everything that the future of all environments depends on."""
         return {
             'rng': self._rng.bit_generator.state, 'tick': self._tick, 'age': self._age.copy(),
-            'whole': self._whole.copy(),
+            'whole': self._whole.copy(), 'best_reward': self._best_reward.copy(),
+            'progress_age': self._progress_age.copy(),
             'held': self._held.copy(), 'success': array_state(self._success),
             'physics': self._physics.state_dict(), 'arm': self._arm.state_dict(),
             'base': self._base.state_dict(), 'sensor': self._sensor.state_dict(),
@@ -259,6 +275,8 @@ class ResidualVecEnv(VecEnv):
         self._tick = int(state['tick'])
         self._age, self._held = np.array(state['age']), np.array(state['held'])
         self._whole = np.array(state['whole'])
+        self._best_reward = np.array(state['best_reward'])
+        self._progress_age = np.array(state['progress_age'])
         restore_array_state(self._success, state['success'])
         restore_array_state(self._objects, state['objects'])
         for part in ('physics', 'arm', 'base', 'sensor'):

@@ -17,8 +17,8 @@ import pytest
 
 
 def make(num_envs: int = 3, base: str = 'expert', seed: int = 0, **env: Any) -> ResidualVecEnv:
-    """Return a small environment."""
-    settings = VecEnvConfig(num_envs=num_envs, models=3, **env)
+    """Return a small environment whose episodes begin at the task's own start."""
+    settings = VecEnvConfig(num_envs=num_envs, models=3, **{'mid_start_share': 0.0, **env})
     return EnvRecipe(base=base, seed=seed, env=settings).build()
 
 
