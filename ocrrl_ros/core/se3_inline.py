@@ -3,6 +3,10 @@
 Rigid-body math on one rotation or pose at a time, for use inside compiled kernels.
 
 Conventions are those of `se3`, which is what everybody else calls. Results go to `out`.
+
+None is cached on disk: they compile into the kernels that call them, and those are. A function
+that is called with several types has one entry per type in its cache, and two processes that
+compile different ones at the same time end with an entry that holds the other's code.
 """
 
 import math
@@ -12,7 +16,7 @@ import numba
 _TINY = 1e-12
 
 
-@numba.njit(cache=True)
+@numba.njit
 def multiply(a, b, out):
     """Write the Hamilton product of two quaternions."""
     ax, ay, az, aw = a[0], a[1], a[2], a[3]
@@ -23,7 +27,7 @@ def multiply(a, b, out):
     out[3] = aw * bw - ax * bx - ay * by - az * bz
 
 
-@numba.njit(cache=True)
+@numba.njit
 def rotate(q, v, out):
     """Write a vector rotated by a unit quaternion, by two cross products."""
     x, y, z, w = q[0], q[1], q[2], q[3]
@@ -34,7 +38,7 @@ def rotate(q, v, out):
     out[2] = c + w * tz + x * ty - y * tx
 
 
-@numba.njit(cache=True)
+@numba.njit
 def rotate_back(q, v, out):
     """Write a vector rotated by the inverse of a unit quaternion."""
     x, y, z, w = q[0], q[1], q[2], q[3]
@@ -45,7 +49,7 @@ def rotate_back(q, v, out):
     out[2] = c + w * tz - x * ty + y * tx
 
 
-@numba.njit(cache=True)
+@numba.njit
 def make_canonical(q):
     """Change the sign of a quaternion in place where its scalar part is negative."""
     if math.copysign(1.0, q[3]) < 0.0:
@@ -53,7 +57,7 @@ def make_canonical(q):
             q[i] = -q[i]
 
 
-@numba.njit(cache=True)
+@numba.njit
 def exponential(x, y, z, out):
     """Write the quaternion of a rotation vector."""
     half = 0.5 * math.sqrt(x * x + y * y + z * z)
@@ -62,7 +66,7 @@ def exponential(x, y, z, out):
     out[0], out[1], out[2], out[3] = x * scale, y * scale, z * scale, math.cos(half)
 
 
-@numba.njit(cache=True)
+@numba.njit
 def logarithm(x, y, z, w):
     """Return the rotation vector of a unit quaternion, of norm <= pi."""
     sign = math.copysign(1.0, w)
@@ -73,7 +77,7 @@ def logarithm(x, y, z, w):
     return x * scale, y * scale, z * scale
 
 
-@numba.njit(cache=True)
+@numba.njit
 def relative(a, b):
     """Return the four numbers of the rotation from a to b, expressed in a."""
     ax, ay, az, aw = a[0], a[1], a[2], a[3]
@@ -83,7 +87,7 @@ def relative(a, b):
         aw * bz - ax * by + ay * bx - az * bw, aw * bw + ax * bx + ay * by + az * bz)
 
 
-@numba.njit(cache=True)
+@numba.njit
 def slerp(a, b, share, out):
     """Write the rotation at a share of the shorter arc from a to b; out must not be a or b."""
     x, y, z, w = relative(a, b)
@@ -93,7 +97,7 @@ def slerp(a, b, share, out):
     make_canonical(out)
 
 
-@numba.njit(cache=True)
+@numba.njit
 def pose_multiply(a, b, out):
     """Write the product of two poses; out must not be a or b."""
     rotate(a[3:], b[:3], out[:3])
@@ -103,7 +107,7 @@ def pose_multiply(a, b, out):
     make_canonical(out[3:])
 
 
-@numba.njit(cache=True)
+@numba.njit
 def pose_inverse(a, out):
     """Write the inverse of a pose; out must not be a."""
     rotate_back(a[3:], a[:3], out[:3])
@@ -114,7 +118,7 @@ def pose_inverse(a, out):
     make_canonical(out[3:])
 
 
-@numba.njit(cache=True)
+@numba.njit
 def pose_interpolate(a, b, share, out):
     """Write the pose at a share of the way from a to b; out must not be a or b."""
     for i in range(3):
@@ -122,7 +126,7 @@ def pose_interpolate(a, b, share, out):
     slerp(a[3:], b[3:], share, out[3:])
 
 
-@numba.njit(cache=True)
+@numba.njit
 def rotation_6d(q, out):
     """Write the first two columns of the rotation matrix of a unit quaternion."""
     x, y, z, w = q[0], q[1], q[2], q[3]
@@ -134,7 +138,7 @@ def rotation_6d(q, out):
     out[5] = 2.0 * (y * z + x * w)
 
 
-@numba.njit(cache=True)
+@numba.njit
 def nearest_equivalent(rotation, group, size, reference, out):
     """
     Write the product of rotation and a member of a group that is nearest to reference.
