@@ -10,7 +10,8 @@ from ocrrl_ros.core.errors import ConfigError, UnknownNameError
 from ocrrl_ros.core.resources import config_path
 from ocrrl_ros.learning.checkpoint import (
     CheckpointError, newest_checkpoint, read_checkpoint, write_checkpoint)
-from ocrrl_ros.learning.episode_statistics import measure_success
+from ocrrl_ros.learning.episode_statistics import EpisodeStatistics, measure_success
+from ocrrl_ros.learning.exploration import CorrelatedNoise, ExplorationConfig
 from ocrrl_ros.learning.networks import NetworkConfig
 from ocrrl_ros.learning.residual_trainer import ResidualTrainer, TrainerConfig
 from ocrrl_ros.learning.td3 import Td3Config
@@ -190,3 +191,25 @@ def test_shipped_settings_load_and_unknown_keys_list_the_known(tmp_path: Path):
         load_yaml(TrainerConfig, bad)
     with pytest.raises(ConfigError, match='gamma'):
         TrainerConfig(gamma=1.0)
+
+
+def test_base_acts_alone_in_its_share_of_the_environments():
+    settings = ExplorationConfig(share=0.5, base_share=0.25)
+    noise = CorrelatedNoise(8, 3, settings, np.random.default_rng(0))
+    action = noise.explore(np.full((8, 3), 0.5, np.float32))
+    assert (action[6:] == 0.0).all() and (action[4:6] == 0.5).all()
+    assert (action[:4] != 0.5).any()
+    with pytest.raises(ConfigError, match='base_share is 0.6; allowed: 0 to 1 - share = 0.5'):
+        ExplorationConfig(share=0.5, base_share=0.6)
+
+
+def test_only_whole_episodes_with_the_residual_count():
+    statistics = EpisodeStatistics(num_noisy=1, num_acting=3)
+    ended = np.ones(4, bool)
+    nothing = np.zeros((4, 1), np.float32)
+    statistics.add(StepResult(
+        critic_obs=nothing, final_critic_obs=nothing, reward=nothing[:, 0], terminated=ended,
+        truncated=~ended, success=np.array([True, True, False, True]),
+        info={'whole': np.array([True, True, False, True])}))
+    assert statistics.episodes == 2
+    assert statistics.rates() == {'success_all': 1.0, 'success_greedy': 1.0}

@@ -179,3 +179,45 @@ def test_tick_is_the_chunk_step():
     env.reset()
     run(env, 3)
     assert env.now_s == pytest.approx(3 * TICK_S)
+
+
+def test_episodes_that_start_midway_keep_what_the_hand_holds():
+    env = make(num_envs=6, mid_start_share=1.0, mid_starts=60)
+    env.reset()
+    start = env._physics.truth()
+    held = start.finger_contact[:, 0].all(axis=1) & (start.object_poses[:, 0, 2] > 0.04)
+    closed = np.array([env._arm.is_closed(row) for row in range(6)])
+    assert held.any() and closed[held].all() and not held.all()
+    results = run(env, 6)
+    assert not any(result.info['whole'].any() for result in results)
+    now = env._physics.truth().object_poses[held, 0, :3]
+    assert np.abs(now - start.object_poses[held, 0, :3]).max() < 0.02
+
+
+def test_expert_finishes_what_starts_midway():
+    env = make(num_envs=8, mid_start_share=1.0, mid_starts=100)
+    env.reset()
+    results = run(env, 110)
+    ended = sum(int((item.terminated | item.truncated).sum()) for item in results)
+    assert sum(int(item.success.sum()) for item in results) >= 0.9 * ended > 4
+
+
+def test_same_seed_collects_the_same_mid_starts():
+    one, other = (make(num_envs=2, mid_start_share=0.5, mid_starts=10) for _ in range(2))
+    np.testing.assert_array_equal(one.reset(), other.reset())
+    for left, right in zip(one._pool.states, other._pool.states):
+        np.testing.assert_array_equal(left.initial.q, right.initial.q)
+
+
+def test_episode_without_progress_ends_like_at_a_time_limit():
+    env = make(num_envs=2, stall_s=1.0, base='expert')
+    env.reset()
+    away = np.zeros((2, env.action_dim))
+    away[:, 2] = -1.0
+    results = run(env, 140, away)
+    tick, first = next((k, item) for k, item in enumerate(results) if item.truncated.any())
+    assert not first.terminated.any() and not first.success.any()
+    assert 19 <= tick < 130
+    calm = make(num_envs=2, stall_s=float('inf'), base='expert')
+    calm.reset()
+    assert not any(item.truncated.any() for item in run(calm, 140, away))
