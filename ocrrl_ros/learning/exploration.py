@@ -23,6 +23,9 @@ class ExplorationConfig:
     share: float = field(
         default=0.7, metadata={'description': 'share of the environments with noise'})
 
+    guide_share: float = field(default=0.15, metadata={'description': (
+        'share of the environments that act as a scripted expert would, as far as the bounds of '
+        'the residual allow: the critics see what success looks like before the actor finds it')})
     base_share: float = field(default=0.15, metadata={'description': (
         'share of the environments in which the base acts alone: while the residual still breaks '
         'what it does, its successes stay in the replay')})
@@ -33,9 +36,11 @@ class ExplorationConfig:
             raise ConfigError(f'correlation is {self.correlation}; allowed: [0, 1)')
         if not 0.0 <= self.share <= 1.0:
             raise ConfigError(f'share is {self.share}; allowed: 0 to 1')
-        if not 0.0 <= self.base_share <= 1.0 - self.share:
+        others = (self.guide_share, self.base_share)
+        if min(others) < 0.0 or sum(others) > 1.0 - self.share + 1e-9:
             raise ConfigError(
-                f'base_share is {self.base_share}; allowed: 0 to 1 - share = {1 - self.share:g}')
+                f'guide_share and base_share are {others}; allowed: >= 0 and in all no more than '
+                f'1 - share = {1 - self.share:g}')
 
 
 class CorrelatedNoise:
@@ -53,7 +58,8 @@ class CorrelatedNoise:
         """Start at zero."""
         self.config = config
         self.num_noisy = int(round(config.share * num_envs))
-        self.num_acting = num_envs - int(round(config.base_share * num_envs))
+        self._first_base = num_envs - int(round(config.base_share * num_envs))
+        self.num_acting = self._first_base - int(round(config.guide_share * num_envs))
         self._rng = rng
         self._value = np.zeros((num_envs, action_dim))
         self._size = np.zeros((num_envs, 1))
@@ -66,11 +72,20 @@ class CorrelatedNoise:
         self._value += sigma * self._rng.normal(size=self._value.shape)
         return self._value * self._size
 
-    def explore(self, greedy: np.ndarray) -> np.ndarray:
-        """Return actions (N, A) to act with: noise added, none where the base acts alone."""
-        action = np.clip(greedy + self.sample(), -1.0, 1.0).astype(np.float32)
+    def explore(
+            self, greedy: np.ndarray, guide: np.ndarray | None, *,
+            warmup: bool = False) -> np.ndarray:
+        """
+        Return actions (N, A) to act with: noise added, the guide's, or none.
+
+        :param guide: (N, A), or None where there is no guide: the base acts alone there too.
+        """
+        action = greedy + self.sample(warmup=warmup)
         action[self.num_acting:] = 0.0
-        return action
+        if guide is not None:
+            guided = slice(self.num_acting, self._first_base)
+            action[guided] = guide[guided]
+        return np.clip(action, -1.0, 1.0).astype(np.float32)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the present noise; the generator belongs to the caller."""

@@ -110,6 +110,7 @@ class ResidualTrainer:
         self._stop_requested = False
         self._metrics: dict[str, float] = {}
         self._observation: np.ndarray | None = None
+        self._guide: np.ndarray | None = None
 
     @property
     def in_warmup(self) -> bool:
@@ -147,13 +148,13 @@ class ResidualTrainer:
     def _act(self, observation: np.ndarray) -> np.ndarray:
         """Return the explored actions (N, A); normalisation freezes when warm-up ends."""
         if self.in_warmup:
-            noise = self.noise.sample(warmup=True)
             self.learner.normalizer.update(torch.from_numpy(observation))
-            return np.clip(noise, -1.0, 1.0).astype(np.float32)
+            still = np.zeros((len(observation), self.env.action_dim))
+            return self.noise.explore(still, self._guide, warmup=True)
         self.learner.normalizer.freeze()
         greedy = self.learner.act(observation)
         self._metrics['saturated'] = float(saturated(greedy).mean())
-        return self.noise.explore(greedy)
+        return self.noise.explore(greedy, self._guide)
 
     def _learn(self) -> None:
         """Take the updates of one tick, critics alone at first."""
@@ -177,6 +178,7 @@ class ResidualTrainer:
             result.final_critic_obs)
         self.statistics.add(result)
         self._observation = result.critic_obs
+        self._guide = result.info.get('guide')
         self.steps += self.env.num_envs
 
     def _report(self) -> None:
@@ -199,7 +201,7 @@ class ResidualTrainer:
             'learner': self.learner.state_dict(), 'replay': self.replay.state_dict(),
             'noise': self.noise.state_dict(), 'statistics': self.statistics.state_dict(),
             'rng': self._rng.bit_generator.state, 'env': self.env.state_dict(),
-            'metrics': self._metrics, 'observation': self._observation})
+            'metrics': self._metrics, 'observation': self._observation, 'guide': self._guide})
 
     def _resume(self) -> None:
         """Continue from the newest checkpoint or start at the first observation."""
@@ -214,6 +216,7 @@ class ResidualTrainer:
                 'folder or give the same settings')
         self.steps, self.wall_s = state['steps'], state['wall_s']
         self._metrics, self._observation = state['metrics'], state['observation']
+        self._guide = state['guide']
         for part in ('learner', 'replay', 'noise', 'statistics', 'env'):
             getattr(self, part).load_state_dict(state[part])
         self._rng.bit_generator.state = state['rng']

@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+from ocrrl_ros.core import se3
 from ocrrl_ros.core.errors import ConfigError
 from ocrrl_ros.policy import kernels
 
@@ -56,3 +57,22 @@ def compose(
     :return: composed poses (N, 7) and openings (N,).
     """
     return kernels.compose(base_pose, base_gripper, action, bounds.scale(), gain, _POSE)
+
+
+def decompose(
+        base_pose: np.ndarray, base_gripper: np.ndarray, pose: np.ndarray, gripper: np.ndarray,
+        bounds: ResidualBounds) -> np.ndarray:
+    """
+    Return the residual actions (N, 7) in [-1, 1] that bring base actions nearest to commands.
+
+    The inverse of ``compose`` at gain 1 where the difference lies within the bounds, which must
+    be above 0; beyond, each component is cut.
+
+    :param pose: (N, 7) wanted commands, robot base frame.
+    :param gripper: (N,) wanted openings 0 .. 1.
+    """
+    base_T_command = se3.pose_multiply(se3.pose_inverse(base_pose), pose)
+    offset = np.concatenate([
+        base_T_command[:, :3], se3.quat_to_rotvec(base_T_command[:, 3:]),
+        (gripper - base_gripper)[:, None]], axis=1)
+    return np.clip(offset / bounds.scale(), -1.0, 1.0)

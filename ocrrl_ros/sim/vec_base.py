@@ -31,9 +31,15 @@ class VecBase:
     def __init__(
         self, policy: BasePolicy, instruction: str, config: VecEnvConfig,
         rng: np.random.Generator, images: ImageSource | None, truth: TruthSource,
+        latency_s: float | None = None,
     ):
-        """Start without plans."""
+        """
+        Start without plans.
+
+        :param latency_s: of every plan; drawn from the configured range when None.
+        """
         self.policy = policy
+        self._latency_s = config.chunk_latency_s if latency_s is None else (latency_s, latency_s)
         self._config = config
         self._instruction = instruction
         self._rng = rng
@@ -83,7 +89,7 @@ class VecBase:
             privileged=None if needs_images else self._truth(rows), rows=rows))
         state['next_poses'][rows], state['next_openings'][rows] = chunks.poses, chunks.grippers
         state['next_stamp'][rows] = now_s
-        latency = self._rng.uniform(*config.chunk_latency_s, rows.size)
+        latency = self._rng.uniform(*self._latency_s, rows.size)
         state['arrival'][rows] = now_s + latency
         # The first period of an episode is cut at random, which staggers the environments.
         first = ~state['active'][rows]

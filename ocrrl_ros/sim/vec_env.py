@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from ocrrl_ros.policy.adapters.onnx_policy import IMAGE_HEIGHT, IMAGE_WIDTH
 from ocrrl_ros.policy.base_policy import BasePolicy
-from ocrrl_ros.policy.composition import ACTION_SIZE, compose
+from ocrrl_ros.policy.composition import ACTION_SIZE, compose, decompose
 from ocrrl_ros.policy.object_poses import ObjectPoseBuffer
 from ocrrl_ros.policy.observation import build_observation, ObservationInputs, ObservationLayout
 from ocrrl_ros.sim.domain import Domain
@@ -54,7 +54,7 @@ class ResidualVecEnv(VecEnv):
     def __init__(
         self, task: Task, domain: Domain, physics: PhysicsConfig, base: BasePolicy,
         layout: ObservationLayout, pose_model: PoseModelConfig, config: VecEnvConfig,
-        rng: np.random.Generator,
+        rng: np.random.Generator, guide: BasePolicy | None = None,
     ):
         """
         Compile the worlds; `reset` starts the first episodes.
@@ -62,6 +62,8 @@ class ResidualVecEnv(VecEnv):
         :param domain: the training world; its ranges are drawn from where `config.randomize`.
         :param base: plans chunks; an image base makes this environment render.
         :param rng: the only source of randomness.
+        :param guide: a stateless scripted expert; what it would do is reported with every tick,
+            as `StepResult.info['guide']`, for exploration.
         """
         self.task, self.layout, self.config = task, layout, config
         self.num_envs = config.num_envs
@@ -75,6 +77,8 @@ class ResidualVecEnv(VecEnv):
             self._physics, IMAGE_WIDTH, IMAGE_HEIGHT) if base.needs_images else None
         self._base = VecBase(
             base, task.instruction, config, rng, self._camera, self._physics.truth)
+        self._guide = None if guide is None else VecBase(
+            guide, task.instruction, config, rng, None, self._physics.truth, latency_s=0.0)
         count = len(task.object_ids)
         self._sensor = PoseModel(self.num_envs, count, pose_model, rng)
         self._objects = ObjectPoseBuffer(self.num_envs, count, config.object_poses)
@@ -156,14 +160,27 @@ class ResidualVecEnv(VecEnv):
         with self._timed('base'):
             self._base.update(self._tick, self.now_s, self._physics.reading)
         observation = self._observe(truth)
+        guided = {} if self._guide is None else {'guide': self._guidance()}
         return StepResult(
             critic_obs=observation,
             final_critic_obs=observation if final is None else np.where(
                 truncated[:, None], final, observation),
             reward=reward.astype(np.float32),
             terminated=success | failed, truncated=truncated, success=success,
-            info={'gain': self._gain, 'whole': whole,
+            info={'gain': self._gain, 'whole': whole, **guided,
                   **{f'reward/{name}': v for name, v in terms.items()}})
+
+    def _guidance(self) -> np.ndarray:
+        """Return the actions (N, A) that come nearest to what the guide would do now."""
+        with self._timed('guide'):
+            self._guide.update(self._tick, self.now_s, self._physics.reading)
+            targets, openings, _, _ = self._plan
+            wanted, wanted_openings, _, _ = self._guide.sample(
+                self.now_s, self._physics.reading)
+            action = decompose(
+                targets[:, 0], openings[:, 0], wanted[:, 0], wanted_openings[:, 0],
+                self.config.bounds)
+            return np.where(self._guide.active[:, None], action, 0.0)
 
     def _act(self, action: np.ndarray) -> None:
         """Send base plus residual down the command path and step the physics."""
@@ -238,6 +255,8 @@ class ResidualVecEnv(VecEnv):
                 np.array([state.opening for state in initial]),
                 np.array([state is not None and state.is_closed for state in midway]), domains)
             self._base.start(rows, self._tick)
+            if self._guide is not None:
+                self._guide.start(rows, self._tick)
             self._sensor.reset(rows, self.now_s, self._horizon * TICK_S)
             self._objects.reset(rows, self.now_s)
             self._success.reset(rows)
@@ -267,6 +286,7 @@ class ResidualVecEnv(VecEnv):
             'held': self._held.copy(), 'success': array_state(self._success),
             'physics': self._physics.state_dict(), 'arm': self._arm.state_dict(),
             'base': self._base.state_dict(), 'sensor': self._sensor.state_dict(),
+            'guide': None if self._guide is None else self._guide.state_dict(),
             'objects': array_state(self._objects)}
 
     def load_state_dict(self, state: dict[str, Any]) -> np.ndarray:
@@ -281,6 +301,8 @@ class ResidualVecEnv(VecEnv):
         restore_array_state(self._objects, state['objects'])
         for part in ('physics', 'arm', 'base', 'sensor'):
             getattr(self, f'_{part}').load_state_dict(state[part])
+        if self._guide is not None:
+            self._guide.load_state_dict(state['guide'])
         return self._observe(self._physics.truth())
 
     def close(self) -> None:

@@ -79,7 +79,8 @@ class EnvRecipe:
         task = get_task(self.task)
         env = ResidualVecEnv(
             task, load_domain(TRAINING_DOMAIN), load_physics(), self._base(rng),
-            load_task_spec(self.task).layout(), self.pose_model, self.env, rng)
+            load_task_spec(self.task).layout(), self.pose_model, self.env, rng,
+            guide=expert_for(task) if self.env.guided else None)
         if self.env.mid_start_share > 0.0:
             env.collect_mid_starts(expert_for(task))
         return env

@@ -194,12 +194,13 @@ def test_shipped_settings_load_and_unknown_keys_list_the_known(tmp_path: Path):
 
 
 def test_base_acts_alone_in_its_share_of_the_environments():
-    settings = ExplorationConfig(share=0.5, base_share=0.25)
+    settings = ExplorationConfig(share=0.25, base_share=0.25, guide_share=0.125)
     noise = CorrelatedNoise(8, 3, settings, np.random.default_rng(0))
-    action = noise.explore(np.full((8, 3), 0.5, np.float32))
-    assert (action[6:] == 0.0).all() and (action[4:6] == 0.5).all()
-    assert (action[:4] != 0.5).any()
-    with pytest.raises(ConfigError, match='base_share is 0.6; allowed: 0 to 1 - share = 0.5'):
+    action = noise.explore(np.full((8, 3), 0.5, np.float32), np.full((8, 3), -3.0))
+    assert (action[:2] != 0.5).any() and (action[2:5] == 0.5).all()
+    assert (action[5] == -1.0).all() and (action[6:] == 0.0).all()
+    assert (noise.explore(np.ones((8, 3), np.float32), None)[5:] == 0.0).all()
+    with pytest.raises(ConfigError, match='allowed: >= 0 and in all no more than 1 - share = 0.5'):
         ExplorationConfig(share=0.5, base_share=0.6)
 
 

@@ -6,8 +6,8 @@ from hypothesis.extra import numpy as arrays
 from hypothesis.strategies import floats
 import numpy as np
 from ocrrl_ros.core.errors import ConfigError
-from ocrrl_ros.core.se3 import pose, quat_angle, quat_normalize
-from ocrrl_ros.policy.composition import compose, ResidualBounds
+from ocrrl_ros.core.se3 import pose, quat_angle, quat_from_rotvec, quat_normalize
+from ocrrl_ros.policy.composition import compose, decompose, ResidualBounds
 import pytest
 
 ACTION = arrays.arrays(float, (1, 7), elements=floats(-5.0, 5.0))
@@ -53,3 +53,18 @@ def test_full_gripper_action_flips_the_command():
 def test_bounds_outside_reason_are_refused(values):
     with pytest.raises(ConfigError):
         ResidualBounds(**values)
+
+
+def test_decomposed_command_composes_back_within_the_bounds():
+    rng = np.random.default_rng(0)
+    base = pose(rng.normal(size=(20, 3)), quat_from_rotvec(rng.normal(size=(20, 3))))
+    bounds = ResidualBounds()
+    action = rng.uniform(-0.9, 0.9, (20, 7))
+    action[:, 6] *= 0.5
+    opening = np.full(20, 0.5)
+    wanted, wanted_opening = compose(base, opening, action, bounds, np.ones(20))
+    np.testing.assert_allclose(
+        decompose(base, opening, wanted, wanted_opening, bounds), action, atol=1e-9)
+    far = wanted.copy()
+    far[:, 0] += 1.0
+    assert np.abs(decompose(base, opening, far, wanted_opening, bounds)).max() == 1.0
