@@ -39,5 +39,7 @@ COMMANDS: tuple[CommandEntry, ...] = (
     _entry('bench parity', 'bench_parity', 'BenchParity',
            'compare training physics with evaluation physics'),
     _entry('doctor', 'doctor', 'Doctor', 'say what this machine lacks and how to install it'),
-    _entry('report', 'report_command', 'Report', 'write an HTML report of result files'),
+    _entry('results', 'results', 'Results', 'run what is missing of the protocol, in parts'),
+    _entry('report', 'report_command', 'Report',
+           'rebuild docs/results.md, or write an HTML report of result files'),
 )
