@@ -14,6 +14,7 @@ from ocrrl_ros.core.resources import default_base, default_residual
 from ocrrl_ros.evaluation.chunk_schedule import RolloutConfig
 from ocrrl_ros.evaluation.episode_record import EpisodeRecord
 from ocrrl_ros.evaluation.policies import load_policies, PolicyBundles
+from ocrrl_ros.evaluation.pose_noise import check_noise, NoiseName
 from ocrrl_ros.evaluation.pose_sources import PoseKind
 from ocrrl_ros.evaluation.provenance import available_cores, GitState, read_git_state
 from ocrrl_ros.evaluation.result import summarise
@@ -47,6 +48,10 @@ class EvaluateConfig:
             'description': "base bundle, 'expert' or 'random'; default: the domain's own"})
     residual: str | None = field(
         default=None, metadata={'description': "residual bundle; default: the task's own"})
+    pose_noise: NoiseName = field(
+        default='none', metadata={'description': (
+            "errors in place of the pose sensor's, for truth and modelled poses: test (white "
+            '10 mm and 5 deg, bias 3 mm and 1.5 deg), bias_K (K mm alone), paper (uniform)')})
     rollout: RolloutConfig = field(
         default_factory=RolloutConfig, metadata={'description': 'timing of the stack'})
     workers: int = field(default=0, metadata={'description': 'processes; 0: one per core'})
@@ -57,6 +62,7 @@ class EvaluateConfig:
             raise ConfigError(f'episodes is {self.episodes}; allowed: >= 1')
         if self.seed < 0:
             raise ConfigError(f'seed is {self.seed}; allowed: >= 0')
+        check_noise(self.pose_noise, self.poses)
         if self.workers < 0:
             raise ConfigError(f'workers is {self.workers}; allowed: >= 0, 0 is one per core')
 
@@ -178,7 +184,7 @@ def evaluate(config: EvaluateConfig, progress: Progress | None = None,
     parts.start()
     settings = RolloutSettings(
         task=config.task, domain=config.domain, base=base, residual=residual, poses=config.poses,
-        seed=config.seed, rollout=config.rollout)
+        seed=config.seed, rollout=config.rollout, pose_noise=config.pose_noise)
     for record in _missing_episodes(config, settings, parts):
         parts.add(record)
         if progress is not None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from ocrrl_ros.evaluation.chunk_schedule import RolloutConfig
 from ocrrl_ros.evaluation.policies import (
     base_factory, create_residual, load_policies, PolicyBundles, SCRIPTED)
+from ocrrl_ros.evaluation.pose_noise import named_noise, NoiseName, NoisyPoses, without_errors
 from ocrrl_ros.evaluation.pose_sources import (
     LostPoses, ModelledPoses, PerceivedPoses, PoseKind, PoseSource, TruthPoses)
 from ocrrl_ros.evaluation.rollout import Rollout
@@ -30,14 +31,24 @@ class RolloutSettings:
     poses: PoseKind
     seed: int
     rollout: RolloutConfig
+    pose_noise: NoiseName = 'none'
     film: bool = False
 
 
 def build_pose_source(settings: RolloutSettings, world: SimWorld,
                       renderer: SceneRenderer | None) -> PoseSource:
     """Build the source of object poses."""
-    timing = settings.rollout
-    task = world.task
+    noise = named_noise(settings.pose_noise)
+    if noise is not None:
+        exact = _build_source(settings, world, renderer, exact=True)
+        return NoisyPoses(exact, noise, world.task.object_ids)
+    return _build_source(settings, world, renderer)
+
+
+def _build_source(settings: RolloutSettings, world: SimWorld, renderer: SceneRenderer | None, *,
+                  exact: bool = False) -> PoseSource:
+    """Build the source itself; ``exact`` takes the errors from the modelled one."""
+    timing, task = settings.rollout, world.task
     if settings.poses == 'truth':
         return TruthPoses(task.object_ids, timing.policy_period_s)
     if settings.poses == 'lost':
@@ -46,8 +57,9 @@ def build_pose_source(settings: RolloutSettings, world: SimWorld,
         from ocrrl_ros.core.configuration import load_yaml
         from ocrrl_ros.core.resources import config_path
         from ocrrl_ros.sim.pose_model_config import PoseModelConfig
+        sensor = load_yaml(PoseModelConfig, config_path('pose_model.yaml'))
         return ModelledPoses(
-            task.object_ids, load_yaml(PoseModelConfig, config_path('pose_model.yaml')),
+            task.object_ids, without_errors(sensor) if exact else sensor,
             period_s=timing.policy_period_s, horizon_s=task.horizon_s)
     return PerceivedPoses(
         task.object_ids, world.domain, renderer, tracker_latency_s=timing.tracker_latency_s,
