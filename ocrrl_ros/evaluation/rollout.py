@@ -16,6 +16,7 @@ from ocrrl_ros.evaluation.episode_record import EpisodeRecord, residual_statisti
 from ocrrl_ros.evaluation.failure_modes import classify, GraspTrace, SUCCESS
 from ocrrl_ros.evaluation.film import Film, RATE_HZ
 from ocrrl_ros.evaluation.pose_sources import PoseSource
+from ocrrl_ros.evaluation.seen_objects import SeenObjects
 from ocrrl_ros.policy.composition import ResidualBounds
 from ocrrl_ros.policy.controller import PolicyAction, ResidualController
 from ocrrl_ros.robot.impedance import JointImpedanceMonitor
@@ -61,13 +62,15 @@ class Rollout:
     :param policies: gives the base policy of an episode.
     :param controller: the deployment logic; every episode starts it anew.
     :param poses: where the object poses come from.
+    :param seen: poses that a scripted base goes by; None for the truth.
     :param renderer: camera for image policies and films; None when neither is used.
     """
 
     def __init__(self, world: SimWorld, policies: BaseFactory,
                  controller: ResidualController, poses: PoseSource, *,
                  kinematics: FrankaKinematics, renderer: SceneRenderer | None,
-                 bounds: ResidualBounds, config: RolloutConfig):
+                 bounds: ResidualBounds, config: RolloutConfig,
+                 seen: SeenObjects | None = None):
         """Keep the parts; they serve any number of episodes one after another."""
         self._world = world
         self._controller = controller
@@ -75,7 +78,7 @@ class Rollout:
         self._renderer = renderer
         self._config = config
         self._bounds = bounds
-        self._chunks = ChunkSchedule(policies, world, kinematics, renderer, config)
+        self._chunks = ChunkSchedule(policies, world, kinematics, renderer, config, seen)
         self._physics_steps = round(config.command_period_s / world.timestep_s)
 
     def run(self, episode: int, streams: Streams, film: Film | None = None) -> EpisodeRecord:
@@ -129,6 +132,7 @@ class Rollout:
             run.command(dt)
             readings = self._poses.poll(world) if tick % every['pose'] == 0 else []
             run.take_poses(readings)
+            self._chunks.take_poses(readings)
             chunk = self._chunks.arrived(now)
             if chunk is not None:
                 run.controller.on_chunk(chunk, now)

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 
 from ocrrl_ros.evaluation.chunk_schedule import RolloutConfig
 from ocrrl_ros.evaluation.policies import (
-    base_factory, create_residual, load_policies, PolicyBundles, SCRIPTED)
+    base_factory, create_residual, EXPERT_ON_POSES, load_policies, PolicyBundles, SCRIPTED)
 from ocrrl_ros.evaluation.pose_noise import named_noise, NoiseName, NoisyPoses, without_errors
 from ocrrl_ros.evaluation.pose_sources import (
     LostPoses, ModelledPoses, PerceivedPoses, PoseKind, PoseSource, TruthPoses)
 from ocrrl_ros.evaluation.rollout import Rollout
+from ocrrl_ros.evaluation.seen_objects import SeenObjects
 from ocrrl_ros.policy.assembly import build_controller
 from ocrrl_ros.policy.composition import ResidualBounds
 from ocrrl_ros.policy.controller import ControllerConfig
@@ -89,4 +90,5 @@ def build_rollout(settings: RolloutSettings, bundles: PolicyBundles | None = Non
         build_controller(task.name, residual, config),
         build_pose_source(settings, world, renderer), kinematics=FrankaKinematics(),
         renderer=renderer,
-        bounds=residual.bounds if residual is not None else ResidualBounds(), config=timing)
+        bounds=residual.bounds if residual is not None else ResidualBounds(), config=timing,
+        seen=SeenObjects(task.object_ids) if settings.base == EXPERT_ON_POSES else None)

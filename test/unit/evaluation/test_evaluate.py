@@ -85,7 +85,7 @@ def test_report_seeds_are_refused_on_a_dirty_tree(monkeypatch):
 @pytest.mark.parametrize(('changes', 'error', 'message'), [
     ({'task': 'juggle'}, UnknownNameError, 'cube_lift'),
     ({'domain': 'moon'}, UnknownNameError, 'proxy'),
-    ({'base': 'nowhere'}, BundleError, 'expert, random'),
+    ({'base': 'nowhere'}, BundleError, 'expert, expert_on_poses, idle, random'),
     ({'policy': 'residual', 'residual': 'nowhere'}, BundleError, 'nowhere')])
 def test_unknown_names_are_refused_before_any_episode(fake_items, changes, error, message):
     with pytest.raises(error, match=message):
