@@ -13,17 +13,18 @@ from typing import Any
 import numpy as np
 from ocrrl_ros.evaluation.chunk_schedule import BaseFactory, ChunkSchedule, RolloutConfig
 from ocrrl_ros.evaluation.episode_record import EpisodeRecord, residual_statistics
-from ocrrl_ros.evaluation.failure_modes import classify, GraspTrace, SUCCESS
+from ocrrl_ros.evaluation.failure_modes import SUCCESS
 from ocrrl_ros.evaluation.film import Film, RATE_HZ
 from ocrrl_ros.evaluation.pose_sources import PoseSource
 from ocrrl_ros.evaluation.seen_objects import SeenObjects
+from ocrrl_ros.evaluation.task_failures import EpisodeTruth, join_states, name_failure
 from ocrrl_ros.policy.composition import ResidualBounds
 from ocrrl_ros.policy.controller import PolicyAction, ResidualController
 from ocrrl_ros.robot.impedance import JointImpedanceMonitor
 from ocrrl_ros.robot.kinematics import FrankaKinematics
 from ocrrl_ros.sim.renderer import SceneRenderer
 from ocrrl_ros.sim.seeding import Streams
-from ocrrl_ros.sim.tasks import lowest_points, SuccessCounter, TaskState
+from ocrrl_ros.sim.tasks import SuccessCounter, TaskState
 from ocrrl_ros.sim.world import SimWorld
 
 JUDGE_PERIOD_S = 0.05
@@ -40,18 +41,12 @@ class _TaskLog:
         """Remember one judge tick."""
         self.rows.append((now_s, state, gripper_command))
 
-    def failure_mode(self, left_workspace: bool) -> str:
-        """Name why the episode failed, by its first object."""
-        states = [state for _, state, _ in self.rows]
-        poses = np.stack([state.object_poses[0, 0] for state in states])
-        extents = np.stack([state.object_half_extents[0, 0] for state in states])
-        trace = GraspTrace(
+    def episode(self) -> EpisodeTruth:
+        """Return the whole record."""
+        return EpisodeTruth(
             time_s=np.array([now_s for now_s, _, _ in self.rows]),
-            base_T_tcp=np.stack([state.base_T_tcp[0] for state in states]),
-            gripper_command=np.array([command for _, _, command in self.rows]),
-            base_T_object=poses, lowest_m=lowest_points(poses, extents),
-            both_touch=np.stack([state.finger_contact[0, 0].all() for state in states]))
-        return classify(trace, left_workspace=left_workspace)
+            states=join_states([state for _, state, _ in self.rows]),
+            gripper_command=np.array([command for _, _, command in self.rows]))
 
 
 class Rollout:
@@ -95,7 +90,8 @@ class Rollout:
         self._poses.reset(self._world, streams.sensor)
         run = _Run(self._world, self._controller)
         end, success, left = self._loop(run, film)
-        mode = SUCCESS if success else run.log.failure_mode(left)
+        mode = SUCCESS if success else name_failure(
+            self._world.task, run.log.episode(), left_workspace=left)
         ticks = max(1, run.policy_ticks)
         return EpisodeRecord(
             episode=episode, outcome=success, failure_mode=mode, duration_s=round(end, 6),
