@@ -163,6 +163,22 @@ def fingerprint(config: EvaluateConfig, domain: Domain, bundles: PolicyBundles,
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def rollout_settings(config: EvaluateConfig, *, film: bool = False) -> RolloutSettings:
+    """
+    Return what a worker builds its rollout from, with the bundles that ship where none is named.
+
+    :param film: whether episodes are to be filmed.
+    :raises BundleError: nothing ships for the world or the task.
+    """
+    residual = None
+    if config.policy == 'residual':
+        residual = config.residual or default_residual(config.task)
+    return RolloutSettings(
+        task=config.task, domain=config.domain, residual=residual, poses=config.poses,
+        base=config.base or default_base(config.domain), seed=config.seed,
+        rollout=config.rollout, pose_noise=config.pose_noise, film=film)
+
+
 def evaluate(config: EvaluateConfig, progress: Progress | None = None,
              part_path: Path | None = None) -> dict[str, Any]:
     """
@@ -177,16 +193,10 @@ def evaluate(config: EvaluateConfig, progress: Progress | None = None,
     git = read_git_state()
     check_seed(config.seed, git)
     task, domain = get_task(config.task), load_domain(config.domain)
-    base = config.base or default_base(config.domain)
-    residual = None
-    if config.policy == 'residual':
-        residual = config.residual or default_residual(task.name)
-    bundles = load_policies(task, base, residual)
+    settings = rollout_settings(config)
+    bundles = load_policies(task, settings.base, settings.residual)
     parts = PartFile(part_path, fingerprint(config, domain, bundles, git))
     parts.start()
-    settings = RolloutSettings(
-        task=config.task, domain=config.domain, base=base, residual=residual, poses=config.poses,
-        seed=config.seed, rollout=config.rollout, pose_noise=config.pose_noise)
     for record in _missing_episodes(config, settings, parts):
         parts.add(record)
         if progress is not None:

@@ -124,7 +124,7 @@ class Rollout:
                 if task.failed(state)[0]:
                     return now, False, True
             if film is not None and tick % every['film'] == 0:
-                self._take_picture(film, now)
+                film.take(world, self._renderer, now)
             run.command(dt)
             readings = self._poses.poll(world) if tick % every['pose'] == 0 else []
             run.take_poses(readings)
@@ -138,11 +138,6 @@ class Rollout:
                 run.policy_tick(now, film)
             world.step(self._physics_steps)
         return world.time_s - dt, False, False
-
-    def _take_picture(self, film: Film, now_s: float) -> None:
-        """Add the camera's view to the film."""
-        self._renderer.set_state(self._world.render_state())
-        film.add_picture(self._renderer.rgb(), now_s)
 
 
 class _Run:
