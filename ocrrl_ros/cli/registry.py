@@ -41,6 +41,8 @@ COMMANDS: tuple[CommandEntry, ...] = (
            'compare training physics with evaluation physics'),
     _entry('bench corrections', 'bench_corrections', 'BenchCorrections',
            "log one episode's targets before and after the residual"),
+    _entry('bench language', 'bench_language', 'BenchLanguage',
+           'count which of two cubes a base lifts when told so'),
     _entry('doctor', 'doctor', 'Doctor', 'say what this machine lacks and how to install it'),
     _entry('results', 'results', 'Results', 'run what is missing of the protocol, in parts'),
     _entry('report', 'report_command', 'Report',

@@ -68,10 +68,16 @@ class ChunkSchedule:
         self._renderer = renderer
         self._config = config
         self._rng = np.random.default_rng(0)
+        self._instruction = world.task.instruction
         self._waiting: tuple[float, ActionChunk] | None = None
 
-    def reset(self, rng: np.random.Generator) -> None:
-        """Start an episode with its base stream."""
+    def reset(self, rng: np.random.Generator, instruction: str | None = None) -> None:
+        """
+        Start an episode with its base stream.
+
+        :param instruction: what the base is told; the task's own sentence when None.
+        """
+        self._instruction = instruction or self._world.task.instruction
         self._rng = rng
         self._waiting = None
         if self._seen is not None:
@@ -109,7 +115,7 @@ class ChunkSchedule:
         batch = self._policy.infer(BaseInputs(
             stamp_s=np.array([now_s]), rgb=image,
             base_T_tcp=self._kinematics.forward(arm.q)[None], gripper=np.array([arm.opening]),
-            instructions=(world.task.instruction,),
+            instructions=(self._instruction,),
             privileged=truth))
         latency = self._rng.uniform(*self._config.chunk_latency_s)
         chunk = ActionChunk(now_s, self._policy.step_s, batch.poses[0], batch.grippers[0])

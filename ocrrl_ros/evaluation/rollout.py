@@ -17,7 +17,8 @@ from ocrrl_ros.evaluation.failure_modes import SUCCESS
 from ocrrl_ros.evaluation.film import Film, RATE_HZ
 from ocrrl_ros.evaluation.pose_sources import PoseSource
 from ocrrl_ros.evaluation.seen_objects import SeenObjects
-from ocrrl_ros.evaluation.task_failures import EpisodeTruth, join_states, name_failure
+from ocrrl_ros.evaluation.task_failures import (
+    EpisodeTruth, first_picked, join_states, name_failure)
 from ocrrl_ros.policy.composition import ResidualBounds
 from ocrrl_ros.policy.controller import PolicyAction, ResidualController
 from ocrrl_ros.robot.impedance import JointImpedanceMonitor
@@ -76,25 +77,28 @@ class Rollout:
         self._chunks = ChunkSchedule(policies, world, kinematics, renderer, config, seen)
         self._physics_steps = round(config.command_period_s / world.timestep_s)
 
-    def run(self, episode: int, streams: Streams, film: Film | None = None) -> EpisodeRecord:
+    def run(self, episode: int, streams: Streams, film: Film | None = None, *,
+            instruction: str | None = None) -> EpisodeRecord:
         """
         Run one episode.
 
         :param episode: its number in the evaluation.
         :param streams: its random streams.
         :param film: filled with pictures and targets when given.
+        :param instruction: what the base is told; the task's own sentence when None.
         """
         started = time.perf_counter()
         self._world.reset(streams.initial)
-        self._chunks.reset(streams.base)
+        self._chunks.reset(streams.base, instruction)
         self._poses.reset(self._world, streams.sensor)
         run = _Run(self._world, self._controller)
         end, success, left = self._loop(run, film)
-        mode = SUCCESS if success else name_failure(
-            self._world.task, run.log.episode(), left_workspace=left)
+        truth, task = run.log.episode(), self._world.task
+        mode = SUCCESS if success else name_failure(task, truth, left_workspace=left)
         ticks = max(1, run.policy_ticks)
         return EpisodeRecord(
-            episode=episode, outcome=success, failure_mode=mode, duration_s=round(end, 6),
+            episode=episode, outcome=success, failure_mode=mode,
+            picked=first_picked(truth.states, task.object_ids), duration_s=round(end, 6),
             init_sha256=self._world.init_sha256, wall_s=time.perf_counter() - started,
             hold_share=run.held / ticks, pose_valid_share=run.valid / ticks,
             clip_inactive_share=run.clips.inactive_share,

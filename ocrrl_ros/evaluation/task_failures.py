@@ -12,7 +12,7 @@ import dataclasses
 import numpy as np
 from ocrrl_ros.core import se3
 from ocrrl_ros.core.errors import InputError
-from ocrrl_ros.evaluation.failure_modes import classify, GraspTrace, lifted
+from ocrrl_ros.evaluation.failure_modes import classify, GraspTrace, lifted, LIFTED_M
 from ocrrl_ros.sim.experts import CUP_GRASP_M
 from ocrrl_ros.sim.tasks import lowest_points, Task, TaskState
 from ocrrl_ros.sim.tasks import pick_place, stand_cup
@@ -79,6 +79,14 @@ def name_failure(task: Task, episode: EpisodeTruth, *, left_workspace: bool) -> 
     return classify(
         trace, left_workspace=left_workspace, yaw_period=np.pi if long_object else np.pi / 2,
         finger_axis=1 if long_object else None)
+
+
+def first_picked(states: TaskState, object_ids: tuple[str, ...]) -> str:
+    """Return the object that both fingers lifted first, empty when they lifted none."""
+    lowest = lowest_points(states.object_poses, states.object_half_extents)
+    held = states.finger_contact.all(axis=-1) & (lowest > LIFTED_M)
+    ticks, objects = np.nonzero(held)
+    return object_ids[objects[0]] if len(ticks) else ''
 
 
 def grasp_trace(task: Task, episode: EpisodeTruth) -> GraspTrace:

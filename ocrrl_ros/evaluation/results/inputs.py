@@ -23,6 +23,8 @@ from ocrrl_ros.sim.tasks import SUCCESS_VERSION
 
 BUNDLE_OPTIONS = ('base', 'residual', 'base_sim', 'base_proxy')
 FILE_OPTIONS = ('domain', 'dataset')
+SCENES = {'bench language': 'lift_red_of_two'}
+"""Task of commands that have one of their own."""
 FREE_OPTIONS = ('workers', 'out')
 """Options that change nothing about the figure."""
 
@@ -84,7 +86,8 @@ class CellInputs:
                  for item in (value if isinstance(value, list) else [value])]
         if cell.command == 'evaluate':
             asked += _defaults(cell.options)
-        problems = [self._problem(name, str(item), cell.options.get('task'))
+        task = SCENES.get(cell.command, cell.options.get('task'))
+        problems = [self._problem(name, str(item), task)
                     for name, item in asked]
         return list(dict.fromkeys(problem for problem in problems if problem))
 
