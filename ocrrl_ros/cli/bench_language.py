@@ -36,7 +36,9 @@ class BenchLanguage(LanguageConfig):
 def _picks(counts: Mapping[str, Any]) -> str:
     """Write how many picks were of the named cube."""
     text = f'{counts["named"]} of {counts["picks"]} picks'
-    return text + (f', {rate_text(counts["share"], counts["wilson95"])}' if counts['picks'] else '')
+    if not counts['picks']:
+        return text
+    return f'{text}, {rate_text(counts["share"], counts["wilson95"])}'
 
 
 def summary_of(result: Mapping[str, Any]) -> str:

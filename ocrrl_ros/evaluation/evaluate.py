@@ -45,9 +45,9 @@ class EvaluateConfig:
             'description': 'evaluation seed; development 10000..19999, report >= 1000000'})
     base: str | None = field(
         default=None, metadata={
-            'description': 
+            'description': (
                 "base bundle, or scripted: 'expert', 'expert_on_poses' (goes by --poses), 'idle' "
-                "(holds, hand open), 'random'; default: the domain's own"})
+                "(holds, hand open), 'random'; default: the domain's own")})
     residual: str | None = field(
         default=None, metadata={'description': "residual bundle; default: the task's own"})
     pose_noise: NoiseName = field(

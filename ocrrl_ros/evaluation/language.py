@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Is a base conditioned by language? (protocol section 7)
+The language check of the protocol, section 7: is a base conditioned by its instruction?
 
 One scene with two cubes; from the same start it is told to lift the one and to lift the other, in
 the words of the demonstrations and in three wordings that no demonstration has. What counts is
@@ -146,8 +146,9 @@ def _swapped(attempts: list[Attempt]) -> dict[str, Any]:
     """Return how often, from one start, each of the two names led to a pick of its own cube."""
     by_start: dict[tuple[int, int], dict[str, str]] = {}
     for attempt in attempts:
-        by_start.setdefault((attempt.episode, attempt.wording), {})[attempt.colour] = attempt.picked
-    pairs = [picked for picked in by_start.values() if all(picked.get(c) for c in TASKS)]
-    other = sum(picked['red'] != picked['green'] for picked in pairs)
-    both = sum(all(picked[colour] == colour for colour in TASKS) for picked in pairs)
+        start = by_start.setdefault((attempt.episode, attempt.wording), {})
+        start[attempt.colour] = attempt.picked
+    pairs = [picks for picks in by_start.values() if all(picks.get(c) for c in TASKS)]
+    other = sum(picks['red'] != picks['green'] for picks in pairs)
+    both = sum(all(picks[colour] == colour for colour in TASKS) for picks in pairs)
     return {'pairs_with_two_picks': len(pairs), 'picked_the_other': other, 'both_named': both}

@@ -30,7 +30,8 @@ def summarise(config: Any, domain: Domain, bundles: PolicyBundles,
     low, high = wilson_interval(successes, n)
     return {
         'task': config.task, 'domain': domain.name, 'policy': config.policy,
-        'poses': config.poses, 'pose_noise': _noise_of(config), 'seed': config.seed, 'episodes': n, 'successes': successes,
+        'poses': config.poses, 'pose_noise': _noise_of(config),
+        'seed': config.seed, 'episodes': n, 'successes': successes,
         'rate': successes / n, 'wilson95': [low, high],
         'lower_bound95': lower_bound(successes, n),
         'mean_episode_s': float(np.mean([record.duration_s for record in records])),

@@ -26,8 +26,8 @@ HEAD = """# Results
 Written by `ocrrl report` from the files in `{folder}/`; do not edit. `make results` runs what is
 missing, in parts of an hour; `ocrrl results --list` says what is left. Cells are declared in
 `config/results.yaml`. A goal g holds when the one-sided 95 % lower bound is at least g - 2
-points. *older inputs*: the figure was made with another world, bundle or setting than the cell would be run
-with now. All figures are from simulation; `proxy` is a development world.
+points. *older inputs*: the figure was made with another world, bundle or setting than the cell
+would be run with now. All figures are from simulation; `proxy` is a development world.
 """
 
 

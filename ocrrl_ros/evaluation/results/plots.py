@@ -68,6 +68,11 @@ def rate_plot(bars: Mapping[str, Sequence[CellStatus]], path: Path) -> bool:
                 yerr=[[100 * max(0.0, result['rate'] - low)],
                       [100 * max(0.0, high - result['rate'])]],
                 label=label if count == 0 else None)
+    shown = {status.cell.values['task'] for statuses in bars.values() for status in statuses
+             if is_rate(status.result)}
+    for x, task in enumerate(tasks):
+        if task not in shown:
+            axis.text(x, 50, 'not run yet', ha='center', color='grey')
     axis.set_xticks(range(len(tasks)), tasks)
     axis.set_xlim(-0.6, len(tasks) - 0.4)
     axis.set_ylim(0, 102)
@@ -144,6 +149,7 @@ def curve_plot(curves: Mapping[str, Path], path: Path) -> bool:
     left.set_xlabel('environment steps, thousands')
     right.set_xlabel('wall time, min')
     left.set_ylabel('success while training, %')
+    left.set_ylim(0, 102)
     for axis in (left, right):
         axis.grid(alpha=0.3)
     left.legend(loc='lower right', fontsize='small')

@@ -70,10 +70,19 @@ def figures_text(result: Mapping[str, Any]) -> str:
         return f'held-out error {result["validation"]["position_mm_mean"]:.1f} mm'
     if 'successes' in result:
         return f'{result["successes"]} of {result["episodes"]}'
-    residual = result.get('metrics', {}).get('residual_modelled')
+    return _training_text(result.get('metrics', {}))
+
+
+def _training_text(metrics: Mapping[str, Any]) -> str:
+    """Write what `ocrrl train residual` found and how long the training took."""
+    parts = []
+    residual, training = metrics.get('residual_modelled'), metrics.get('training')
     if residual:
-        return f'{percent(residual["success_rate"])} of {residual["n"]} on development seeds'
-    return 'done'
+        rate = percent(residual['success_rate'])
+        parts.append(f'{rate} of {residual["n"]} on development seeds')
+    if training:
+        parts.append(f'{training["n"]} steps in {training["wall_s"] / 60:.1f} min')
+    return ', '.join(parts) or 'done'
 
 
 def cell_row(status: CellStatus, goal: float | None = None) -> list[str]:

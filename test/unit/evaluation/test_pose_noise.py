@@ -34,7 +34,7 @@ class Still(PoseSource):
 
 
 def errors(name, *, episodes, ticks):
-    """Return position errors (episodes, ticks, 3) in m and angles (episodes, ticks) in rad."""
+    """Draw position errors, (episodes, ticks, 3) in m, and angles, (episodes, ticks) in rad."""
     source = NoisyPoses(Still(), named_noise(name), ('cube', 'bowl'))
     position, angle = [], []
     for episode in range(episodes):

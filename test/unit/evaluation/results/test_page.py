@@ -9,6 +9,7 @@ from ocrrl_ros.evaluation.results import plots
 from ocrrl_ros.evaluation.results.page import ResultPage
 from ocrrl_ros.evaluation.results.pairs import paired_outcomes
 from ocrrl_ros.evaluation.results.seeds import mean_of_tasks
+from ocrrl_ros.evaluation.results.tables import figures_text
 import pytest
 
 GOOD, MIXED = [True] * 4, [True, True, False, True]
@@ -88,6 +89,18 @@ def test_differences_pair_the_episodes_that_both_ran(page, write):
     assert row[3] == 'p = 0.25'
     assert row[4:6] == ['4', '3, 0']
     assert row[6].startswith('-50.0: holds')
+
+
+@pytest.mark.parametrize(('result', 'text'), [
+    ({'summary': 'median 5 mm'}, 'median 5 mm'),
+    ({'episodes': 30, 'attempts': 33}, '30 episodes from 33 attempts'),
+    ({'episodes': 30, 'successes': 28}, '28 of 30'),
+    ({'validation': {'position_mm_mean': 18.94}}, 'held-out error 18.9 mm'),
+    ({'metrics': {'residual_modelled': {'success_rate': 0.95, 'n': 128},
+                  'training': {'n': 300000, 'wall_s': 459.0}}},
+     '95.0 % of 128 on development seeds, 300000 steps in 7.7 min')])
+def test_every_kind_of_result_has_its_figure(result, text):
+    assert figures_text(result) == text
 
 
 def test_results_that_started_elsewhere_are_not_paired(write):
