@@ -11,6 +11,8 @@ from typing import Any
 
 from ocrrl_ros.cli.cell_commands import CellRunner, EXIT_INTERRUPTED, unbuilt
 from ocrrl_ros.core.errors import ConfigError
+from ocrrl_ros.evaluation.evaluate import check_seed
+from ocrrl_ros.evaluation.provenance import read_git_state
 from ocrrl_ros.evaluation.results.cells import Cell, load_plan
 from ocrrl_ros.evaluation.results.status import CellStatus, makers_needed, State, StatusReader
 from ocrrl_ros.evaluation.results.tables import states_text
@@ -71,7 +73,13 @@ class Results:
         return StatusReader(self.folder, unbuilt).read(chosen)
 
     def _run_all(self, chosen: list[Cell], console: Console) -> dict[str, int]:
-        """Run what can be run until nothing is left or the time is over; return what failed."""
+        """
+        Run what can be run until nothing is left or the time is over; return what failed.
+
+        :raises ConfigError: there are report seeds among the cells and the tree is dirty.
+        """
+        check_seed(max((cell.options.get('seed', 0) for cell in chosen), default=0),
+                   read_git_state())
         end = None if self.max_minutes is None else time.monotonic() + 60.0 * self.max_minutes
         runner, failed, ran = CellRunner(self.folder, self.journal), {}, set()
         while end is None or end - time.monotonic() > 60.0 * SHORTEST_MINUTES:

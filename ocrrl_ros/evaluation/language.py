@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The language check of the protocol, section 7: is a base conditioned by its instruction?
+The language check of the protocol (section 7).
 
-One scene with two cubes; from the same start it is told to lift the one and to lift the other, in
-the words of the demonstrations and in three wordings that no demonstration has. What counts is
-which cube the hand lifts first.
+One scene with two cubes: from the same start a base is told to lift the one and to lift the
+other, in the words of the demonstrations and in three wordings that no demonstration has. What
+counts is which cube the hand lifts first.
 """
 
 from __future__ import annotations

@@ -4,9 +4,10 @@ import json
 from pathlib import Path
 import sys
 
-from ocrrl_ros.cli import cell_commands
+from ocrrl_ros.cli import cell_commands, results
 from ocrrl_ros.cli.cell_commands import run_for, unbuilt
 from ocrrl_ros.cli.main import run
+from ocrrl_ros.evaluation.provenance import GitState
 from ocrrl_ros.evaluation.results.cells import load_plan
 import pytest
 
@@ -110,6 +111,15 @@ def test_a_command_gets_what_is_left_of_the_time(protocol, commands):
 @pytest.mark.parametrize(('options', 'code'), [(['--max-minutes', '0'], 2), (['--only', 'x'], 1)])
 def test_wrong_options_are_refused(protocol, options, code):
     assert run(['results', '--cells', 'cells.yaml', *options]) == code
+
+
+def test_report_seeds_on_a_dirty_tree_are_refused_once_and_before_any_cell(
+        protocol, commands, monkeypatch, capsys):
+    monkeypatch.setattr(results, 'read_git_state', lambda: GitState('abc', True))
+    Path('cells.yaml').write_text(PLAN.replace('seed: [1, 2]', 'seed: [1, 1000000]'))
+    assert run(['results', '--cells', 'cells.yaml']) == 2
+    assert commands == []
+    assert 'commit first' in capsys.readouterr().err
 
 
 def test_a_command_without_an_option_is_not_built(protocol):
