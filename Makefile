@@ -1,17 +1,19 @@
 # `make demo` runs the system in simulation, `make test` proves it; both set up what is missing.
 # Variables: TASK, EPISODES, VIEW=1 (viewer), PYTHON=python3.12, TRAIN=1 (torch, for training),
-# PYTEST_ARGS='-k chunk'.
+# MINUTES=60 and ONLY='sim' (a part of the results), PYTEST_ARGS='-k chunk'.
 SHELL := /bin/bash
 PYTHON ?= python3
 TASK ?= cube_lift
 EPISODES ?= 10
 VIEW ?=
 TRAIN ?=
+MINUTES ?= 60
+ONLY ?= *
 OUT ?= out/demo
 export MUJOCO_GL ?= egl
 export PYTHON TRAIN PYTEST_ARGS
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint lock clean
+.PHONY: help setup demo test results lint lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' Makefile
@@ -26,6 +28,11 @@ demo: setup ## run TASK in simulation, EPISODES per policy, and write $(OUT)/rep
 test: ## colcon build, colcon test, and pytest's own summary
 	@TRAIN=$(or $(TRAIN),maybe) tools/setup.sh
 	@tools/test.sh
+
+results: ## run what is missing of the protocol for MINUTES, then rebuild docs/results.md
+	@TRAIN=1 tools/setup.sh
+	@.venv/bin/ocrrl results --max-minutes $(MINUTES) --only '$(ONLY)'; \
+		code=$$?; .venv/bin/ocrrl report && exit $$code
 
 lint: setup ## the style and layer tests alone
 	@.venv/bin/python -m pytest -q test/test_flake8.py test/test_pep257.py test/test_layering.py

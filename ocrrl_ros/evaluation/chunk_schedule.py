@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The clocks of the simulated stack, and when base inferences start and chunks arrive."""
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from ocrrl_ros.core.errors import ConfigError
+from ocrrl_ros.evaluation.pose_sources import PoseReading
+from ocrrl_ros.evaluation.seen_objects import SeenObjects
 from ocrrl_ros.policy.action_chunk import ActionChunk
 from ocrrl_ros.policy.base_policy import BaseInputs, BasePolicy
 from ocrrl_ros.robot.kinematics import FrankaKinematics
@@ -51,8 +53,14 @@ class ChunkSchedule:
     """Starts base inferences and delivers their chunks after the drawn latency."""
 
     def __init__(self, policies: BaseFactory, world: SimWorld, kinematics: FrankaKinematics,
-                 renderer: SceneRenderer | None, config: RolloutConfig):
-        """Serve one world."""
+                 renderer: SceneRenderer | None, config: RolloutConfig,
+                 seen: SeenObjects | None = None):
+        """
+        Serve one world.
+
+        :param seen: poses that scripted policies go by; None for the truth.
+        """
+        self._seen = seen
         self._policies = policies
         self._policy: BasePolicy | None = None
         self._world = world
@@ -60,12 +68,20 @@ class ChunkSchedule:
         self._renderer = renderer
         self._config = config
         self._rng = np.random.default_rng(0)
+        self._instruction = world.task.instruction
         self._waiting: tuple[float, ActionChunk] | None = None
 
-    def reset(self, rng: np.random.Generator) -> None:
-        """Start an episode with its base stream."""
+    def reset(self, rng: np.random.Generator, instruction: str | None = None) -> None:
+        """
+        Start an episode with its base stream.
+
+        :param instruction: what the base is told; the task's own sentence when None.
+        """
+        self._instruction = instruction or self._world.task.instruction
         self._rng = rng
         self._waiting = None
+        if self._seen is not None:
+            self._seen.reset()
         # A stream of its own: what the policy draws must not shift the latencies.
         self._policy = self._policies(rng.spawn(1)[0])
         self._policy.reset()
@@ -78,19 +94,29 @@ class ChunkSchedule:
         self._waiting = None
         return chunk
 
+    def take_poses(self, readings: Sequence[PoseReading]) -> None:
+        """Show a policy that goes by poses what arrived."""
+        if self._seen is not None:
+            self._seen.take(readings)
+
     def start(self, now_s: float) -> None:
         """Plan from the image and proprioception of now; the chunk arrives later."""
         world = self._world
         arm = world.arm_state()
-        image = None
+        image = truth = None
+        if not self._policy.needs_images:
+            truth = world.task_state()
+            truth = truth if self._seen is None else self._seen.believed(truth)
+            if truth is None:
+                return
         if self._policy.needs_images:
             self._renderer.set_state(world.render_state())
             image = self._renderer.rgb()[None]
         batch = self._policy.infer(BaseInputs(
             stamp_s=np.array([now_s]), rgb=image,
             base_T_tcp=self._kinematics.forward(arm.q)[None], gripper=np.array([arm.opening]),
-            instructions=(world.task.instruction,),
-            privileged=None if self._policy.needs_images else world.task_state()))
+            instructions=(self._instruction,),
+            privileged=truth))
         latency = self._rng.uniform(*self._config.chunk_latency_s)
         chunk = ActionChunk(now_s, self._policy.step_s, batch.poses[0], batch.grippers[0])
         self._waiting = (now_s + latency, chunk)

@@ -63,6 +63,8 @@ class EpisodeRecord:
     clip_inactive_share: float | None
     """Share of command ticks in which the arm law's clips would have been inactive."""
     residual: ResidualStatistics = field(default_factory=ResidualStatistics)
+    picked: str = ''
+    """Id of the object that the hand lifted first; empty when it lifted none."""
 
     def to_mapping(self) -> dict[str, Any]:
         """Return plain values for JSON."""

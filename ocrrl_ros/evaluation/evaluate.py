@@ -14,6 +14,7 @@ from ocrrl_ros.core.resources import default_base, default_residual
 from ocrrl_ros.evaluation.chunk_schedule import RolloutConfig
 from ocrrl_ros.evaluation.episode_record import EpisodeRecord
 from ocrrl_ros.evaluation.policies import load_policies, PolicyBundles
+from ocrrl_ros.evaluation.pose_noise import check_noise, NoiseName
 from ocrrl_ros.evaluation.pose_sources import PoseKind
 from ocrrl_ros.evaluation.provenance import available_cores, GitState, read_git_state
 from ocrrl_ros.evaluation.result import summarise
@@ -44,9 +45,15 @@ class EvaluateConfig:
             'description': 'evaluation seed; development 10000..19999, report >= 1000000'})
     base: str | None = field(
         default=None, metadata={
-            'description': "base bundle, 'expert' or 'random'; default: the domain's own"})
+            'description': (
+                "base bundle, or scripted: 'expert', 'expert_on_poses' (goes by --poses), 'idle' "
+                "(holds, hand open), 'random'; default: the domain's own")})
     residual: str | None = field(
         default=None, metadata={'description': "residual bundle; default: the task's own"})
+    pose_noise: NoiseName = field(
+        default='none', metadata={'description': (
+            "errors in place of the pose sensor's, for truth and modelled poses: test (white "
+            '10 mm and 5 deg, bias 3 mm and 1.5 deg), bias_K (K mm alone), paper (uniform)')})
     rollout: RolloutConfig = field(
         default_factory=RolloutConfig, metadata={'description': 'timing of the stack'})
     workers: int = field(default=0, metadata={'description': 'processes; 0: one per core'})
@@ -57,6 +64,7 @@ class EvaluateConfig:
             raise ConfigError(f'episodes is {self.episodes}; allowed: >= 1')
         if self.seed < 0:
             raise ConfigError(f'seed is {self.seed}; allowed: >= 0')
+        check_noise(self.pose_noise, self.poses)
         if self.workers < 0:
             raise ConfigError(f'workers is {self.workers}; allowed: >= 0, 0 is one per core')
 
@@ -155,6 +163,22 @@ def fingerprint(config: EvaluateConfig, domain: Domain, bundles: PolicyBundles,
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def rollout_settings(config: EvaluateConfig, *, film: bool = False) -> RolloutSettings:
+    """
+    Return what a worker builds its rollout from, with the bundles that ship where none is named.
+
+    :param film: whether episodes are to be filmed.
+    :raises BundleError: nothing ships for the world or the task.
+    """
+    residual = None
+    if config.policy == 'residual':
+        residual = config.residual or default_residual(config.task)
+    return RolloutSettings(
+        task=config.task, domain=config.domain, residual=residual, poses=config.poses,
+        base=config.base or default_base(config.domain), seed=config.seed,
+        rollout=config.rollout, pose_noise=config.pose_noise, film=film)
+
+
 def evaluate(config: EvaluateConfig, progress: Progress | None = None,
              part_path: Path | None = None) -> dict[str, Any]:
     """
@@ -169,16 +193,10 @@ def evaluate(config: EvaluateConfig, progress: Progress | None = None,
     git = read_git_state()
     check_seed(config.seed, git)
     task, domain = get_task(config.task), load_domain(config.domain)
-    base = config.base or default_base(config.domain)
-    residual = None
-    if config.policy == 'residual':
-        residual = config.residual or default_residual(task.name)
-    bundles = load_policies(task, base, residual)
+    settings = rollout_settings(config)
+    bundles = load_policies(task, settings.base, settings.residual)
     parts = PartFile(part_path, fingerprint(config, domain, bundles, git))
     parts.start()
-    settings = RolloutSettings(
-        task=config.task, domain=config.domain, base=base, residual=residual, poses=config.poses,
-        seed=config.seed, rollout=config.rollout)
     for record in _missing_episodes(config, settings, parts):
         parts.add(record)
         if progress is not None:

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Rules that name why a grasp episode failed (protocol section 3).
+Rules that name why a grasp failed, and what is counted of failures (protocol section 3).
 
 The rules look at the first closing of the gripper, because that is what the base policy planned;
-an object that was lifted and lost again is a drop whatever came before.
+an object that was lifted and lost again is a drop whatever came before. What comes after a good
+grasp, and tasks without one, is in `task_failures.py`.
 """
 from dataclasses import dataclass
 
@@ -12,7 +13,10 @@ from ocrrl_ros.core import se3
 from ocrrl_ros.core.errors import InputError
 
 SUCCESS = 'success'
-FAILURE_MODES = ('drop', 'workspace', 'no_grasp', 'hover', 'short', 'angle', 'grip_time', 'slip')
+GRASP_MODES = ('drop', 'workspace', 'no_grasp', 'hover', 'short', 'angle', 'grip_time', 'slip')
+PLACE_MODES = ('not_released', 'misplaced', 'not_turned_up', 'fell', 'disturbed', 'unsettled')
+PUSH_MODES = ('missed', 'askew', 'reopened', 'stopped_short')
+FAILURE_MODES = GRASP_MODES + PLACE_MODES + PUSH_MODES
 HOVER_M = 0.015
 SHORT_M = 0.015
 ANGLE_RAD = np.deg2rad(15.0)
@@ -53,17 +57,20 @@ def first_closing(gripper_command: np.ndarray) -> int | None:
     return int(closed[0]) if closed.size else None
 
 
-def approach_angle(base_T_tcp: np.ndarray, base_T_object: np.ndarray, yaw_period: float) -> float:
+def approach_angle(base_T_tcp: np.ndarray, base_T_object: np.ndarray, yaw_period: float,
+                   finger_axis: int | None = None) -> float:
     """
     Compute the angle in rad between the hand and its nearest way of grasping the object.
 
     The hand's approach axis must point down and its finger axis must lie along an object axis;
-    ``yaw_period`` is the object's symmetry about the vertical (pi / 2 for a cube).
+    ``yaw_period`` is the object's symmetry about the vertical (pi / 2 for a cube),
+    ``finger_axis`` the object axis along which the fingers close; any level one when None.
     """
     tcp = se3.quat_to_matrix(base_T_tcp[3:])
     body = se3.quat_to_matrix(base_T_object[3:])
     tilt = np.arccos(np.clip(-tcp[2, 2], -1.0, 1.0))
-    level = body[:, np.argsort(np.abs(body[2]))[0]]
+    axis = np.argsort(np.abs(body[2]))[0] if finger_axis is None else finger_axis
+    level = body[:, axis]
     yaw = np.arctan2(tcp[1, 1], tcp[0, 1]) - np.arctan2(level[1], level[0])
     yaw = (yaw + yaw_period / 2) % yaw_period - yaw_period / 2
     return float(max(tilt, abs(yaw)))
@@ -80,15 +87,21 @@ def _grip_is_mistimed(trace: GraspTrace, closing: int) -> bool:
     return bool(early or late)
 
 
-def classify(trace: GraspTrace, *, left_workspace: bool, yaw_period: float = np.pi / 2) -> str:
+def lifted(trace: GraspTrace) -> np.ndarray:
+    """Return (T,) bool, whether both fingers hold the object clear of the table."""
+    return trace.both_touch & (trace.lowest_m > LIFTED_M)
+
+
+def classify(trace: GraspTrace, *, left_workspace: bool, yaw_period: float = np.pi / 2,
+             finger_axis: int | None = None) -> str:
     """
     Name the failure mode of a failed episode.
 
     :param left_workspace: whether an object left the workspace.
-    :return: one of FAILURE_MODES.
+    :param yaw_period: see `approach_angle`, as ``finger_axis``.
+    :return: one of GRASP_MODES.
     """
-    held = trace.both_touch & (trace.lowest_m > LIFTED_M)
-    if held.any():
+    if lifted(trace).any():
         return 'drop'
     if left_workspace:
         return 'workspace'
@@ -101,7 +114,7 @@ def classify(trace: GraspTrace, *, left_workspace: bool, yaw_period: float = np.
         return 'grip_time' if _grip_is_mistimed(trace, closing) else 'hover'
     if np.hypot(offset[0], offset[1]) > SHORT_M:
         return 'short'
-    if approach_angle(tcp, body, yaw_period) > ANGLE_RAD:
+    if approach_angle(tcp, body, yaw_period, finger_axis) > ANGLE_RAD:
         return 'angle'
     if _grip_is_mistimed(trace, closing):
         return 'grip_time'

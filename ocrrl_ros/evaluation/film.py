@@ -6,6 +6,8 @@ import numpy as np
 from ocrrl_ros.evaluation.media import (
     decode_jpeg, draw_corrections, encode_jpeg, encode_video, label_picture, PinholeView,
     TargetTrace)
+from ocrrl_ros.evaluation.pose_sources import World
+from ocrrl_ros.sim.renderer import SceneRenderer
 
 RATE_HZ = 10
 TRAIL_S = 1.0
@@ -25,6 +27,11 @@ class Film:
     target_times_s: list[float] = field(default_factory=list)
     base_targets: list[np.ndarray] = field(default_factory=list)
     corrected_targets: list[np.ndarray] = field(default_factory=list)
+
+    def take(self, world: World, renderer: SceneRenderer, time_s: float) -> None:
+        """Keep the camera's view of a simulated world."""
+        renderer.set_state(world.render_state())
+        self.add_picture(renderer.rgb(), time_s)
 
     def add_picture(self, rgb: np.ndarray, time_s: float) -> None:
         """Keep a camera picture (H, W, 3) uint8."""

@@ -13,7 +13,8 @@ from ocrrl_ros.policy.residual import ResidualNetwork
 from ocrrl_ros.policy.task_spec import load_task_spec
 from ocrrl_ros.sim.tasks import Task
 
-SCRIPTED = ('expert', 'random')
+EXPERT_ON_POSES = 'expert_on_poses'
+SCRIPTED = ('expert', EXPERT_ON_POSES, 'idle', 'random')
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ def load_policies(task: Task, base: str, residual: str | None) -> PolicyBundles:
     """
     Check base and residual before any work starts.
 
-    :param base: bundle folder, `expert` or `random`.
+    :param base: bundle folder, or one of SCRIPTED.
     :param residual: bundle folder, or None for the base alone.
     :raises BundleError: a bundle is missing, altered, or made for something else.
     """
@@ -76,12 +77,15 @@ def base_factory(
         from ocrrl_ros.policy.adapters.onnx_policy import OnnxBasePolicy
         network = OnnxBasePolicy.from_bundle(bundles.base)
         return lambda rng: network
-    if bundles.base_name == 'expert':
+    if bundles.base_name in ('expert', EXPERT_ON_POSES):
         from ocrrl_ros.sim.experts import expert_for
         return lambda rng: expert_for(task)
     if bundles.base_name == 'random':
         from ocrrl_ros.sim.stand_in import RandomBase
         return RandomBase
+    if bundles.base_name == 'idle':
+        from ocrrl_ros.sim.stand_in import IdleBase
+        return lambda rng: IdleBase()
     raise ConfigError(f'scripted base {bundles.base_name!r}; known: {", ".join(SCRIPTED)}')
 
 

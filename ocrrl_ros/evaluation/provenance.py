@@ -7,6 +7,8 @@ from pathlib import Path
 import platform
 import subprocess
 
+RESULTS = ('docs/results', 'docs/results.md')
+"""Written by the protocol's own commands; no figure depends on them."""
 PACKAGES = ('mujoco', 'numpy', 'onnxruntime', 'pin', 'ruckig', 'rclpy')
 
 
@@ -19,11 +21,17 @@ class GitState:
 
 
 def read_git_state(folder: Path | None = None) -> GitState:
-    """Read commit and dirtiness of the tree that holds ``folder`` (default: this package)."""
+    """
+    Read commit and dirtiness of the tree that holds ``folder`` (default: this package).
+
+    New results do not make a tree dirty: otherwise the second cell of an unattended run would be
+    refused because of the first one's figure.
+    """
     folder = folder or Path(__file__).resolve().parent
     try:
         commit = _git(folder, 'rev-parse', 'HEAD')
-        dirty = bool(_git(folder, 'status', '--porcelain'))
+        dirty = bool(_git(folder, 'status', '--porcelain', '--', ':/',
+                          *(f':(exclude,top){path}' for path in RESULTS)))
     except (OSError, subprocess.SubprocessError):
         return GitState('unknown', True)
     return GitState(commit, dirty)

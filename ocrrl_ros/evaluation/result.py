@@ -8,6 +8,7 @@ from ocrrl_ros.core.configuration import to_mapping
 from ocrrl_ros.evaluation.episode_record import EpisodeRecord
 from ocrrl_ros.evaluation.failure_modes import count_modes
 from ocrrl_ros.evaluation.policies import PolicyBundles
+from ocrrl_ros.evaluation.pose_noise import named_noise
 from ocrrl_ros.evaluation.provenance import describe_machine, GitState
 from ocrrl_ros.evaluation.statistics import lower_bound, wilson_interval
 from ocrrl_ros.sim.domain import Domain
@@ -29,7 +30,8 @@ def summarise(config: Any, domain: Domain, bundles: PolicyBundles,
     low, high = wilson_interval(successes, n)
     return {
         'task': config.task, 'domain': domain.name, 'policy': config.policy,
-        'poses': config.poses, 'seed': config.seed, 'episodes': n, 'successes': successes,
+        'poses': config.poses, 'pose_noise': _noise_of(config),
+        'seed': config.seed, 'episodes': n, 'successes': successes,
         'rate': successes / n, 'wilson95': [low, high],
         'lower_bound95': lower_bound(successes, n),
         'mean_episode_s': float(np.mean([record.duration_s for record in records])),
@@ -48,6 +50,12 @@ def summarise(config: Any, domain: Domain, bundles: PolicyBundles,
         'clip_inactive_share': _mean_known([record.clip_inactive_share for record in records]),
         'mean_wall_episode_s': float(np.mean([record.wall_s for record in records])),
         'config': to_mapping(config), 'machine': describe_machine()}
+
+
+def _noise_of(config: Any) -> dict[str, Any]:
+    """Return the name and the sizes of the noise that poses were given."""
+    noise = named_noise(config.pose_noise)
+    return {'name': config.pose_noise} | ({} if noise is None else to_mapping(noise))
 
 
 def residual_summary(records: Sequence[EpisodeRecord]) -> dict[str, float]:

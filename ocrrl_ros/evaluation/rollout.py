@@ -13,16 +13,19 @@ from typing import Any
 import numpy as np
 from ocrrl_ros.evaluation.chunk_schedule import BaseFactory, ChunkSchedule, RolloutConfig
 from ocrrl_ros.evaluation.episode_record import EpisodeRecord, residual_statistics
-from ocrrl_ros.evaluation.failure_modes import classify, GraspTrace, SUCCESS
+from ocrrl_ros.evaluation.failure_modes import SUCCESS
 from ocrrl_ros.evaluation.film import Film, RATE_HZ
 from ocrrl_ros.evaluation.pose_sources import PoseSource
+from ocrrl_ros.evaluation.seen_objects import SeenObjects
+from ocrrl_ros.evaluation.task_failures import (
+    EpisodeTruth, first_picked, join_states, name_failure)
 from ocrrl_ros.policy.composition import ResidualBounds
 from ocrrl_ros.policy.controller import PolicyAction, ResidualController
 from ocrrl_ros.robot.impedance import JointImpedanceMonitor
 from ocrrl_ros.robot.kinematics import FrankaKinematics
 from ocrrl_ros.sim.renderer import SceneRenderer
 from ocrrl_ros.sim.seeding import Streams
-from ocrrl_ros.sim.tasks import lowest_points, SuccessCounter, TaskState
+from ocrrl_ros.sim.tasks import SuccessCounter, TaskState
 from ocrrl_ros.sim.world import SimWorld
 
 JUDGE_PERIOD_S = 0.05
@@ -39,18 +42,12 @@ class _TaskLog:
         """Remember one judge tick."""
         self.rows.append((now_s, state, gripper_command))
 
-    def failure_mode(self, left_workspace: bool) -> str:
-        """Name why the episode failed, by its first object."""
-        states = [state for _, state, _ in self.rows]
-        poses = np.stack([state.object_poses[0, 0] for state in states])
-        extents = np.stack([state.object_half_extents[0, 0] for state in states])
-        trace = GraspTrace(
+    def episode(self) -> EpisodeTruth:
+        """Return the whole record."""
+        return EpisodeTruth(
             time_s=np.array([now_s for now_s, _, _ in self.rows]),
-            base_T_tcp=np.stack([state.base_T_tcp[0] for state in states]),
-            gripper_command=np.array([command for _, _, command in self.rows]),
-            base_T_object=poses, lowest_m=lowest_points(poses, extents),
-            both_touch=np.stack([state.finger_contact[0, 0].all() for state in states]))
-        return classify(trace, left_workspace=left_workspace)
+            states=join_states([state for _, state, _ in self.rows]),
+            gripper_command=np.array([command for _, _, command in self.rows]))
 
 
 class Rollout:
@@ -61,13 +58,15 @@ class Rollout:
     :param policies: gives the base policy of an episode.
     :param controller: the deployment logic; every episode starts it anew.
     :param poses: where the object poses come from.
+    :param seen: poses that a scripted base goes by; None for the truth.
     :param renderer: camera for image policies and films; None when neither is used.
     """
 
     def __init__(self, world: SimWorld, policies: BaseFactory,
                  controller: ResidualController, poses: PoseSource, *,
                  kinematics: FrankaKinematics, renderer: SceneRenderer | None,
-                 bounds: ResidualBounds, config: RolloutConfig):
+                 bounds: ResidualBounds, config: RolloutConfig,
+                 seen: SeenObjects | None = None):
         """Keep the parts; they serve any number of episodes one after another."""
         self._world = world
         self._controller = controller
@@ -75,27 +74,31 @@ class Rollout:
         self._renderer = renderer
         self._config = config
         self._bounds = bounds
-        self._chunks = ChunkSchedule(policies, world, kinematics, renderer, config)
+        self._chunks = ChunkSchedule(policies, world, kinematics, renderer, config, seen)
         self._physics_steps = round(config.command_period_s / world.timestep_s)
 
-    def run(self, episode: int, streams: Streams, film: Film | None = None) -> EpisodeRecord:
+    def run(self, episode: int, streams: Streams, film: Film | None = None, *,
+            instruction: str | None = None) -> EpisodeRecord:
         """
         Run one episode.
 
         :param episode: its number in the evaluation.
         :param streams: its random streams.
         :param film: filled with pictures and targets when given.
+        :param instruction: what the base is told; the task's own sentence when None.
         """
         started = time.perf_counter()
         self._world.reset(streams.initial)
-        self._chunks.reset(streams.base)
+        self._chunks.reset(streams.base, instruction)
         self._poses.reset(self._world, streams.sensor)
         run = _Run(self._world, self._controller)
         end, success, left = self._loop(run, film)
-        mode = SUCCESS if success else run.log.failure_mode(left)
+        truth, task = run.log.episode(), self._world.task
+        mode = SUCCESS if success else name_failure(task, truth, left_workspace=left)
         ticks = max(1, run.policy_ticks)
         return EpisodeRecord(
-            episode=episode, outcome=success, failure_mode=mode, duration_s=round(end, 6),
+            episode=episode, outcome=success, failure_mode=mode,
+            picked=first_picked(truth.states, task.object_ids), duration_s=round(end, 6),
             init_sha256=self._world.init_sha256, wall_s=time.perf_counter() - started,
             hold_share=run.held / ticks, pose_valid_share=run.valid / ticks,
             clip_inactive_share=run.clips.inactive_share,
@@ -125,10 +128,11 @@ class Rollout:
                 if task.failed(state)[0]:
                     return now, False, True
             if film is not None and tick % every['film'] == 0:
-                self._take_picture(film, now)
+                film.take(world, self._renderer, now)
             run.command(dt)
             readings = self._poses.poll(world) if tick % every['pose'] == 0 else []
             run.take_poses(readings)
+            self._chunks.take_poses(readings)
             chunk = self._chunks.arrived(now)
             if chunk is not None:
                 run.controller.on_chunk(chunk, now)
@@ -138,11 +142,6 @@ class Rollout:
                 run.policy_tick(now, film)
             world.step(self._physics_steps)
         return world.time_s - dt, False, False
-
-    def _take_picture(self, film: Film, now_s: float) -> None:
-        """Add the camera's view to the film."""
-        self._renderer.set_state(self._world.render_state())
-        film.add_picture(self._renderer.rgb(), now_s)
 
 
 class _Run:

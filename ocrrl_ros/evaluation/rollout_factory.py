@@ -4,10 +4,12 @@ from dataclasses import dataclass
 
 from ocrrl_ros.evaluation.chunk_schedule import RolloutConfig
 from ocrrl_ros.evaluation.policies import (
-    base_factory, create_residual, load_policies, PolicyBundles, SCRIPTED)
+    base_factory, create_residual, EXPERT_ON_POSES, load_policies, PolicyBundles, SCRIPTED)
+from ocrrl_ros.evaluation.pose_noise import named_noise, NoiseName, NoisyPoses, without_errors
 from ocrrl_ros.evaluation.pose_sources import (
     LostPoses, ModelledPoses, PerceivedPoses, PoseKind, PoseSource, TruthPoses)
 from ocrrl_ros.evaluation.rollout import Rollout
+from ocrrl_ros.evaluation.seen_objects import SeenObjects
 from ocrrl_ros.policy.assembly import build_controller
 from ocrrl_ros.policy.composition import ResidualBounds
 from ocrrl_ros.policy.controller import ControllerConfig
@@ -30,14 +32,24 @@ class RolloutSettings:
     poses: PoseKind
     seed: int
     rollout: RolloutConfig
+    pose_noise: NoiseName = 'none'
     film: bool = False
 
 
 def build_pose_source(settings: RolloutSettings, world: SimWorld,
                       renderer: SceneRenderer | None) -> PoseSource:
     """Build the source of object poses."""
-    timing = settings.rollout
-    task = world.task
+    noise = named_noise(settings.pose_noise)
+    if noise is not None:
+        exact = _build_source(settings, world, renderer, exact=True)
+        return NoisyPoses(exact, noise, world.task.object_ids)
+    return _build_source(settings, world, renderer)
+
+
+def _build_source(settings: RolloutSettings, world: SimWorld, renderer: SceneRenderer | None, *,
+                  exact: bool = False) -> PoseSource:
+    """Build the source itself; ``exact`` takes the errors from the modelled one."""
+    timing, task = settings.rollout, world.task
     if settings.poses == 'truth':
         return TruthPoses(task.object_ids, timing.policy_period_s)
     if settings.poses == 'lost':
@@ -46,8 +58,9 @@ def build_pose_source(settings: RolloutSettings, world: SimWorld,
         from ocrrl_ros.core.configuration import load_yaml
         from ocrrl_ros.core.resources import config_path
         from ocrrl_ros.sim.pose_model_config import PoseModelConfig
+        sensor = load_yaml(PoseModelConfig, config_path('pose_model.yaml'))
         return ModelledPoses(
-            task.object_ids, load_yaml(PoseModelConfig, config_path('pose_model.yaml')),
+            task.object_ids, without_errors(sensor) if exact else sensor,
             period_s=timing.policy_period_s, horizon_s=task.horizon_s)
     return PerceivedPoses(
         task.object_ids, world.domain, renderer, tracker_latency_s=timing.tracker_latency_s,
@@ -77,4 +90,5 @@ def build_rollout(settings: RolloutSettings, bundles: PolicyBundles | None = Non
         build_controller(task.name, residual, config),
         build_pose_source(settings, world, renderer), kinematics=FrankaKinematics(),
         renderer=renderer,
-        bounds=residual.bounds if residual is not None else ResidualBounds(), config=timing)
+        bounds=residual.bounds if residual is not None else ResidualBounds(), config=timing,
+        seen=SeenObjects(task.object_ids) if settings.base == EXPERT_ON_POSES else None)

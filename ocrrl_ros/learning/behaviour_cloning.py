@@ -13,7 +13,7 @@ from ocrrl_ros.core.errors import ConfigError
 from ocrrl_ros.core.se3 import quat_angle, quat_from_rotation_6d
 from ocrrl_ros.data.base_samples import BaseSamples
 from ocrrl_ros.learning.base_network import BaseNetwork, BaseNetworkConfig
-from ocrrl_ros.policy.base_policy import STEP_S
+from ocrrl_ros.policy.base_policy import STEP_S, switch_steps
 import torch
 from torch.nn import functional as F
 
@@ -203,7 +203,7 @@ def action_errors(predicted: np.ndarray, target: np.ndarray) -> dict[str, Any]:
     position = 1000.0 * np.linalg.norm(predicted[..., :3] - target[..., :3], axis=-1)
     rotation = np.degrees(quat_angle(
         quat_from_rotation_6d(predicted[..., 3:9]), quat_from_rotation_6d(target[..., 3:9])))
-    seen, wanted = _switch_step(predicted[..., 9]), _switch_step(target[..., 9])
+    seen, wanted = switch_steps(predicted[..., 9]), switch_steps(target[..., 9])
     due = wanted >= 0
     both = due & (seen >= 0)
     late = STEP_S * np.abs(seen[both] - wanted[both])
@@ -219,10 +219,3 @@ def action_errors(predicted: np.ndarray, target: np.ndarray) -> dict[str, Any]:
         'grip_time_s_median': float(np.median(late)) if len(late) else None,
         'grip_time_s_p95': float(np.percentile(late, 95)) if len(late) else None,
     }
-
-
-def _switch_step(openings: np.ndarray) -> np.ndarray:
-    """Return the first step (F,) at which the command differs from the chunk's first, or -1."""
-    closed = openings < 0.5
-    changed = closed != closed[:, :1]
-    return np.where(changed.any(axis=1), changed.argmax(axis=1), -1)

@@ -55,6 +55,17 @@ class ChunkBatch:
     grippers: np.ndarray
 
 
+def switch_steps(grippers: np.ndarray) -> np.ndarray:
+    """
+    Return the first step (N,) at which the hand is told to open or close, -1 where it never is.
+
+    :param grippers: (N, H) opening, 0 closed .. 1 open.
+    """
+    closed = grippers < 0.5
+    changed = closed != closed[:, :1]
+    return np.where(changed.any(axis=1), changed.argmax(axis=1), -1)
+
+
 class BasePolicy(abc.ABC):
     """A frozen policy that plans chunks of ``horizon`` points, ``step_s`` apart."""
 

@@ -21,7 +21,7 @@ _WRIST_LIMIT_RAD = 0.75 * np.pi
 #: How far above its resting height an object is let go.
 _DROP_M = 0.002
 #: The cup is held this far above its middle, where it is wider but the hand clears the table.
-_CUP_GRASP_M = 0.015
+CUP_GRASP_M = 0.015
 _CUP_PLACE_M = (0.58, 0.0)
 #: Hand level and pointing away from the robot, its x axis up.
 _LEVEL_HAND = se3.matrix_to_quat(np.array([[0.0, 0, 1], [0, -1, 0], [1, 0, 0]]))
@@ -121,7 +121,7 @@ class CupUpright:
         cup = truth.object_poses[:, 0]
         along = se3.quat_rotate(cup[:, 3:], np.array([0.0, 0.0, 1.0]))
         return se3.pose(
-            cup[:, :3] + _CUP_GRASP_M * along, down_with_yaw(yaw_of(cup[:, 3:], axis=2)))
+            cup[:, :3] + CUP_GRASP_M * along, down_with_yaw(yaw_of(cup[:, 3:], axis=2)))
 
     def goal(self, truth: TruthState, tcp_T_object: np.ndarray) -> np.ndarray:
         """Return base_T_tcp (N, 7), hand level, with the cup upright just above the table."""

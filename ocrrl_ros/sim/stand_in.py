@@ -106,3 +106,24 @@ class RandomBase(BasePolicy):
         grippers = np.repeat(
             self._rng.integers(0, 2, n).astype(float)[:, None], self.horizon, axis=1)
         return ChunkBatch(poses=poses, grippers=grippers)
+
+
+class IdleBase(BasePolicy):
+    """Holds the pose in which the episode began with an open hand: what a residual does alone."""
+
+    needs_images = False
+
+    def __init__(self) -> None:
+        """Start without a pose to hold."""
+        self._held: np.ndarray | None = None
+
+    def reset(self, indices: np.ndarray | None = None) -> None:
+        """Take the next poses as those to hold; serves whole batches alone."""
+        self._held = None
+
+    def infer(self, inputs: BaseInputs) -> ChunkBatch:
+        """Return chunks that stay at the first poses (N, 7) seen since the reset."""
+        if self._held is None:
+            self._held = np.array(inputs.base_T_tcp, dtype=float)
+        poses = np.repeat(self._held[:, None], self.horizon, axis=1)
+        return ChunkBatch(poses=poses, grippers=np.ones((len(inputs), self.horizon)))

@@ -6,6 +6,7 @@ from __future__ import annotations
 from ocrrl_ros.core.errors import UnknownNameError
 from ocrrl_ros.sim.tasks.close_drawer import CloseDrawer
 from ocrrl_ros.sim.tasks.cube_lift import CubeLift
+from ocrrl_ros.sim.tasks.lift_named import LiftGreenOfTwo, LiftRedOfTwo
 from ocrrl_ros.sim.tasks.pick_place import PickPlace
 from ocrrl_ros.sim.tasks.stack_cube import StackCube
 from ocrrl_ros.sim.tasks.stand_cup import StandCup
@@ -14,7 +15,7 @@ from ocrrl_ros.sim.tasks.task import (
 from ocrrl_ros.sim.truth import InitialState, TaskState
 
 _TASKS = {task.name: task for task in (
-    CubeLift, PickPlace, StackCube, CloseDrawer, StandCup)}
+    CubeLift, PickPlace, StackCube, CloseDrawer, StandCup, LiftRedOfTwo, LiftGreenOfTwo)}
 
 __all__ = [
     'get_task', 'initial_sha256', 'InitialState', 'known_tasks', 'lowest_points', 'ObjectSpec',

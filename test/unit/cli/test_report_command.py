@@ -31,5 +31,7 @@ def test_files_without_results_are_refused_by_name(tmp_path, capsys, text, messa
     assert not (tmp_path / 'r.html').exists()
 
 
-def test_a_report_of_nothing_is_wrong_usage(capsys):
+def test_a_report_of_nothing_is_wrong_usage(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
     assert run(['report']) == 2
+    assert 'docs/results' in capsys.readouterr().err

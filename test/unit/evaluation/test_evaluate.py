@@ -85,7 +85,7 @@ def test_report_seeds_are_refused_on_a_dirty_tree(monkeypatch):
 @pytest.mark.parametrize(('changes', 'error', 'message'), [
     ({'task': 'juggle'}, UnknownNameError, 'cube_lift'),
     ({'domain': 'moon'}, UnknownNameError, 'proxy'),
-    ({'base': 'nowhere'}, BundleError, 'expert, random'),
+    ({'base': 'nowhere'}, BundleError, 'expert, expert_on_poses, idle, random'),
     ({'policy': 'residual', 'residual': 'nowhere'}, BundleError, 'nowhere')])
 def test_unknown_names_are_refused_before_any_episode(fake_items, changes, error, message):
     with pytest.raises(error, match=message):
@@ -113,3 +113,14 @@ def test_workers_do_not_change_the_outcome(monkeypatch):
     for name in ('outcomes', 'durations_s', 'init_sha256', 'pose_valid_share'):
         assert one[name] == two[name]
     assert len(set(one['init_sha256'])) == 2
+
+
+def test_pose_noise_is_in_the_result_and_starts_stay_paired(monkeypatch):
+    monkeypatch.setattr(module, 'read_git_state', lambda: CLEAN)
+    plain = module.evaluate(expert(poses='modelled'))
+    noisy = module.evaluate(expert(poses='modelled', pose_noise='test'))
+    assert plain['pose_noise'] == {'name': 'none'}
+    assert noisy['pose_noise']['white_m'] == 0.010
+    assert noisy['config']['pose_noise'] == 'test'
+    assert plain['init_sha256'] == noisy['init_sha256']
+    assert plain['pose_valid_share'] == noisy['pose_valid_share']

@@ -8,6 +8,7 @@ from ocrrl_ros.evaluation.chunk_schedule import ChunkSchedule, RolloutConfig
 from ocrrl_ros.evaluation.episode_record import EpisodeRecord, residual_statistics
 from ocrrl_ros.evaluation.pose_sources import LostPoses, ModelledPoses, TruthPoses
 from ocrrl_ros.evaluation.rollout import Rollout
+from ocrrl_ros.evaluation.seen_objects import SeenObjects
 from ocrrl_ros.policy.assembly import build_controller
 from ocrrl_ros.policy.base_policy import BasePolicy, ChunkBatch
 from ocrrl_ros.policy.composition import ResidualBounds
@@ -18,6 +19,7 @@ from ocrrl_ros.sim.expert import ScriptedExpert
 from ocrrl_ros.sim.physics import load_physics
 from ocrrl_ros.sim.pose_model_config import PoseModelConfig
 from ocrrl_ros.sim.seeding import episode_rngs
+from ocrrl_ros.sim.stand_in import IdleBase
 from ocrrl_ros.sim.tasks import get_task
 from ocrrl_ros.sim.world import SimWorld
 import pytest
@@ -60,13 +62,13 @@ def world():
     return SimWorld(get_task('cube_lift'), load_domain('sim'), load_physics())
 
 
-def make_rollout(world, *, poses=None, base=None, residual=None):
+def make_rollout(world, *, poses=None, base=None, residual=None, seen=None):
     """Build a rollout of the expert in the world."""
     config = RolloutConfig()
     return Rollout(
         world, lambda rng: base or ScriptedExpert(), build_controller('cube_lift', residual),
         poses or TruthPoses(IDS, config.policy_period_s), kinematics=FrankaKinematics(),
-        renderer=None, bounds=ResidualBounds(), config=config)
+        renderer=None, bounds=ResidualBounds(), config=config, seen=seen)
 
 
 def run(rollout, episode=0):
@@ -192,3 +194,30 @@ def test_records_survive_json():
         episode=3, outcome=True, failure_mode='success', duration_s=4.05, init_sha256='ab',
         wall_s=1.0, hold_share=0.0, pose_valid_share=0.9, clip_inactive_share=None)
     assert EpisodeRecord.from_mapping(record.to_mapping()) == record
+
+
+def test_an_expert_on_poses_goes_where_they_say(world, short):
+    class Shifted(TruthPoses):
+        def poll(self, seen_world):
+            return [dataclasses.replace(
+                reading, base_T_object=reading.base_T_object + np.array([0, 0.1, 0, 0, 0, 0, 0]))
+                for reading in super().poll(seen_world)]
+
+    ends = []
+    for poses in (TruthPoses(IDS, 0.02), Shifted(IDS, 0.02)):
+        run(make_rollout(world, poses=poses, seen=SeenObjects(IDS)))
+        ends.append(world.task_state().base_T_tcp[0, 1])
+    assert ends[1] > ends[0] + 0.02
+
+
+def test_an_expert_on_poses_waits_until_it_has_seen_every_object(world, short):
+    start = world.reset(episode_rngs('cube_lift', 'sim', 7, 0).initial)
+    run(make_rollout(world, poses=LostPoses(0.02), seen=SeenObjects(IDS)))
+    assert np.abs(world.arm_state().q - start.q).max() < 0.01
+
+
+def test_an_idle_base_stays_where_the_episode_began(world, short):
+    start = world.reset(episode_rngs('cube_lift', 'sim', 7, 0).initial)
+    run(make_rollout(world, base=IdleBase()))
+    assert np.abs(world.arm_state().q - start.q).max() < 0.01
+    assert world.opening() > 0.9

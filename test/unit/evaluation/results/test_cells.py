@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tests of the declared cells and of config/results.yaml itself."""
+import dataclasses
+
+from ocrrl_ros.cli.cell_commands import unbuilt
+from ocrrl_ros.core.errors import ConfigError, InputError, UnknownNameError
+from ocrrl_ros.evaluation.results.cells import CellGroup, load_plan, ResultPlan, Section
+import pytest
+
+
+def make_group(**changes):
+    """Make a group of four cells."""
+    return CellGroup(**{
+        'name': '{task}_s{seed}', 'section': 'sim', 'row': '{task}', 'command': 'train residual',
+        'options': {'task': '{task}', 'seed': '{seed}', 'out': 'b/{task}', 'sets': ['{task}/a'],
+                    'dry_run': True, 'quiet': False},
+        'over': {'task': ['one', 'two'], 'seed': [0, 1]}, 'n': 5, 'minutes': 2, **changes})
+
+
+def test_a_group_expands_to_every_combination_and_numbers_stay_numbers():
+    cells = list(make_group().expand())
+    assert [cell.name for cell in cells] == ['one_s0', 'one_s1', 'two_s0', 'two_s1']
+    assert cells[3].options['seed'] == 1
+    assert cells[3].makes == 'b/two'
+
+
+def test_a_cell_is_typed_as_a_command_line():
+    cell = list(make_group().expand())[1]
+    assert cell.command_text() == (
+        'ocrrl train residual --task one --seed 1 --out b/one --sets one/a --dry-run')
+
+
+@pytest.mark.parametrize(('changes', 'message'), [
+    ({'minutes': 0}, 'minutes'), ({'goal': 1.5}, 'goal'), ({'n': None}, 'n is missing')])
+def test_groups_without_meaning_are_refused(changes, message):
+    with pytest.raises(ConfigError, match=message):
+        make_group(**changes)
+
+
+def test_a_placeholder_that_is_not_filled_is_refused():
+    with pytest.raises(ConfigError, match='known: task, seed'):
+        list(make_group(row='{world}').expand())
+
+
+def test_a_plan_refuses_names_that_do_not_fit():
+    sections = (Section(key='sim', title='Sim'),)
+    with pytest.raises(ConfigError, match='one_s0'):
+        ResultPlan(sections=sections, groups=(make_group(), make_group()))
+    with pytest.raises(UnknownNameError, match='known: sim'):
+        ResultPlan(sections=sections, groups=(make_group(section='real'),))
+    with pytest.raises(ConfigError, match='no cell: nothing'):
+        ResultPlan(sections=sections, groups=(make_group(minus='nothing'),))
+
+
+def test_a_pattern_chooses_by_name_group_or_section(plan):
+    assert len(plan.chosen('*')) == len(plan.cells())
+    assert {cell.section for cell in plan.chosen('sim')} == {'sim'}
+    assert [cell.name for cell in plan.chosen('corr*')] == ['corrections']
+    with pytest.raises(InputError, match='sections: sim, base'):
+        plan.chosen('moon')
+
+
+def test_every_declared_command_exists_or_says_what_it_waits_for():
+    unexplained = {cell.group: unbuilt(cell) for cell in load_plan().cells()
+                   if not cell.awaits and unbuilt(cell)}
+    assert unexplained == {}
+
+
+def test_the_declared_protocol_covers_section_7():
+    cells = load_plan().cells()
+    matrix = [cell for cell in cells if cell.section == 'sim']
+    assert len(matrix) == 15
+    assert {cell.n for cell in matrix} == {1000}
+    assert {cell.n for cell in cells if cell.section == 'proxy'} == {500}
+    noises = {cell.values['noise'] for cell in cells if cell.section == 'noise'}
+    assert noises == {'test', 'bias_0', 'bias_3', 'bias_5', 'bias_10', 'paper'}
+    assert max(cell.n for cell in cells if cell.section == 'non_inferior') == 2500
+
+
+def test_every_cell_is_a_frozen_record(plan):
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        plan.cells()[0].name = 'other'
