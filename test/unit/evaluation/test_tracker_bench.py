@@ -12,7 +12,7 @@ from ocrrl_ros.perception.confidence import FEATURES
 import pytest
 
 PERFECT = Sample(
-    sequence=0, stamp_s=0.0, phase=0, speed=np.zeros(2), error_m=np.zeros(3),
+    object_id='cube', sequence=0, stamp_s=0.0, phase=0, speed=np.zeros(2), error_m=np.zeros(3),
     error_rad=np.zeros(3), tilt_rad=0.0, valid=True, just_lost=False, state='ok',
     confidence=0.9, nees_position=1.0, nees_rotation=1.0, wall_s=0.004, cpu_s=0.003, first=False,
     parts=dict.fromkeys(FEATURES, 0.0))
@@ -62,7 +62,7 @@ def test_pose_log_splits_bias_from_noise():
         log.add('sim', 0.0, 'grasp', [
             sample(sequence=sequence, error_m=bias + rng.normal(0, 0.0005, 3))
             for _ in range(80)])
-    summary = log.summary()
+    summary = log.summary()['objects']['cube']
     assert summary['bias_m'] == pytest.approx(0.003, rel=0.2)
     assert summary['phases']['free']['white_m'] == pytest.approx(0.0005, rel=0.1)
     assert summary['phases']['free']['drift_m'] < 0.0002
@@ -73,7 +73,7 @@ def test_pose_log_counts_losses_and_ignores_other_domains():
     lost = sample(valid=False, state='stale')
     log.add('sim', 0.0, 'grasp', [PERFECT] * 5 + [lost] * 3 + [PERFECT] * 4)
     log.add('proxy', 0.0, 'grasp', [lost])
-    summary = log.summary()
+    summary = log.summary()['objects']['cube']
     assert summary['invalid_bursts_frames'] == [3]
     assert summary['phases']['free']['invalid_share'] == pytest.approx(0.25)
 
