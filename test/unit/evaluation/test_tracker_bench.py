@@ -8,7 +8,9 @@ from ocrrl_ros.core.errors import ConfigError, DatasetError, UnknownNameError
 from ocrrl_ros.evaluation.confidence_fit import ConfidenceFit, fit_weights
 from ocrrl_ros.evaluation.pose_log import PoseLog
 from ocrrl_ros.evaluation.tracker_bench import Sample, summarise, TrackerBenchConfig
+from ocrrl_ros.evaluation.tracker_sequences import SequenceSource
 from ocrrl_ros.perception.confidence import FEATURES
+from ocrrl_ros.sim.domain import load_domain
 import pytest
 
 PERFECT = Sample(
@@ -95,3 +97,46 @@ def test_fit_needs_good_and_bad_frames_of_sim():
     fit.add('sim', 0.0, 'rest', [PERFECT] * 100)
     with pytest.raises(DatasetError, match='100 good and 0 bad'):
         fit.summary()
+
+
+@pytest.fixture
+def source():
+    """Return a function that makes sources, which are closed in the end."""
+    made = []
+
+    def make(task):
+        made.append(SequenceSource(task, load_domain('sim'), 0.0))
+        return made[-1]
+
+    yield make
+    for item in made:
+        item.close()
+
+
+def test_whole_scene_shows_every_object_and_a_carried_one_stands_for_itself(source):
+    scene = source('pick_place')
+    assert scene.targets('rest') == ('block',) and scene.targets('free') == ('block', 'bowl')
+    resting = next(scene.sequence('rest', 0, 0, 'block'))
+    assert tuple(resting.objects) == ('block', 'bowl')
+    assert all(truth.phase == 0 for truth in resting.objects.values())
+    carried = next(scene.sequence('free', 0, 0, 'bowl'))
+    assert tuple(carried.objects) == ('bowl',)
+    assert carried.objects['bowl'].pose[2] > 0.05
+
+
+def test_expert_moves_the_drawer_and_nobody_carries_it(source):
+    scene = source('close_drawer')
+    assert scene.targets('free') == () and scene.targets('grasp') == ('drawer',)
+    first = next(scene.sequence('grasp', 0, 0, 'drawer'))
+    assert first.objects['drawer'].pose[2] == pytest.approx(0.07, abs=1e-3)
+    with pytest.raises(UnknownNameError, match='face_on'):
+        scene.targets('sideways')
+
+
+def test_pose_log_keeps_objects_apart():
+    log = PoseLog()
+    for name, error in (('block', 0.001), ('bowl', 0.003)):
+        log.add('sim', 0.0, 'rest', [
+            sample(object_id=name, error_m=np.array([error, 0.0, 0.0]))] * 5)
+    found = log.summary()['objects']
+    assert found['bowl']['bias_m'] == pytest.approx(3.0 * found['block']['bias_m'])
