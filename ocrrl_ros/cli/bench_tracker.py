@@ -15,7 +15,7 @@ class BenchTracker:
     """Measure accuracy, losses and speed of the object pose tracker on rendered sequences."""
 
     task: str = field(
-        default='cube_lift', metadata={'description': 'task whose object is tracked'})
+        default='cube_lift', metadata={'description': 'task whose objects are tracked'})
     domains: tuple[str, ...] = field(
         default=('sim', 'proxy'), metadata={'description': 'domains to render'})
     rows: tuple[str, ...] = field(
@@ -91,7 +91,8 @@ def _table(rows: list[dict[str, Any]]) -> Table:
         padding=(0, 1, 0, 0))
     for row in rows:
         table.add_row(
-            f'{row["domain"]} {100 * row["depth_bias"]:+g} % {row["row"]}', str(row['frames']),
+            f'{row["domain"]} {100 * row["depth_bias"]:+g} % {row["row"]} {row["object"]}',
+            str(row['frames']),
             _percent(row['valid_share']), str(row['losses']), _pair(row['position_mm'], 'p95'),
             _pair(row['rotation_deg'], 'p95'), _pair(row['tilt_deg'], 'p95'),
             f'{_percent(row["bad_passed"])} of {row["bad_frames"]}', _pair(row['cpu_ms'], 'p99'))

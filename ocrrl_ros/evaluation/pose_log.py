@@ -23,24 +23,31 @@ class PoseLog:
         self._sequences: list[list[Sample]] = []
 
     def add(self, domain: str, bias: float, row: str, samples: Sequence[Sample]) -> None:
-        """Take one sequence."""
-        if row in ('rest', 'grasp') and domain == 'sim':
+        """Take one object's sequence."""
+        if samples and row in ('rest', 'grasp') and domain == 'sim':
             self._sequences.append(list(samples))
 
     def summary(self) -> dict[str, Any]:
-        """Return the figures of the fit, per phase."""
-        found = [_started(samples) for samples in self._sequences]
+        """Return the figures of the fit, per object."""
+        ids = dict.fromkeys(samples[0].object_id for samples in self._sequences)
+        return {'domain': 'sim', 'objects': {
+            name: self._figures([s for s in self._sequences if s[0].object_id == name])
+            for name in ids}}
+
+    def _figures(self, sequences: list[list[Sample]]) -> dict[str, Any]:
+        """Return the figures of one object, per phase."""
+        found = [_started(samples) for samples in sequences]
         found = [samples for samples in found if samples]
         bias = np.array([
             np.mean([_error(s) for s in samples if s.valid], axis=0) for samples in found])
         bias = bias.reshape(-1, 6)
         phases = {name: self._phase(found, number) for number, name in enumerate(PHASES)}
         return {
-            'domain': 'sim', 'sequences': len(found),
+            'sequences': len(found),
             'bias_m': _rms(bias[:, :3]), 'bias_rad': _rms(bias[:, 3:]),
             'first_valid_frames': [
                 next((i for i, s in enumerate(samples) if s.valid), None)
-                for samples in self._sequences],
+                for samples in sequences],
             'phases': phases, 'invalid_bursts_frames': _bursts(found)}
 
     @staticmethod

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from ocrrl_ros.core import se3
 from ocrrl_ros.core.errors import ConfigError, UnknownNameError
-from ocrrl_ros.core.symmetry import canonical_rotation, symmetry_group
 from ocrrl_ros.evaluation.tracker_pictures import WorstFrames
-from ocrrl_ros.evaluation.tracker_sequences import ROWS, SequenceSource, TrueFrame
+from ocrrl_ros.evaluation.tracker_sequences import (
+    ROWS, SequenceSource, TrueFrame, TrueObject)
 from ocrrl_ros.perception.estimate import ObjectEstimate
 from ocrrl_ros.perception.object_model import load_object
 from ocrrl_ros.perception.pose_estimator import PoseEstimator, TrackerConfig
@@ -32,7 +32,7 @@ class TrackerBenchConfig:
     """What is rendered and measured."""
 
     task: str = field(
-        default='cube_lift', metadata={'description': 'task whose object is tracked'})
+        default='cube_lift', metadata={'description': 'task whose objects are tracked'})
     domains: tuple[str, ...] = field(
         default=('sim', 'proxy'), metadata={'description': 'domains to render'})
     rows: tuple[str, ...] = field(
@@ -55,8 +55,13 @@ class TrackerBenchConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """One judged frame; errors are estimate minus truth in the base frame."""
+    """
+    One object in one frame; errors are estimate minus truth in the base frame.
 
+    A turn that the object's symmetry hides is no error. Times are those of the whole frame.
+    """
+
+    object_id: str
     sequence: int
     stamp_s: float
     phase: int
@@ -104,41 +109,50 @@ class TrackerBench:
             config: TrackerConfig | None = None, pictures: WorstFrames | None = None):
         """Build renderer and tracker, and compile."""
         self.source = SequenceSource(task, domain, depth_bias)
-        model = load_object(self.source.object_id)
-        self._group = symmetry_group(model.symmetry)
+        self._models = {name: load_object(name) for name in self.source.object_ids}
         self._camera_m = domain.camera.true_pose()[:3]
-        self._estimator = PoseEstimator([model], domain.camera.told_pose(), config)
+        self._estimator = PoseEstimator(
+            list(self._models.values()), domain.camera.told_pose(), config)
         self._estimator.warm_up()
         self._pictures = pictures
-        self._view = (
-            domain.camera.true_pose(), domain.camera.true_intrinsics(), model.shape.surfaces)
+        self._view = domain.camera.true_pose(), domain.camera.true_intrinsics()
 
-    def run(self, row: str, seed: int, index: int) -> list[Sample]:
+    def run(self, row: str, seed: int, index: int, target: str) -> list[Sample]:
         """Track one sequence from nothing."""
         self._estimator.reset()
         samples = []
-        for number, truth in enumerate(self.source.sequence(row, seed, index)):
+        for number, frame in enumerate(self.source.sequence(row, seed, index, target)):
             wall, cpu = time.perf_counter(), time.thread_time()
-            estimate = self._estimator.process(truth.frame)[self.source.object_id]
+            estimates = self._estimator.process(frame.frame)
             spent = time.perf_counter() - wall, time.thread_time() - cpu
-            sample = self._judge(index, truth, estimate, spent, number == 0)
-            samples.append(sample)
-            if self._pictures is not None and sample.state in ('ok', 'warn'):
-                self._pictures.offer(
-                    sample.distance_m / BAD_M + sample.angle_rad / BAD_RAD, truth, estimate,
-                    *self._view, f'{row} {index} {sample.stamp_s:.2f} s')
+            for name, truth in frame.objects.items():
+                sample = self._judge(index, truth, estimates[name], spent, number == 0)
+                samples.append(sample)
+                self._draw(sample, frame, truth, estimates[name], row)
         return samples
+
+    def _draw(
+            self, sample: Sample, frame: TrueFrame, truth: TrueObject, estimate: ObjectEstimate,
+            row: str) -> None:
+        """Offer a frame in which the object was seen to the picture sheet."""
+        if self._pictures is None or sample.state not in ('ok', 'warn'):
+            return
+        name = sample.object_id
+        self._pictures.offer(
+            sample.distance_m / BAD_M + sample.angle_rad / BAD_RAD, frame.frame, truth.pose,
+            estimate, *self._view, self._models[name].shape.surfaces,
+            f'{row} {name} {sample.sequence} {sample.stamp_s:.2f} s')
 
     def close(self) -> None:
         """Free the camera."""
         self.source.close()
 
     def _judge(
-            self, index: int, truth: TrueFrame, estimate: ObjectEstimate,
+            self, index: int, truth: TrueObject, estimate: ObjectEstimate,
             spent: tuple[float, float], first: bool) -> Sample:
         """Compare an estimate with the truth."""
-        pose, true_pose = estimate.base_T_object, truth.true_pose
-        turned = canonical_rotation(pose[3:], self._group, true_pose[3:])
+        pose, true_pose = estimate.base_T_object, truth.pose
+        turned = self._models[estimate.object_id].nearest_rotation(pose[3:], true_pose[3:])
         error_m = pose[:3] - true_pose[:3]
         error_rad = se3.quat_to_rotvec(
             se3.quat_multiply(turned, se3.quat_conjugate(true_pose[3:])))
@@ -147,7 +161,8 @@ class TrackerBench:
         tilt = error_rad - (error_rad @ ray) * ray
         covariance = estimate.covariance
         return Sample(
-            sequence=index, stamp_s=truth.frame.stamp_s, phase=truth.phase, speed=truth.speed,
+            object_id=estimate.object_id, sequence=index, stamp_s=estimate.stamp_s,
+            phase=truth.phase, speed=truth.speed,
             error_m=error_m, error_rad=error_rad, tilt_rad=float(np.linalg.norm(tilt)),
             valid=estimate.valid, just_lost=estimate.just_lost, state=estimate.state.value,
             confidence=estimate.confidence, wall_s=spent[0], cpu_s=spent[1], first=first,
@@ -166,8 +181,8 @@ def run_bench(
     Measure every combination of domain, depth bias and row.
 
     :param progress: called with what runs, sequences done and sequences in all.
-    :param log: called with domain, bias, row and the samples of each sequence.
-    :return: one mapping per combination, see `summarise`.
+    :param log: called with domain, bias, row and the samples of one object in each sequence.
+    :return: one mapping per combination and object, see `summarise`.
     """
     counts = {row: config.grasps if row == 'grasp' else config.sequences for row in config.rows}
     total = sum(counts.values()) * len(config.domains) * len(config.depth_biases)
@@ -176,19 +191,30 @@ def run_bench(
         for bias in config.depth_biases:
             bench = TrackerBench(config.task, load_domain(name), bias, tracker, pictures)
             for row in config.rows:
-                samples: list[Sample] = []
+                samples: dict[str, list[Sample]] = {}
                 for index in range(counts[row]):
                     if progress is not None:
                         progress(f'{name} {row}', done, total)
-                    found = bench.run(row, config.seed, index)
-                    if log is not None:
-                        log(name, bias, row, found)
-                    samples += found
+                    for target in bench.source.targets(row):
+                        for item, found in _by_object(
+                                bench.run(row, config.seed, index, target)).items():
+                            samples.setdefault(item, []).extend(found)
+                            if log is not None:
+                                log(name, bias, row, found)
                     done += 1
-                results.append(
-                    {'domain': name, 'depth_bias': bias, 'row': row} | summarise(samples))
+                results += [
+                    {'domain': name, 'depth_bias': bias, 'row': row, 'object': item}
+                    | summarise(found) for item, found in samples.items()]
             bench.close()
     return results
+
+
+def _by_object(samples: Sequence[Sample]) -> dict[str, list[Sample]]:
+    """Return the samples of each object."""
+    found: dict[str, list[Sample]] = {}
+    for sample in samples:
+        found.setdefault(sample.object_id, []).append(sample)
+    return found
 
 
 def summarise(samples: Sequence[Sample]) -> dict[str, Any]:

@@ -2,11 +2,11 @@
 """
 Rendered RGB-D sequences with true object poses, to measure the tracker with.
 
-Five kinds, each a row of the bench: ``rest`` (an object in its start range), ``free`` (any pose
+Five kinds, each a row of the bench: ``rest`` (objects in their start range), ``free`` (any pose
 in the air, up to 0.3 m/s and 90 deg/s), ``face_on`` (one face towards the camera, slow),
 ``stress`` (beyond what it must bear: five times that speed, jumps, plates sweeping across),
-``grasp`` (the scripted expert grasps and lifts). All but the last move the object by hand, the
-last by physics.
+``grasp`` (the scripted expert does the task). All but the last move one object by hand, the last
+moves all by physics. A drawer cannot be carried: it knows ``rest`` and ``grasp`` alone.
 """
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from ocrrl_ros.core import se3
 from ocrrl_ros.core.errors import UnknownNameError
+from ocrrl_ros.evaluation.sweeping_plate import SweepingPlate
 from ocrrl_ros.perception.frame import depth_to_metres, RgbdFrame
 from ocrrl_ros.policy.base_policy import BaseInputs
 from ocrrl_ros.policy.target_follower import TargetFollower
@@ -21,7 +22,8 @@ from ocrrl_ros.robot.command_shaping import CommandShaper
 from ocrrl_ros.robot.kinematics import FrankaKinematics
 from ocrrl_ros.sim.depth_noise import DepthNoise, DepthNoiseConfig
 from ocrrl_ros.sim.domain import Domain
-from ocrrl_ros.sim.expert import ScriptedExpert
+from ocrrl_ros.sim.experts import expert_for
+from ocrrl_ros.sim.object_shapes import Drawer, Tub
 from ocrrl_ros.sim.physics import PhysicsConfig
 from ocrrl_ros.sim.pose_model import visibility
 from ocrrl_ros.sim.renderer import SceneRenderer
@@ -30,34 +32,44 @@ from ocrrl_ros.sim.tasks import get_task
 from ocrrl_ros.sim.world import SimWorld
 
 ROWS = ('rest', 'free', 'face_on', 'stress', 'grasp')
+WHOLE_SCENE = ('rest', 'grasp')
+"""Rows in which every object of the task is looked at, not one that is carried."""
 REPLAN_TICKS = 8
 TICK_S = 0.05
 COMMAND_S = 0.005
 NEAR_M = 0.1
 MAX_SPEED_M_S = 0.3
 MAX_TURN_RAD_S = np.pi / 2
-LENGTH_S = {'rest': 0.5, 'free': 1.0, 'face_on': 1.0, 'stress': 1.5, 'grasp': 7.0}
+LENGTH_S = {'rest': 0.5, 'free': 1.0, 'face_on': 1.0, 'stress': 1.5}
+LIFT_S, TASK_S = 7.0, 10.0
 STRESS_SPEED = 5.0
 JUMP_SHARE = 0.03
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrueFrame:
+class TrueObject:
     """
-    One frame with what is true of it.
+    What is true of one object.
 
-    ``true_pose`` base_T_object (7,); ``phase`` 0 free, 1 near the hand, 2 held; ``speed`` the
-    object's (2,) m/s and rad/s.
+    ``pose`` base_T_object (7,); ``phase`` 0 free, 1 near the hand, 2 held; ``speed`` (2,) m/s and
+    rad/s.
     """
 
-    frame: RgbdFrame
-    true_pose: np.ndarray
+    pose: np.ndarray
     phase: int
     speed: np.ndarray
 
 
+@dataclass(frozen=True, kw_only=True)
+class TrueFrame:
+    """One frame with what is true of the objects that count in it, by id."""
+
+    frame: RgbdFrame
+    objects: dict[str, TrueObject]
+
+
 class SequenceSource:
-    """Renders sequences of one task in one domain; one object of it is the target."""
+    """Renders sequences of one task in one domain."""
 
     def __init__(self, task: str, domain: Domain, depth_bias: float | None = None):
         """
@@ -73,44 +85,70 @@ class SequenceSource:
         self._renderer = SceneRenderer(self._world.model, camera.width, camera.height)
         self._intrinsics = camera.told_intrinsics()
         self._period_s = 1.0 / camera.rate_hz
-        body = self._world.model.body(self._task.object_ids[0])
-        self._address = int(self._world.model.jnt_qposadr[body.jntadr[0]])
         self._kinematics = FrankaKinematics()
 
     @property
-    def object_id(self) -> str:
-        """Id of the object whose poses are true in the sequences."""
-        return self._task.object_ids[0]
+    def object_ids(self) -> tuple[str, ...]:
+        """Ids of the task's objects."""
+        return self._task.object_ids
 
-    def close(self) -> None:
-        """Free the camera."""
-        self._renderer.close()
-
-    def sequence(self, row: str, seed: int, index: int) -> Iterator[TrueFrame]:
+    def targets(self, row: str) -> tuple[str, ...]:
         """
-        Render one sequence.
+        Return what to render a row with: objects to carry, or the first for the whole scene.
 
         :raises UnknownNameError: no such row.
         """
         if row not in ROWS:
             raise UnknownNameError('bench row', row, ROWS)
-        streams = episode_rngs(f'tracker/{self._task.name}/{row}', self._domain.name, seed, index)
+        if row in WHOLE_SCENE:
+            return self._task.object_ids[:1]
+        return tuple(
+            item.object_id for item in self._task.objects if not isinstance(item.shape, Drawer))
+
+    def close(self) -> None:
+        """Free the camera."""
+        self._renderer.close()
+
+    def sequence(self, row: str, seed: int, index: int, target: str) -> Iterator[TrueFrame]:
+        """
+        Render one sequence.
+
+        :param target: one of `targets` of the row.
+        """
+        # The first object's sequences do not depend on how many others there are.
+        own = '' if target == self._task.object_ids[0] else f'/{target}'
+        streams = episode_rngs(
+            f'tracker/{self._task.name}/{row}{own}', self._domain.name, seed, index)
         noise = DepthNoise(
             self._noise_config(), streams.sensor, self._domain.camera.true_intrinsics())
         self._world.reset(streams.initial)
         if row == 'grasp':
             return self._grasp(noise)
-        return self._moved(row, streams, noise)
+        return self._resting(noise) if row == 'rest' else self._moved(row, streams, noise, target)
 
     def _noise_config(self) -> DepthNoiseConfig:
         """Return the depth noise of the domain with the bias asked for."""
         config = self._domain.camera.depth_noise
         return config if self._bias is None else replace(config, bias_fraction=self._bias)
 
-    def _moved(self, row: str, streams: Streams, noise: DepthNoise) -> Iterator[TrueFrame]:
-        """Carry the object through the air, or leave it where it starts."""
+    def _resting(self, noise: DepthNoise) -> Iterator[TrueFrame]:
+        """Look at the start state again and again."""
+        state, still = self._world.render_state(), np.zeros(2)
+        truth = {
+            name: TrueObject(pose=self._world.object_pose(name), phase=0, speed=still)
+            for name in self._task.object_ids}
+        for step in range(round(LENGTH_S['rest'] / self._period_s)):
+            state[0] = step * self._period_s
+            yield self._look(state, truth, noise)
+
+    def _moved(
+            self, row: str, streams: Streams, noise: DepthNoise,
+            target: str) -> Iterator[TrueFrame]:
+        """Carry one object through the air."""
         rng = streams.perturbation
-        pose, velocity, spin = self._course(row, rng)
+        pose, velocity, spin = self._course(row, rng, target)
+        body = self._world.model.body(target)
+        at = 1 + int(self._world.model.jnt_qposadr[body.jntadr[0]])
         state = self._world.render_state()
         plate = SweepingPlate(rng) if row == 'stress' and rng.random() < 0.7 else None
         speed = np.array([np.linalg.norm(velocity), np.linalg.norm(spin)])
@@ -122,18 +160,22 @@ class SequenceSource:
                 start_s = time_s
             now = _carried(pose, velocity, spin, time_s - start_s)
             state[0] = time_s
-            at = 1 + self._address
             state[at:at + 3] = now[:3]
             state[at + 3:at + 7] = now[[6, 3, 4, 5]]
-            yield self._look(state, now, 0, speed, noise, plate)
+            truth = {target: TrueObject(pose=now, phase=0, speed=speed)}
+            yield self._look(state, truth, noise, plate)
 
     def _course(
-            self, row: str, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+            self, row: str, rng: np.random.Generator,
+            target: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return start pose (7,), velocity (3,) m/s and turning rate (3,) rad/s."""
-        if row == 'rest':
-            return self._world.object_pose(self.object_id), np.zeros(3), np.zeros(3)
         if row == 'face_on':
-            return self._facing(rng), _direction(rng) * rng.uniform(0.0, 0.03), np.zeros(3)
+            pose = self._facing(rng)
+            shape = self._task.objects[self._task.object_ids.index(target)].shape
+            if isinstance(shape, Tub) and rng.random() < 0.5:
+                # Its bottom faces the camera; half of the time the mouth does.
+                pose[3:] = se3.quat_multiply(pose[3:], np.array([1.0, 0.0, 0.0, 0.0]))
+            return pose, _direction(rng) * rng.uniform(0.0, 0.03), np.zeros(3)
         pose = se3.pose(
             rng.uniform([0.40, -0.20, 0.06], [0.62, 0.20, 0.32]),
             se3.quat_normalize(rng.normal(size=4)))
@@ -158,15 +200,16 @@ class SequenceSource:
             se3.pose_transform(camera, ray), se3.quat_multiply(camera[3:], turn))
 
     def _grasp(self, noise: DepthNoise) -> Iterator[TrueFrame]:
-        """Let the expert grasp and lift."""
+        """Let the expert do the task."""
         world = self._world
         follower = TargetFollower(self._kinematics, CommandShaper())
         follower.seed(world.arm_state().q)
-        expert = ScriptedExpert()
+        expert = expert_for(self._task)
         steps = round(COMMAND_S / world.timestep_s)
         ticks = round(TICK_S / COMMAND_S)
         next_frame_s = 0.0
-        for count in range(round(LENGTH_S['grasp'] / COMMAND_S)):
+        length_s = LIFT_S if self._task.name == 'cube_lift' else TASK_S
+        for count in range(round(length_s / COMMAND_S)):
             tick = count // ticks
             if count % (ticks * REPLAN_TICKS) == 0:
                 chunk = expert.infer(self._inputs())
@@ -193,27 +236,31 @@ class SequenceSource:
     def _look_at_world(self, noise: DepthNoise) -> TrueFrame:
         """Render the world as it is."""
         truth = self._world.task_state()
-        phase = visibility(
-            truth.base_T_tcp, truth.object_poses, truth.finger_contact, NEAR_M)[0, 0]
-        speed = np.array([
-            np.linalg.norm(truth.object_linear[0, 0]), np.linalg.norm(truth.object_angular[0, 0])])
-        return self._look(
-            self._world.render_state(), truth.object_poses[0, 0], int(phase), speed, noise)
+        phases = visibility(
+            truth.base_T_tcp, truth.object_poses, truth.finger_contact, NEAR_M)[0]
+        speeds = np.stack([
+            np.linalg.norm(truth.object_linear[0], axis=1),
+            np.linalg.norm(truth.object_angular[0], axis=1)], axis=1)
+        objects = {
+            name: TrueObject(pose=pose, phase=int(phase), speed=speed)
+            for name, pose, phase, speed in zip(
+                self._task.object_ids, truth.object_poses[0], phases, speeds)}
+        return self._look(self._world.render_state(), objects, noise)
 
     def _look(
-            self, state: np.ndarray, pose: np.ndarray, phase: int, speed: np.ndarray,
-            noise: DepthNoise, plate: 'SweepingPlate | None' = None) -> TrueFrame:
-        """Render a state, with a plate in front of the object if there is one."""
+            self, state: np.ndarray, objects: dict[str, TrueObject], noise: DepthNoise,
+            plate: SweepingPlate | None = None) -> TrueFrame:
+        """Render a state, with a plate in front of the one object if there is one."""
         rgb, depth = self._renderer.render(state)
         if plate is not None:
-            camera = self._domain.camera
+            camera, pose = self._domain.camera, next(iter(objects.values())).pose
             point = se3.pose_transform(se3.pose_inverse(camera.true_pose()), pose[:3])
             rgb, depth = plate.draw(
                 rgb, depth, camera.true_intrinsics().project(point), point[2], state[0])
         frame = RgbdFrame(
             stamp_s=float(state[0]), rgb=rgb.copy(), intrinsics=self._intrinsics,
             depth_m=depth_to_metres(noise.apply(depth)))
-        return TrueFrame(frame=frame, true_pose=pose, phase=phase, speed=speed)
+        return TrueFrame(frame=frame, objects=objects)
 
 
 def _direction(rng: np.random.Generator) -> np.ndarray:
@@ -234,30 +281,3 @@ def _jumped(pose: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     turn = se3.quat_from_rotvec(_direction(rng) * rng.uniform(0.0, np.pi / 3))
     shift = _direction(rng) * rng.uniform(0.0, 0.06)
     return se3.pose(pose[:3] + shift, se3.quat_multiply(turn, pose[3:]))
-
-
-class SweepingPlate:
-    """A grey plate that moves to and fro between camera and object, painted into the images."""
-
-    def __init__(self, rng: np.random.Generator):
-        """Draw size, way and shade."""
-        self._half = rng.uniform(8.0, 45.0, 2)
-        self._reach = rng.uniform(10.0, 50.0, 2)
-        self._rate = rng.uniform(0.5, 5.0, 2)
-        self._phase = rng.uniform(0.0, 2.0 * np.pi, 2)
-        self._gap_m = rng.uniform(0.03, 0.10)
-        self._shade = int(rng.uniform(20, 220))
-
-    def draw(
-            self, rgb: np.ndarray, depth: np.ndarray, centre: np.ndarray, distance_m: float,
-            time_s: float) -> tuple[np.ndarray, np.ndarray]:
-        """Return copies of the images with the plate in front of a pixel (2,)."""
-        rgb, depth = rgb.copy(), depth.copy()
-        middle = centre + self._reach * np.sin(self._rate * time_s + self._phase)
-        low = np.maximum(middle - self._half, 0).astype(int)
-        high = np.maximum(middle + self._half, 0).astype(int)
-        window = (slice(low[1], high[1]), slice(low[0], high[0]))
-        nearer = depth[window] > distance_m - self._gap_m
-        rgb[window][nearer] = self._shade
-        depth[window][nearer] = distance_m - self._gap_m
-        return rgb, depth

@@ -10,7 +10,8 @@ first column and row. Rotations are (3, 3) ``camera_R_object``, translations (3,
 from __future__ import annotations
 
 import numpy as np
-from ocrrl_ros.perception.sdf import entry, nearest_on_rays, surface_distance
+from ocrrl_ros.perception.sdf import (
+    entry, nearest_on_rays, square_to_rays, surface_distance)
 from ocrrl_ros.perception.surfaces import Surfaces
 
 STEPS = ((0, 1), (0, -1), (1, 0), (-1, 0))
@@ -161,10 +162,8 @@ def accumulate(
     directions = rays @ rotation
     origin = -(translation @ rotation)
     distance, normal, nearest = nearest_on_rays(origin, directions, shape)
-    normal = normal - (normal * directions).sum(axis=-1, keepdims=True) * directions
-    length = np.sqrt((normal * normal).sum(axis=-1, keepdims=True))
-    normal = normal / np.maximum(length, 1e-6)
-    counts = (silhouette | (distance > 0.0)) & (length[:, 0] > 1e-6)
+    normal, whole = square_to_rays(nearest, directions, normal, shape)
+    counts = (silhouette | (distance > 0.0)) & whole
     sigma = noise[3] * np.sqrt(((nearest - origin) ** 2).sum(axis=-1))
     second = _system(
         nearest, distance, normal, sigma, noise[4] * counts, rotation, noise[5])

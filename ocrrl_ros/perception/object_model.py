@@ -12,8 +12,11 @@ import numpy as np
 from ocrrl_ros.core.configuration import load_yaml
 from ocrrl_ros.core.errors import ConfigError, UnknownNameError
 from ocrrl_ros.core.resources import config_path
-from ocrrl_ros.core.symmetry import GROUPS, symmetry_group
+from ocrrl_ros.core.symmetry import canonical_rotation, GROUPS, symmetry_group
+from ocrrl_ros.perception.rotation import unspun
 from ocrrl_ros.perception.shape_model import ShapeModel
+
+IDENTITY_QUAT = np.array([0.0, 0.0, 0.0, 1.0])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +93,18 @@ class ObjectModel:
     def symmetries(self) -> np.ndarray:
         """Rotations (S, 4) that map the object onto itself."""
         return symmetry_group(self.symmetry)
+
+    def nearest_rotation(
+            self, rotation: np.ndarray, reference: np.ndarray | None = None) -> np.ndarray:
+        """
+        Return the rotation (4,) that looks the same and is nearest to a reference (4,).
+
+        About a revolution axis the turn is chosen from all, not from the steps of the group, so
+        that what is reported never jumps. The reference is the identity when None.
+        """
+        if not self.revolves:
+            return canonical_rotation(rotation, self.symmetries, reference)
+        return unspun(rotation, IDENTITY_QUAT if reference is None else reference)
 
 
 def load_object(name_or_path: str | Path) -> ObjectModel:

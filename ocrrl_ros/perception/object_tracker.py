@@ -9,19 +9,20 @@ from types import ModuleType
 import numpy as np
 from ocrrl_ros.core.errors import ConfigError
 from ocrrl_ros.core.se3 import pose_identity
-from ocrrl_ros.core.symmetry import canonical_rotation, symmetry_group
 from ocrrl_ros.perception.confidence import ConfidenceConfig, FEATURES, image_parts
 from ocrrl_ros.perception.estimate import ObjectEstimate, TrackState
 from ocrrl_ros.perception.gate import ConfidenceGate, GateConfig
 from ocrrl_ros.perception.motion import MotionConfig, MotionFilter
 from ocrrl_ros.perception.object_model import ObjectModel
-from ocrrl_ros.perception.rotation import orthonormal, to_pose, unspun
+from ocrrl_ros.perception.rotation import orthonormal, to_pose
 from ocrrl_ros.perception.sdf_tracker import Fit, Prior, SdfTracker, SolverConfig
 from ocrrl_ros.perception.segmentation import Segment, SegmentationConfig, Segmenter
 from ocrrl_ros.perception.view import View
 
 SPIN_SIGMA_RAD = np.pi / np.sqrt(3.0)
 """Standard deviation of an angle of which nothing is known."""
+JUDGED_PX = 1500
+"""About so many pixels of a mask are compared with the rendered object."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +85,6 @@ class ObjectTracker:
         self._tracker = SdfTracker(model, solver, kernels)
         self._gate = ConfidenceGate(gate)
         self._filter = MotionFilter(motion)
-        self._group = symmetry_group(model.symmetry)
         self.reset()
 
     def reset(self) -> None:
@@ -120,14 +120,14 @@ class ObjectTracker:
         """Track from the prediction; None when the object is not seen there."""
         self._filter.predict(view.frame.stamp_s)
         rotation, translation = view.to_camera(self._filter.rotation, self._filter.translation)
-        segment = self._segmenter.near(view.frame, translation, view.depth_scale)
+        segment = self._segmenter.near(view.frame, rotation, translation, view.depth_scale)
         if segment is None:
             return None
         turn = view.spread()
         predicted = turn.T @ self._filter.pose_covariance @ turn
         prior = Prior(
             rotation=rotation, translation=translation,
-            information=np.linalg.inv(predicted) + self._spin(rotation, 0.0))
+            information=np.linalg.inv(predicted) + self._spin_bound(rotation, predicted))
         observation = self._tracker.observe(segment, view.plane)
         fit = self._tracker.track(observation, rotation, translation, prior)
         covariance = turn @ np.linalg.inv(fit.information + prior.information) @ turn.T
@@ -163,22 +163,24 @@ class ObjectTracker:
             return None
         turn = view.spread()
         weak = np.diag([1.0 / 0.05 ** 2] * 3 + [1.0 / 0.6 ** 2] * 3)
-        weak = weak + self._spin(fit.rotation, 1.0 / 0.6 ** 2)
+        weak = weak + self._spin_bound(fit.rotation, np.linalg.inv(weak))
         covariance = turn @ np.linalg.inv(fit.information + weak) @ turn.T
         return self._judge(segment, fit, orthonormal(rotation), translation, covariance, 0.0)
 
-    def _spin(self, rotation: np.ndarray, present: float) -> np.ndarray:
+    def _spin_bound(self, rotation: np.ndarray, covariance: np.ndarray) -> np.ndarray:
         """
-        Return information (6, 6) that makes an invisible turn about the axis known to one circle.
+        Return information (6, 6) that takes an invisible turn to the variance of a full circle.
 
-        No image says anything about it; without a bound its variance would grow for ever.
+        No image says anything about a turn about a revolution axis; left alone, its variance
+        would stay at what the search assumes or grow for ever.
 
         :param rotation: (3, 3) of the object.
-        :param present: information about the axis that is there already and must go.
+        :param covariance: (6, 6) of its pose as it is.
         """
         information = np.zeros((6, 6))
         if self._model.revolves:
             axis = rotation[:, 2]
+            present = 1.0 / float(axis @ covariance[3:, 3:] @ axis)
             information[3:, 3:] = (1.0 / SPIN_SIGMA_RAD ** 2 - present) * np.outer(axis, axis)
         return information
 
@@ -186,10 +188,13 @@ class ObjectTracker:
             self, segment: Segment, fit: Fit, rotation: np.ndarray, translation: np.ndarray,
             covariance: np.ndarray, surprise: float) -> _Judged:
         """Compare the fit with the image and weigh the evidence."""
+        step = max(1, round(np.sqrt(segment.area_px / JUDGED_PX)))
         sums = self._kernels.compare(
-            segment.depth, segment.mask, segment.camera, np.ascontiguousarray(fit.rotation),
-            fit.translation, self._model.shape.surfaces, self._confidence.tolerances)
-        parts = image_parts(sums)
+            np.ascontiguousarray(segment.depth[::step, ::step]),
+            np.ascontiguousarray(segment.mask[::step, ::step]), segment.camera / step,
+            np.ascontiguousarray(fit.rotation), fit.translation, self._model.shape.surfaces,
+            self._confidence.tolerances)
+        parts = image_parts(step * step * sums)
         turning = covariance[3:, 3:]
         if self._model.revolves:
             seen = np.eye(3) - np.outer(rotation[:, 2], rotation[:, 2])
@@ -219,10 +224,7 @@ class ObjectTracker:
         """Return the pose (7,) whose symmetric equivalent is nearest the previous one."""
         pose = to_pose(rotation, translation)
         reference = None if self._pose is None else self._pose[3:]
-        if self._model.revolves:
-            pose[3:] = unspun(pose[3:], pose_identity()[3:] if reference is None else reference)
-        else:
-            pose[3:] = canonical_rotation(pose[3:], self._group, reference)
+        pose[3:] = self._model.nearest_rotation(pose[3:], reference)
         return pose
 
     def _with_bias(self, covariance: np.ndarray, view: View) -> np.ndarray:

@@ -13,6 +13,7 @@ import numpy as np
 from ocrrl_ros.perception.surfaces import REVOLUTION
 
 RAY_STEPS = 12
+PLANE_FLOOR = 0.01
 
 
 @numba.njit(cache=True, nogil=True)
@@ -81,6 +82,11 @@ def _boxes_surface(p, ray, shape, normal, work):
     """Return the signed distance of a measured point to a union of boxes, write the gradient."""
     least, sign, face = 1e18, 1.0, 0
     for k in range(shape.surface.shape[0]):
+        outside = 0.0
+        for i in range(3):
+            outside += max(abs(p[i] - shape.surface[k, i]) - shape.surface[k, i + 3], 0.0) ** 2
+        if outside >= least:
+            continue
         for axis in range(3):
             squared, side = _face(p, ray, shape.surface[k], axis, work)
             if squared < least:
@@ -227,6 +233,31 @@ def _nearest_on_ray(origin, direction, shape, at, normal, work):
 
 
 @numba.njit(cache=True, nogil=True)
+def _square_to_ray(at, direction, shape, normal, away):
+    """Turn a gradient square to its ray, see `sdf.square_to_rays`; return whether it is one."""
+    away[:] = direction
+    scale = 1.0
+    if shape.kind == REVOLUTION:
+        _, unit_x, unit_y = _radial(at)
+        across = unit_x * direction[1] - unit_y * direction[0]
+        away[0] += across * unit_y
+        away[1] -= across * unit_x
+        scale = 1.0 / (1.0 - across * across + PLANE_FLOOR)
+    slope, length = 0.0, 0.0
+    for i in range(3):
+        slope += normal[i] * direction[i]
+    for i in range(3):
+        normal[i] -= scale * slope * away[i]
+        length += normal[i] ** 2
+    length = np.sqrt(length)
+    if length <= 1e-6:
+        return False
+    for i in range(3):
+        normal[i] /= length
+    return True
+
+
+@numba.njit(cache=True, nogil=True)
 def accumulate(points, rays, silhouette, rotation, translation, shape, noise):
     """Return the Gauss-Newton system and the robust cost of a pose; see `kernels_numpy`."""
     system, right, cost = np.zeros((6, 6)), np.zeros(6), 0.0
@@ -247,16 +278,8 @@ def accumulate(points, rays, silhouette, rotation, translation, shape, noise):
         distance, far = _nearest_on_ray(origin, direction, shape, at, normal, work)
         if distance <= 0.0 and not silhouette[k]:
             continue
-        slope = normal[0] * direction[0] + normal[1] * direction[1] + normal[2] * direction[2]
-        length = 0.0
-        for i in range(3):
-            normal[i] -= slope * direction[i]
-            length += normal[i] ** 2
-        length = np.sqrt(length)
-        if length <= 1e-6:
+        if not _square_to_ray(at, direction, shape, normal, work[0]):
             continue
-        for i in range(3):
-            normal[i] /= length
         cost += _add(
             at, normal, distance, noise[3] * abs(far), noise[4], noise[5], rotation, jacobian,
             system, right)

@@ -16,6 +16,8 @@ from ocrrl_ros.perception.surfaces import REVOLUTION, Surfaces
 
 RAY_STEPS = 12
 MISS = np.inf
+PLANE_FLOOR = 0.01
+"""Keeps rays that run across the plane through the axis from being squared with noise."""
 
 
 def box_distance(points: np.ndarray, half: np.ndarray) -> np.ndarray:
@@ -84,6 +86,33 @@ def nearest_on_rays(
     """
     count = 1 if shape.kind == REVOLUTION else len(shape.hull)
     return _nearest([_nearest_on_body(origin, directions, shape, body) for body in range(count)])
+
+
+def square_to_rays(
+        points: np.ndarray, directions: np.ndarray, normal: np.ndarray,
+        shape: Surfaces) -> tuple[np.ndarray, np.ndarray]:
+    """
+    Return unit gradients (P, 3) without their part along the rays, and which could be made.
+
+    Where a ray touches an edge, the gradient of one of its two faces would claim that moving
+    along the ray changes something. Of a solid of revolution the part is taken out within the
+    plane through the axis, so that no gradient ever turns the solid about it.
+
+    :param points: (P, 3) where the distance to each ray is least.
+    :param directions: (P, 3) unit directions.
+    :param normal: (P, 3) gradients there.
+    """
+    away, scale = directions, np.ones((len(points), 1))
+    if shape.kind == REVOLUTION:
+        radial = _to_profile(points)[0]
+        tangent = np.stack([-radial[:, 1], radial[:, 0], np.zeros(len(points))], axis=-1)
+        across = (directions * tangent).sum(axis=-1, keepdims=True)
+        away = directions - across * tangent
+        scale = 1.0 / (1.0 - across * across + PLANE_FLOOR)
+    slope = (normal * directions).sum(axis=-1, keepdims=True)
+    square = normal - scale * slope * away
+    length = np.sqrt((square * square).sum(axis=-1, keepdims=True))
+    return square / np.maximum(length, 1e-6), length[:, 0] > 1e-6
 
 
 def _nearest_on_body(

@@ -49,6 +49,7 @@ class SolverConfig:
     coarse_iterations: int = field(default=3, metadata={'description': 'steps at coarse width'})
     iterations: int = field(default=6, metadata={'description': 'steps at final width'})
     max_points: int = field(default=260, metadata={'description': 'surface points used at most'})
+    max_rays: int = field(default=160, metadata={'description': 'edge pixels used at most'})
     behind_m: float = field(
         default=0.008, metadata={'description': 'background is at least this far behind, m'})
     on_plane_m: float = field(
@@ -75,8 +76,9 @@ class SolverConfig:
         for name in ('edge_stride', 'coarse_iterations', 'iterations', 'hypotheses_refined'):
             if getattr(self, name) < 1:
                 raise ConfigError(f'{name} is {getattr(self, name)}; allowed: >= 1')
-        if self.max_points < 50:
-            raise ConfigError(f'max_points is {self.max_points}; allowed: >= 50')
+        for name in ('max_points', 'max_rays'):
+            if getattr(self, name) < 50:
+                raise ConfigError(f'{name} is {getattr(self, name)}; allowed: >= 50')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,9 +148,10 @@ class SdfTracker:
         rays, silhouette = self._kernels.contour_rays(
             segment.score, segment.filled, segment.depth, segment.camera, plane,
             np.array([config.behind_m, config.on_plane_m]))
+        every = max(config.edge_stride, -(-len(rays) // config.max_rays))
         return Observation(
-            points=points, rays=np.ascontiguousarray(rays[::config.edge_stride]),
-            silhouette=np.ascontiguousarray(silhouette[::config.edge_stride]), up=plane[:3],
+            points=points, rays=np.ascontiguousarray(rays[::every]),
+            silhouette=np.ascontiguousarray(silhouette[::every]), up=plane[:3],
             stride=stride, focal_px=float(segment.camera[0]))
 
     def track(

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+import itertools
 from types import ModuleType
 
 import cv2
@@ -17,10 +18,8 @@ from ocrrl_ros.perception.object_model import ObjectModel
 class SegmentationConfig:
     """How pixels are collected into one object."""
 
-    roi_scale: float = field(
-        default=1.3, metadata={'description': 'search radius over the predicted radius'})
     roi_margin_px: int = field(
-        default=14, metadata={'description': 'added to the search radius, px'})
+        default=30, metadata={'description': 'looked at around the predicted outline, px'})
     search_stride: int = field(
         default=2, metadata={'description': 'pixel step of the search in the whole image'})
     min_area_px: int = field(
@@ -37,10 +36,8 @@ class SegmentationConfig:
 
     def __post_init__(self) -> None:
         """Refuse empty search windows and ratios out of order."""
-        if self.roi_scale < 1.0 or self.roi_margin_px < 2:
-            raise ConfigError(
-                f'roi_scale is {self.roi_scale} and roi_margin_px {self.roi_margin_px} px; '
-                'allowed: >= 1 and >= 2 px')
+        if self.roi_margin_px < 2:
+            raise ConfigError(f'roi_margin_px is {self.roi_margin_px} px; allowed: >= 2 px')
         if not 1 <= self.search_stride <= 8:
             raise ConfigError(f'search_stride is {self.search_stride} px; allowed: 1 .. 8 px')
         if not 0.0 < self.area_ratio[0] < self.area_ratio[1]:
@@ -93,19 +90,23 @@ class Segmenter:
             self, model: ObjectModel, config: SegmentationConfig, kernels: ModuleType) -> None:
         """Prepare the colour cone."""
         self._model, self._config, self._kernels = model, config, kernels
+        self._corners = np.array(list(itertools.product(*model.shape.bounds_m.T)))
         colour = model.colour
         hue, width = np.radians(colour.hue_deg), np.radians(colour.hue_tolerance_deg)
         self._cone = np.array(
             [np.cos(hue), np.sin(hue), 1.0 / np.tan(width), 255.0 * colour.min_value])
 
     def near(
-            self, frame: RgbdFrame, centre_m: np.ndarray, depth_scale: float) -> Segment | None:
+            self, frame: RgbdFrame, rotation: np.ndarray, centre_m: np.ndarray,
+            depth_scale: float) -> Segment | None:
         """
-        Return the object's pixels near a predicted centre (3,), optical frame; None without any.
+        Return the object's pixels near a prediction in the optical frame; None without any.
 
+        :param rotation: (3, 3) predicted rotation.
+        :param centre_m: (3,) predicted place of the object's frame.
         :param depth_scale: measured over true depth.
         """
-        window = self._window(frame.intrinsics, centre_m)
+        window = self._window(frame.intrinsics, rotation, centre_m)
         if window is None:
             return None
         score, mask = self._coloured(frame, window, 1)
@@ -155,14 +156,16 @@ class Segmenter:
         low, high = self._config.area_ratio
         return depth > 0.0 and low * narrow * per_m2 <= find.area_px <= high * wide * per_m2
 
-    def _window(self, camera: Intrinsics, centre_m: np.ndarray) -> tuple[int, ...] | None:
+    def _window(
+            self, camera: Intrinsics, rotation: np.ndarray,
+            centre_m: np.ndarray) -> tuple[int, ...] | None:
         """Return columns and rows (u0, v0, u1, v1) to look at; None outside the image."""
-        if centre_m[2] < 0.1:
+        corners = self._corners @ rotation.T + centre_m
+        if corners[:, 2].min() < 0.05:
             return None
-        u, v = camera.project(centre_m)
-        radius = self._radius_px(camera, centre_m) * self._config.roi_scale
-        radius += self._config.roi_margin_px
-        window = _clipped(u - radius, v - radius, u + radius, v + radius, camera)
+        pixels = camera.project(corners)
+        margin = self._config.roi_margin_px
+        window = _clipped(*(pixels.min(axis=0) - margin), *(pixels.max(axis=0) + margin), camera)
         return window if window[2] - window[0] > 8 and window[3] - window[1] > 8 else None
 
     def _radius_px(self, camera: Intrinsics, centre_m: np.ndarray) -> float:
@@ -190,16 +193,16 @@ class Segmenter:
         gate = self._model.shape.radius_m + self._config.depth_gate_m
         largest = stats[1:, cv2.CC_STAT_AREA].max()
         keep = np.zeros(count, dtype=bool)
-        for label in range(1, count):
-            left, top, width, height, area = stats[label]
+        smallest = max(10, self._config.min_part * largest)
+        for label in 1 + np.flatnonzero(stats[1:, cv2.CC_STAT_AREA] >= smallest):
+            left, top, width, height, _ = stats[label]
             dx = max(left - u, 0.0, u - left - width)
             dy = max(top - v, 0.0, v - top - height)
             box = (slice(top, top + height), slice(left, left + width))
             measured = depth[box][labels[box] == label]
             measured = measured[measured > 0.0]
             keep[label] = (
-                area >= max(10, self._config.min_part * largest)
-                and dx * dx + dy * dy < radius * radius
+                dx * dx + dy * dy < radius * radius
                 and (not len(measured) or abs(np.median(measured) - centre_m[2]) < gate))
         return keep[labels]
 

@@ -8,11 +8,13 @@ from ocrrl_ros.core.errors import ConfigError, DatasetError, UnknownNameError
 from ocrrl_ros.evaluation.confidence_fit import ConfidenceFit, fit_weights
 from ocrrl_ros.evaluation.pose_log import PoseLog
 from ocrrl_ros.evaluation.tracker_bench import Sample, summarise, TrackerBenchConfig
+from ocrrl_ros.evaluation.tracker_sequences import SequenceSource
 from ocrrl_ros.perception.confidence import FEATURES
+from ocrrl_ros.sim.domain import load_domain
 import pytest
 
 PERFECT = Sample(
-    sequence=0, stamp_s=0.0, phase=0, speed=np.zeros(2), error_m=np.zeros(3),
+    object_id='cube', sequence=0, stamp_s=0.0, phase=0, speed=np.zeros(2), error_m=np.zeros(3),
     error_rad=np.zeros(3), tilt_rad=0.0, valid=True, just_lost=False, state='ok',
     confidence=0.9, nees_position=1.0, nees_rotation=1.0, wall_s=0.004, cpu_s=0.003, first=False,
     parts=dict.fromkeys(FEATURES, 0.0))
@@ -62,7 +64,7 @@ def test_pose_log_splits_bias_from_noise():
         log.add('sim', 0.0, 'grasp', [
             sample(sequence=sequence, error_m=bias + rng.normal(0, 0.0005, 3))
             for _ in range(80)])
-    summary = log.summary()
+    summary = log.summary()['objects']['cube']
     assert summary['bias_m'] == pytest.approx(0.003, rel=0.2)
     assert summary['phases']['free']['white_m'] == pytest.approx(0.0005, rel=0.1)
     assert summary['phases']['free']['drift_m'] < 0.0002
@@ -73,7 +75,7 @@ def test_pose_log_counts_losses_and_ignores_other_domains():
     lost = sample(valid=False, state='stale')
     log.add('sim', 0.0, 'grasp', [PERFECT] * 5 + [lost] * 3 + [PERFECT] * 4)
     log.add('proxy', 0.0, 'grasp', [lost])
-    summary = log.summary()
+    summary = log.summary()['objects']['cube']
     assert summary['invalid_bursts_frames'] == [3]
     assert summary['phases']['free']['invalid_share'] == pytest.approx(0.25)
 
@@ -95,3 +97,46 @@ def test_fit_needs_good_and_bad_frames_of_sim():
     fit.add('sim', 0.0, 'rest', [PERFECT] * 100)
     with pytest.raises(DatasetError, match='100 good and 0 bad'):
         fit.summary()
+
+
+@pytest.fixture
+def source():
+    """Return a function that makes sources, which are closed in the end."""
+    made = []
+
+    def make(task):
+        made.append(SequenceSource(task, load_domain('sim'), 0.0))
+        return made[-1]
+
+    yield make
+    for item in made:
+        item.close()
+
+
+def test_whole_scene_shows_every_object_and_a_carried_one_stands_for_itself(source):
+    scene = source('pick_place')
+    assert scene.targets('rest') == ('block',) and scene.targets('free') == ('block', 'bowl')
+    resting = next(scene.sequence('rest', 0, 0, 'block'))
+    assert tuple(resting.objects) == ('block', 'bowl')
+    assert all(truth.phase == 0 for truth in resting.objects.values())
+    carried = next(scene.sequence('free', 0, 0, 'bowl'))
+    assert tuple(carried.objects) == ('bowl',)
+    assert carried.objects['bowl'].pose[2] > 0.05
+
+
+def test_expert_moves_the_drawer_and_nobody_carries_it(source):
+    scene = source('close_drawer')
+    assert scene.targets('free') == () and scene.targets('grasp') == ('drawer',)
+    first = next(scene.sequence('grasp', 0, 0, 'drawer'))
+    assert first.objects['drawer'].pose[2] == pytest.approx(0.07, abs=1e-3)
+    with pytest.raises(UnknownNameError, match='face_on'):
+        scene.targets('sideways')
+
+
+def test_pose_log_keeps_objects_apart():
+    log = PoseLog()
+    for name, error in (('block', 0.001), ('bowl', 0.003)):
+        log.add('sim', 0.0, 'rest', [
+            sample(object_id=name, error_m=np.array([error, 0.0, 0.0]))] * 5)
+    found = log.summary()['objects']
+    assert found['bowl']['bias_m'] == pytest.approx(3.0 * found['block']['bias_m'])

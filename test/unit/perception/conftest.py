@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A small ray caster: coloured boxes above a table, seen by a noisy RGB-D camera."""
+"""A small ray caster: coloured things above a table, seen by a noisy RGB-D camera."""
 
+import colorsys
 import dataclasses
 
 import cv2
 import numpy as np
 from ocrrl_ros.core import se3
 from ocrrl_ros.perception.frame import Intrinsics, RgbdFrame
+from ocrrl_ros.perception.sdf import entry
+from ocrrl_ros.perception.surfaces import Surfaces
 import pytest
 
 RED, DARK = (190, 25, 20), (35, 35, 38)
@@ -22,8 +25,17 @@ class Box:
     colour: tuple[int, int, int] = RED
 
 
+@dataclasses.dataclass(frozen=True)
+class Solid:
+    """A shape of the tracker at base_T_solid (7,)."""
+
+    pose: np.ndarray
+    shape: Surfaces
+    colour: tuple[int, int, int] = RED
+
+
 class BoxScene:
-    """Renders boxes over a table at z = 0 with the depth noise of the protocol."""
+    """Renders boxes and solids over a table at z = 0 with the depth noise of the protocol."""
 
     def __init__(self, seed: int = 0, depth_bias: float = 0.0):
         """Place the camera where the robot's is."""
@@ -38,12 +50,12 @@ class BoxScene:
         self._table = np.where(
             height < -0.02, -self.base_T_camera[2] / np.minimum(height, -0.02), 3.0)
 
-    def frame(self, stamp_s: float, boxes: list[Box]) -> RgbdFrame:
-        """Return the camera's view of boxes over the table."""
+    def frame(self, stamp_s: float, boxes: list[Box | Solid]) -> RgbdFrame:
+        """Return the camera's view of things over the table."""
         depth = self._table.copy()
         rgb = np.full((480, 640, 3), TABLE, dtype=np.uint8)
         for box in boxes:
-            self._draw(rgb, depth, box)
+            (self._draw_solid if isinstance(box, Solid) else self._draw)(rgb, depth, box)
         return RgbdFrame(
             stamp_s=stamp_s, rgb=rgb, depth_m=self._measured(depth), intrinsics=self.camera)
 
@@ -62,6 +74,18 @@ class BoxScene:
         behind[hit] = entry[hit]
         shade = np.array([1.0, 0.75, 0.55])[np.argmax(near, axis=-1)]
         seen[hit] = (np.array(box.colour) * shade[hit][:, None]).astype(np.uint8)
+
+    def _draw_solid(self, rgb: np.ndarray, depth: np.ndarray, solid: Solid) -> None:
+        """Cast rays at one solid of a single shade."""
+        view = se3.pose_multiply(se3.pose_inverse(solid.pose), self.base_T_camera)
+        window = self._window(se3.pose_inverse(view)[:3], solid.shape.reach)
+        rays = self._rays[window].reshape(-1, 3)
+        length = np.linalg.norm(rays, axis=1)
+        directions = rays / length[:, None] @ se3.quat_to_matrix(view[3:]).T
+        z = (entry(view[:3], directions, solid.shape) / length).reshape(depth[window].shape)
+        hit = z < depth[window]
+        depth[window][hit] = z[hit]
+        rgb[window][hit] = solid.colour
 
     def _window(self, centre: np.ndarray, radius: float) -> tuple[slice, slice]:
         """Return the rows and columns that a sphere can cover."""
@@ -104,6 +128,16 @@ def make_box():
     def make(position, rotvec=(0.0, 0.0, 0.0), **options):
         pose = se3.pose(np.array(position), se3.quat_from_rotvec(np.array(rotvec, dtype=float)))
         return Box(pose, **options)
+    return make
+
+
+@pytest.fixture
+def make_solid():
+    """Return a function that makes solids in an object's shape and colour."""
+    def make(model, position, rotvec=(0.0, 0.0, 0.0)):
+        pose = se3.pose(np.array(position), se3.quat_from_rotvec(np.array(rotvec, dtype=float)))
+        rgb = colorsys.hsv_to_rgb(model.colour.hue_deg / 360.0, 0.85, 0.75)
+        return Solid(pose, model.shape.surfaces, tuple(int(255 * part) for part in rgb))
     return make
 
 

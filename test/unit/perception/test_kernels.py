@@ -100,6 +100,14 @@ def test_normal_equations_agree(compiled, seed, name):
     assert result[2] == pytest.approx(reference[2], rel=1e-9)
 
 
+@pytest.mark.parametrize('name', ['bowl', 'cup'])
+def test_nothing_is_claimed_about_the_turn_of_a_solid_of_revolution(compiled, name):
+    inputs = system_inputs(2, SHAPES[name])
+    axis = inputs[3][:, 2]
+    system = compiled.accumulate(*inputs, SHAPES[name], NOISE)[0][3:, 3:]
+    assert abs(axis @ system @ axis) < 1e-9 * np.abs(system).max()
+
+
 @pytest.mark.parametrize('name', SHAPES)
 def test_gradient_of_the_cost_agrees_with_differences(name):
     shape = SHAPES[name]

@@ -16,8 +16,9 @@ def segmenter():
 
 
 def in_camera(scene, box):
-    """Return a box's centre in the optical frame."""
-    return se3.pose_transform(se3.pose_inverse(scene.base_T_camera), box.pose[:3])
+    """Return a box's rotation and centre in the optical frame."""
+    pose = se3.pose_multiply(se3.pose_inverse(scene.base_T_camera), box.pose)
+    return se3.quat_to_matrix(pose[3:]), pose[:3]
 
 
 def pixels(segment):
@@ -31,7 +32,7 @@ def test_search_finds_a_cube_anywhere_in_the_image(segmenter, box_scene, make_bo
     for position in ((0.4, -0.15, 0.02), (0.6, 0.15, 0.02), (0.5, 0.0, 0.25)):
         box = make_box(position)
         finds = segmenter.search(scene.frame(0.0, [box]), 1.0)
-        u, v = scene.camera.project(in_camera(scene, box))
+        u, v = scene.camera.project(in_camera(scene, box)[1])
         rows, columns = pixels(finds[0])
         assert abs(rows.mean() - v) < 8 and abs(columns.mean() - u) < 8
 
@@ -46,7 +47,7 @@ def test_fingers_in_front_do_not_join_the_mask(segmenter, box_scene, make_box, f
     scene = box_scene()
     box = make_box((0.5, 0.0, 0.15), (0.0, 0.0, 0.6))
     frame = scene.frame(0.0, [box, *fingers(box)])
-    segment = segmenter.near(frame, in_camera(scene, box), 1.0)
+    segment = segmenter.near(frame, *in_camera(scene, box), 1.0)
     colours = frame.rgb[pixels(segment)].astype(int)
     assert np.all(colours[:, 0] > 2 * colours[:, 1])
 
@@ -56,12 +57,12 @@ def test_a_look_alike_behind_the_prediction_is_left_out(segmenter, box_scene, ma
     near, far = make_box((0.62, 0.12, 0.30)), make_box((0.42, -0.03, 0.02))
     frame = scene.frame(0.0, [near, far])
     alone = scene.frame(0.0, [near])
-    both = segmenter.near(frame, in_camera(scene, near), 1.0)
-    single = segmenter.near(alone, in_camera(scene, near), 1.0)
+    both = segmenter.near(frame, *in_camera(scene, near), 1.0)
+    single = segmenter.near(alone, *in_camera(scene, near), 1.0)
     assert abs(both.area_px - single.area_px) < 0.02 * single.area_px
 
 
 def test_prediction_outside_the_image_finds_nothing(segmenter, box_scene):
     frame = box_scene().frame(0.0, [])
-    assert segmenter.near(frame, np.array([5.0, 0.0, 0.5]), 1.0) is None
-    assert segmenter.near(frame, np.array([0.0, 0.0, -0.5]), 1.0) is None
+    assert segmenter.near(frame, np.eye(3), np.array([5.0, 0.0, 0.5]), 1.0) is None
+    assert segmenter.near(frame, np.eye(3), np.array([0.0, 0.0, -0.5]), 1.0) is None
