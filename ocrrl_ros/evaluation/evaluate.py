@@ -47,6 +47,9 @@ class EvaluateConfig:
             'description': "base bundle, 'expert' or 'random'; default: the domain's own"})
     residual: str | None = field(
         default=None, metadata={'description': "residual bundle; default: the task's own"})
+    gate: Literal['on', 'off'] = field(
+        default='on', metadata={
+            'description': "whether the gate of the residual's bundle acts, where it has one"})
     rollout: RolloutConfig = field(
         default_factory=RolloutConfig, metadata={'description': 'timing of the stack'})
     workers: int = field(default=0, metadata={'description': 'processes; 0: one per core'})
@@ -177,8 +180,8 @@ def evaluate(config: EvaluateConfig, progress: Progress | None = None,
     parts = PartFile(part_path, fingerprint(config, domain, bundles, git))
     parts.start()
     settings = RolloutSettings(
-        task=config.task, domain=config.domain, base=base, residual=residual, poses=config.poses,
-        seed=config.seed, rollout=config.rollout)
+        task=config.task, domain=config.domain, base=base, residual=residual,
+        gate=config.gate == 'on', poses=config.poses, seed=config.seed, rollout=config.rollout)
     for record in _missing_episodes(config, settings, parts):
         parts.add(record)
         if progress is not None:
