@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from ocrrl_ros.core.errors import ConfigError
 from ocrrl_ros.learning.networks import (
-    Actor, CriticEnsemble, NetworkConfig, ObservationNormalizer, ResidualPolicy)
+    action_penalty, Actor, CriticEnsemble, NetworkConfig, ObservationNormalizer, ResidualPolicy)
 from ocrrl_ros.learning.replay_buffer import Batch
 import torch
 
@@ -41,6 +41,9 @@ class Td3Config:
     gripper_penalty: float = field(
         default=0.02, metadata={'description': (
             'the same of the last action alone, which is worth nothing until it is large')})
+    action_change_penalty: float = field(
+        default=0.0, metadata={'description': (
+            'weight of the mean squared change of the action in a tick, in value; 0: off')})
     saturation_penalty: float = field(
         default=0.5, metadata={'description': 'weight of squared output beyond saturation_start'})
     saturation_start: float = field(
@@ -61,6 +64,9 @@ class Td3Config:
             raise ConfigError(f'saturation_start is {self.saturation_start}; allowed: (0, 1)')
         if self.actor_period < 1:
             raise ConfigError(f'actor_period is {self.actor_period}; allowed: >= 1')
+        if self.action_change_penalty < 0.0:
+            raise ConfigError(
+                f'action_change_penalty is {self.action_change_penalty}; allowed: >= 0')
         if self.value_min >= self.value_max:
             raise ConfigError(f'value_min {self.value_min} is not below {self.value_max}')
 
@@ -138,7 +144,7 @@ class Td3Learner:
         self.updates += 1
         metrics = {'critic_loss': loss.item(), 'value': values.detach().mean().item()}
         if with_actor and self.updates % self.config.actor_period == 0:
-            metrics |= self._update_actor(obs)
+            metrics |= self._update_actor(obs, batch.following_obs)
         _blend(self.target_critic, self.critic, self.config.polyak)
         return metrics
 
@@ -155,20 +161,27 @@ class Td3Learner:
         following = self.target_critic(next_obs, action).min(0).values
         return (reward + discount * following).clamp(config.value_min, config.value_max)
 
-    def _update_actor(self, obs: torch.Tensor) -> dict[str, float]:
-        """Climb the first critic's value, held back near the action bound."""
+    def _update_actor(
+        self, obs: torch.Tensor, following_obs: np.ndarray | None,
+    ) -> dict[str, float]:
+        """
+        Climb the first critic's value, held back near the action bound.
+
+        :param following_obs: raw (B, D), one tick later; only with `action_change_penalty`.
+        """
         config = self.config
         output = self.actor.pre_activation(obs[:, :self.obs_dim])
         action = torch.tanh(output)
         self.critic.requires_grad_(False)
         value = self.critic(obs, action, 1).mean()
         self.critic.requires_grad_(True)
-        excess = torch.relu(action.abs() - config.saturation_start)
-        # Beyond the bound tanh passes no gradient back, so the output itself is held too.
-        runaway = torch.relu(output.abs() - 2.0)
-        penalty = (self.penalties * action ** 2).mean()
-        penalty = penalty + config.saturation_penalty * (
-            (excess / (1.0 - config.saturation_start)) ** 2 + runaway ** 2).mean()
+        penalty = action_penalty(
+            output, action, self.penalties, saturation_start=config.saturation_start,
+            saturation_weight=config.saturation_penalty)
+        if config.action_change_penalty > 0.0:
+            following = self.normalizer.leading(torch.from_numpy(following_obs))
+            change = (self.actor(following) - action) ** 2
+            penalty = penalty + config.action_change_penalty * change.mean()
         self._step(self.actor_optimizer, self.actor, penalty - value)
         _blend(self.target_actor, self.actor, config.polyak)
         _blend(self.average_actor, self.actor, config.actor_average)
@@ -188,11 +201,8 @@ class Td3Learner:
 
     def policy(self) -> ResidualPolicy:
         """Return the averaged actor with its normalisation, for raw observations (N, D)."""
-        normalizer = ObservationNormalizer(self.obs_dim, self.normalizer.clip)
-        for name in ('mean', 'm2', 'shift', 'scale'):
-            getattr(normalizer, name).copy_(getattr(self.normalizer, name)[:self.obs_dim])
-        normalizer.freeze()
-        return ResidualPolicy(normalizer, copy.deepcopy(self.average_actor)).eval()
+        return ResidualPolicy(
+            self.normalizer.first(self.obs_dim), copy.deepcopy(self.average_actor)).eval()
 
     def state_dict(self) -> dict[str, Any]:
         """Return tensors and plain values that restore the learner exactly."""

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from ocrrl_ros.core.errors import BundleError, ConfigError
 from ocrrl_ros.learning.networks import NetworkConfig
+from ocrrl_ros.learning.off_policy_trainer import OffPolicyConfig
 from ocrrl_ros.learning.residual_run import ResidualRun, ResidualRunConfig
-from ocrrl_ros.learning.residual_trainer import TrainerConfig
 from ocrrl_ros.learning.td3 import Td3Config
 from ocrrl_ros.policy.assembly import load_residual
 from ocrrl_ros.policy.task_spec import load_task_spec
@@ -20,7 +20,7 @@ import torch
 
 def config(steps: int = 60, **overrides: int) -> ResidualRunConfig:
     """Return a run of seconds."""
-    trainer = TrainerConfig(
+    trainer = OffPolicyConfig(
         steps=steps, warmup_steps=20, critic_only_updates=2, updates_per_tick=2, batch_size=16,
         capacity=200, td3=Td3Config(networks=NetworkConfig(hidden=(16, 16))))
     recipe = EnvRecipe(base='expert', env=VecEnvConfig(num_envs=2, models=2))
