@@ -21,9 +21,9 @@ class GateConfig:
         'description': 'discount per tick of the success that is predicted'})
     trace: float = field(default=0.95, metadata={
         'description': 'lambda of the returns; 1 is the outcome alone'})
-    rounds: int = field(default=8, metadata={
+    rounds: int = field(default=24, metadata={
         'description': 'times that returns are computed anew and critics fitted to them'})
-    passes: int = field(default=2, metadata={'description': 'passes over the data per round'})
+    passes: int = field(default=1, metadata={'description': 'passes over the data per round'})
     batch_size: int = field(default=1024, metadata={'description': 'states per step'})
     critics: int = field(default=4, metadata={
         'description': 'critics, each fitted to its own draw of the episodes'})

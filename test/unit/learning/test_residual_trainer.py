@@ -18,6 +18,7 @@ from offset_env import OffsetEnv
 import pytest
 import torch
 
+
 def config(**overrides: Any) -> OffPolicyConfig:
     """Return small and quick settings."""
     settings = {
