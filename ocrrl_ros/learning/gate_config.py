@@ -35,9 +35,9 @@ class GateConfig:
         'description': 'passes over the data in which the gate learns from the critics'})
     learning_rate: float = field(default=1e-3, metadata={'description': 'AdamW step size'})
     weight_decay: float = field(default=1e-2, metadata={'description': 'AdamW weight decay'})
-    quantile: float = field(default=0.3, metadata={'description': (
+    quantile: float = field(default=0.2, metadata={'description': (
         'quantile of the gain that decides; below 0.5 uncertainty closes the gate')})
-    margin: float = field(default=0.02, metadata={'description': (
+    margin: float = field(default=0.1, metadata={'description': (
         'gain in probability of success at which the gate is half open')})
     temperature: float = field(default=0.02, metadata={
         'description': 'gain over which the gate opens'})

@@ -36,7 +36,7 @@ class PpoConfig:
     learning_rate: float = field(
         default=1e-3, metadata={'description': 'AdamW step size of the value'})
     actor_learning_rate: float = field(
-        default=3e-4, metadata={'description': 'AdamW step size of the actor'})
+        default=1e-4, metadata={'description': 'AdamW step size of the actor'})
     weight_decay: float = field(default=1e-4, metadata={'description': 'AdamW weight decay'})
     actor_average: float = field(
         default=0.02, metadata={'description': 'share of the new weights in the exported actor'})
@@ -47,12 +47,12 @@ class PpoConfig:
     clip: float = field(
         default=0.2, metadata={
             'description': 'bound of the relative change of a likelihood'})
-    target_kl: float = field(default=0.03, metadata={
+    target_kl: float = field(default=0.1, metadata={
         'description': 'mean divergence beyond which the actor waits for the next rollout'})
-    initial_std: float = field(default=0.05, metadata={
+    initial_std: float = field(default=0.03, metadata={
         'description': 'exploration per tick at the start, in units of the action bound'})
     smallest_std: float = field(
-        default=0.02, metadata={'description': 'lower bound of the exploration'})
+        default=0.01, metadata={'description': 'lower bound of the exploration'})
     largest_std: float = field(
         default=0.2, metadata={'description': 'upper bound of the exploration'})
     entropy: float = field(default=0.0, metadata={'description': 'weight of the entropy'})

@@ -158,7 +158,7 @@ def test_constant_gain_opens_or_closes_by_the_margin(gain: float, low: float, hi
 
 def test_uncertain_gain_closes_the_gate():
     rng = np.random.default_rng(1)
-    certain, uncertain = np.full((2, 2000), 0.1), rng.uniform(-0.4, 0.6, (2, 2000))
+    certain, uncertain = np.full((2, 2000), 0.2), rng.uniform(-0.4, 0.8, (2, 2000))
     assert distilled(certain) > 0.9
     assert distilled(uncertain) < 0.1
 

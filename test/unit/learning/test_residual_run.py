@@ -1,18 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """A whole tiny training run: environment, learner, measurement, bundle."""
 
+import dataclasses
 import json
 from pathlib import Path
 
 import numpy as np
 from ocrrl_ros.core.errors import BundleError, ConfigError
+from ocrrl_ros.evaluation.policies import create_residual, load_policies
 from ocrrl_ros.learning.gate_config import GateConfig
 from ocrrl_ros.learning.networks import NetworkConfig
 from ocrrl_ros.learning.off_policy_trainer import OffPolicyConfig
+from ocrrl_ros.learning.on_policy_trainer import OnPolicyConfig
+from ocrrl_ros.learning.ppo import PpoConfig
 from ocrrl_ros.learning.residual_run import ResidualRun, ResidualRunConfig
 from ocrrl_ros.learning.td3 import Td3Config
 from ocrrl_ros.policy.assembly import load_gated_residual, load_residual
 from ocrrl_ros.policy.task_spec import load_task_spec
+from ocrrl_ros.sim.tasks import get_task
 from ocrrl_ros.sim.vec_config import VecEnvConfig
 from ocrrl_ros.sim.vec_recipe import EnvRecipe
 import pytest
@@ -68,6 +73,25 @@ def test_stop_before_the_end_leaves_a_checkpoint_and_no_bundle(tmp_path: Path):
     assert list(run.run_folder.glob('checkpoint-*'))
 
 
+def test_ppo_run_writes_a_bundle_of_the_same_kind_with_its_gate(tmp_path: Path):
+    settings = config()
+    trainer = OnPolicyConfig(
+        steps=60, warmup_steps=20, rollout_ticks=5, value_only_rollouts=1, gate=GATE,
+        ppo=PpoConfig(hidden=(16, 16), batch_size=8))
+    run = ResidualRun(dataclasses.replace(settings, trainer=trainer), tmp_path / 'residual')
+    run.run()
+    network, gate = load_gated_residual(tmp_path / 'residual', 'cube_lift')
+    manifest = json.loads((tmp_path / 'residual' / 'manifest.json').read_text())
+    assert manifest['training']['algorithm'] == 'ppo'
+    assert manifest['training']['trainer']['ppo']['batch_size'] == 8
+    observations = run._trainer.examples(4)[:, :run._trainer.env.obs_dim]
+    with torch.no_grad():
+        expected = run._trainer.learner.policy()(torch.from_numpy(observations)).numpy()
+    np.testing.assert_allclose(network.act(observations), expected, atol=1e-5)
+    assert gate is not None
+    assert np.abs(expected).max() > 0.0
+
+
 def test_gate_is_in_the_bundle_and_deployment_computes_the_same_weight(tmp_path: Path):
     run = ResidualRun(config(), tmp_path / 'residual')
     metrics = run.run()
@@ -78,6 +102,10 @@ def test_gate_is_in_the_bundle_and_deployment_computes_the_same_weight(tmp_path:
     assert manifest['metrics']['export_difference']['gate'] <= 1e-3
     observations = run._trainer.examples(2)[:, :run._trainer.env.obs_dim]
     gate.weight(observations[:1], 0.0)
+    bundles = load_policies(get_task('cube_lift'), 'expert', str(tmp_path / 'residual'))
+    assert bundles.has_gate
+    assert create_residual(bundles, 'cube_lift')[1] is not None
+    assert create_residual(bundles, 'cube_lift', with_gate=False)[1] is None
     assert 0.0 <= gate.weight(observations[:1], 0.1)[0] <= 1.0
 
 
