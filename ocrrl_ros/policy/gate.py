@@ -76,8 +76,10 @@ class ResidualGate:
         answer = self._network(observation)[:, 0].astype(float)
         if not np.isfinite(answer).all():
             raise InputError(f'{GATE_FILE} returned {answer.tolist()}')
-        elapsed_s = np.nan_to_num(now_s - self._updated_s, nan=0.0)
+        # fmax takes the number where the other is none: no time has passed in a new episode.
+        elapsed_s = np.fmax(now_s - self._updated_s, 0.0)
         share = 1.0 - np.exp(-elapsed_s / self.smoothing_s) if self.smoothing_s > 0.0 else 1.0
-        self._weight += share * (np.clip(answer, 0.0, 1.0) - self._weight)
+        # np.clip takes several times as long, in every policy tick.
+        self._weight += share * (np.minimum(np.maximum(answer, 0.0), 1.0) - self._weight)
         self._updated_s[:] = now_s
         return self._weight.copy()
