@@ -12,12 +12,11 @@ from torch.nn import functional
 
 
 @dataclass(frozen=True, kw_only=True)
-class NetworkConfig:
-    """Sizes of the learner's networks."""
+class LayerConfig:
+    """Sizes that all networks of a learner share."""
 
     hidden: tuple[int, ...] = field(
         default=(256, 256), metadata={'description': 'widths of the hidden layers'})
-    critics: int = field(default=2, metadata={'description': 'number of critics, >= 2'})
     normalizer_clip: float = field(
         default=5.0, metadata={'description': 'bound of a normalised observation entry'})
 
@@ -25,10 +24,21 @@ class NetworkConfig:
         """Refuse sizes that make no network."""
         if not self.hidden or min(self.hidden) < 1:
             raise ConfigError(f'hidden is {self.hidden}; allowed: one or more widths >= 1')
-        if self.critics < 2:
-            raise ConfigError(f'critics is {self.critics}; allowed: >= 2')
         if self.normalizer_clip <= 0.0:
             raise ConfigError(f'normalizer_clip is {self.normalizer_clip}; allowed: > 0')
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkConfig(LayerConfig):
+    """Sizes of the networks of a learner with an ensemble of critics."""
+
+    critics: int = field(default=2, metadata={'description': 'number of critics, >= 2'})
+
+    def __post_init__(self) -> None:
+        """Refuse sizes that make no network."""
+        super().__post_init__()
+        if self.critics < 2:
+            raise ConfigError(f'critics is {self.critics}; allowed: >= 2')
 
 
 class ObservationNormalizer(nn.Module):
@@ -109,7 +119,7 @@ class Actor(nn.Module):
     The last layer's weights and biases start at zero, so the residual starts as no residual.
     """
 
-    def __init__(self, obs_dim: int, action_dim: int, config: NetworkConfig):
+    def __init__(self, obs_dim: int, action_dim: int, config: LayerConfig):
         """Build the layers for normalised observations (N, obs_dim)."""
         super().__init__()
         self.body, width = hidden_layers(obs_dim, config.hidden)

@@ -10,15 +10,14 @@ of the tick before, an action is still Gaussian, so that its likelihood is exact
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass, field
 import math
 from typing import Any
 
 import numpy as np
 from ocrrl_ros.core.errors import ConfigError
-from ocrrl_ros.learning.networks import (
-    action_penalty, Actor, hidden_layers, NetworkConfig, ObservationNormalizer, ResidualPolicy)
+from ocrrl_ros.learning.learner import blend, Learner, LearnerConfig
+from ocrrl_ros.learning.networks import Actor, hidden_layers, LayerConfig
 import torch
 from torch import nn
 
@@ -26,20 +25,17 @@ _HALF_LOG_TAU = 0.5 * math.log(2.0 * math.pi)
 
 
 @dataclass(frozen=True, kw_only=True)
-class PpoConfig:
+class PpoConfig(LearnerConfig):
     """Settings of the learner; what was tried: docs/notes/residual.md."""
 
-    hidden: tuple[int, ...] = field(
-        default=(256, 256), metadata={'description': 'widths of actor and value'})
-    normalizer_clip: float = field(
-        default=5.0, metadata={'description': 'bound of a normalised observation entry'})
+    networks: LayerConfig = field(default_factory=LayerConfig)
     learning_rate: float = field(
         default=1e-3, metadata={'description': 'AdamW step size of the value'})
     actor_learning_rate: float = field(
-        default=1e-4, metadata={'description': 'AdamW step size of the actor'})
-    weight_decay: float = field(default=1e-4, metadata={'description': 'AdamW weight decay'})
+        default=2e-5, metadata={'description': 'AdamW step size of the actor'})
     actor_average: float = field(
         default=0.02, metadata={'description': 'share of the new weights in the exported actor'})
+    gradient_clip: float = field(default=1.0, metadata={'description': 'gradient norm bound'})
     passes: int = field(default=8, metadata={'description': 'passes over a rollout'})
     batch_size: int = field(default=512, metadata={'description': 'ticks per gradient step'})
     trace: float = field(
@@ -49,29 +45,18 @@ class PpoConfig:
             'description': 'bound of the relative change of a likelihood'})
     target_kl: float = field(default=0.1, metadata={
         'description': 'mean divergence beyond which the actor waits for the next rollout'})
-    initial_std: float = field(default=0.03, metadata={
+    initial_std: float = field(default=0.01, metadata={
         'description': 'exploration per tick at the start, in units of the action bound'})
     smallest_std: float = field(
-        default=0.01, metadata={'description': 'lower bound of the exploration'})
+        default=0.005, metadata={'description': 'lower bound of the exploration'})
     largest_std: float = field(
         default=0.2, metadata={'description': 'upper bound of the exploration'})
     entropy: float = field(default=0.0, metadata={'description': 'weight of the entropy'})
-    action_penalty: float = field(
-        default=0.02, metadata={'description': (
-            'weight of the mean squared action, in normalised advantage, but for the last')})
-    gripper_penalty: float = field(
-        default=0.02, metadata={'description': 'the same of the last action alone'})
-    saturation_penalty: float = field(
-        default=0.5, metadata={'description': 'weight of squared output beyond saturation_start'})
-    saturation_start: float = field(
-        default=0.8, metadata={'description': '|action| from which the penalty grows'})
-    gradient_clip: float = field(default=1.0, metadata={'description': 'gradient norm bound'})
 
     def __post_init__(self) -> None:
         """Refuse settings that cannot learn."""
-        for name in (
-                'learning_rate', 'actor_learning_rate', 'actor_average', 'gradient_clip', 'clip',
-                'target_kl', 'smallest_std'):
+        super().__post_init__()
+        for name in ('clip', 'target_kl', 'smallest_std'):
             if getattr(self, name) <= 0.0:
                 raise ConfigError(f'{name} is {getattr(self, name)}; allowed: > 0')
         if not self.smallest_std <= self.initial_std <= self.largest_std:
@@ -83,8 +68,6 @@ class PpoConfig:
                 f'passes {self.passes}, batch_size {self.batch_size}; allowed: >= 1')
         if not 0.0 <= self.trace <= 1.0:
             raise ConfigError(f'trace is {self.trace}; allowed: 0 .. 1')
-        if not 0.0 < self.saturation_start < 1.0:
-            raise ConfigError(f'saturation_start is {self.saturation_start}; allowed: (0, 1)')
 
 
 @dataclass(frozen=True)
@@ -105,52 +88,30 @@ class PpoBatch:
     """(B,)."""
 
 
-class PpoLearner:
+class PpoLearner(Learner):
     """Actor on deployable observations, value on those plus simulator truth."""
+
+    config: PpoConfig
+    parts = (
+        'actor', 'critic', 'average_actor', 'normalizer', 'actor_optimizer', 'critic_optimizer')
 
     def __init__(
         self, obs_dim: int, critic_obs_dim: int, action_dim: int, config: PpoConfig, seed: int,
     ):
         """Build networks and optimisers from a seed."""
-        self.config = config
-        self.obs_dim = obs_dim
-        sizes = NetworkConfig(hidden=config.hidden, normalizer_clip=config.normalizer_clip)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.actor = Actor(obs_dim, action_dim, sizes)
-            body, width = hidden_layers(critic_obs_dim, config.hidden)
+            actor = Actor(obs_dim, action_dim, config.networks)
+            body, width = hidden_layers(critic_obs_dim, config.networks.hidden)
             self.critic = nn.Sequential(body, nn.Linear(width, 1))
+        super().__init__(obs_dim, critic_obs_dim, actor, config, config.networks)
         self.log_std = nn.Parameter(torch.full((action_dim,), math.log(config.initial_std)))
-        self.average_actor = copy.deepcopy(self.actor).requires_grad_(False)
-        self.normalizer = ObservationNormalizer(critic_obs_dim, config.normalizer_clip)
-        self.penalties = torch.full((action_dim,), config.action_penalty)
-        self.penalties[-1] = config.gripper_penalty
         self.actor_optimizer = torch.optim.AdamW(
             [{'params': list(self.actor.parameters())},
              {'params': [self.log_std], 'weight_decay': 0.0}],
             lr=config.actor_learning_rate, weight_decay=config.weight_decay)
         self.critic_optimizer = torch.optim.AdamW(
             self.critic.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
-        self.updates = 0
-
-    def scale_learning_rates(self, share: float) -> None:
-        """Set both learning rates to a share of the configured ones."""
-        for optimizer, learning_rate in (
-                (self.actor_optimizer, self.config.actor_learning_rate),
-                (self.critic_optimizer, self.config.learning_rate)):
-            for group in optimizer.param_groups:
-                group['lr'] = share * learning_rate
-
-    @torch.no_grad()
-    def act(self, critic_obs: np.ndarray, *, averaged: bool = False) -> np.ndarray:
-        """
-        Return the actions (N, A) float32 without exploration.
-
-        :param critic_obs: (N, C); only the first D columns are used.
-        :param averaged: use the averaged weights, those that are exported.
-        """
-        actor = self.average_actor if averaged else self.actor
-        return actor(self.normalizer(torch.from_numpy(critic_obs))[:, :self.obs_dim]).numpy()
 
     @property
     def std(self) -> np.ndarray:
@@ -199,45 +160,22 @@ class PpoLearner:
         bounded = ratio.clamp(1.0 - config.clip, 1.0 + config.clip)
         gain = torch.minimum(ratio * advantage, bounded * advantage).mean()
         gain = gain + config.entropy * self.log_std.sum()
-        penalty = action_penalty(
-            output, action, self.penalties, saturation_start=config.saturation_start,
-            saturation_weight=config.saturation_penalty)
+        penalty = self._penalty(output, action)
         self._step(
             self.actor_optimizer, [*self.actor.parameters(), self.log_std], penalty - gain)
         with torch.no_grad():
             self.log_std.clamp_(math.log(config.smallest_std), math.log(config.largest_std))
-            torch._foreach_lerp_(
-                list(self.average_actor.parameters()),
-                [p.detach() for p in self.actor.parameters()], config.actor_average)
+            blend(self.average_actor, self.actor, config.actor_average)
         return {
             'kl': kl, 'penalty': penalty.item(), 'std': self.log_std.detach().exp().mean().item(),
             'action_rms': action.detach().pow(2).mean().sqrt().item()}
 
-    def _step(self, optimizer: torch.optim.Optimizer, parameters: Any, loss: torch.Tensor) -> None:
-        """Apply one clipped gradient step."""
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(parameters, self.config.gradient_clip)
-        optimizer.step()
-
-    def policy(self) -> ResidualPolicy:
-        """Return the averaged actor with its normalisation, for raw observations (N, D)."""
-        return ResidualPolicy(
-            self.normalizer.first(self.obs_dim), copy.deepcopy(self.average_actor)).eval()
-
     def state_dict(self) -> dict[str, Any]:
         """Return tensors and plain values that restore the learner exactly."""
-        state: dict[str, Any] = {name: getattr(self, name).state_dict() for name in _PARTS}
-        return state | {'log_std': self.log_std.detach().clone(), 'updates': self.updates}
+        return super().state_dict() | {'log_std': self.log_std.detach().clone()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from a saved state."""
-        for name in _PARTS:
-            getattr(self, name).load_state_dict(state[name])
+        super().load_state_dict(state)
         with torch.no_grad():
             self.log_std.copy_(state['log_std'])
-        self.updates = int(state['updates'])
-
-
-_PARTS = (
-    'actor', 'critic', 'average_actor', 'normalizer', 'actor_optimizer', 'critic_optimizer')

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """An environment of microseconds for tests of training loops."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ocrrl_ros.learning.residual_trainer import ResidualTrainer, TrainerConfig
 from ocrrl_ros.sim.vec_contract import StepResult, VecEnv
+import torch
 
 LENGTH = 12
 
@@ -61,3 +64,21 @@ class OffsetEnv(VecEnv):
         self._target[:] = state['target']
         self._ticks[:] = state['ticks']
         return self._observe()
+
+
+def run_whole_and_in_parts(
+    kind: type[ResidualTrainer], settings: TrainerConfig, folder: Path,
+) -> tuple[ResidualTrainer, ResidualTrainer]:
+    """Return an unbroken run and one that was stopped and resumed, which end alike."""
+    whole = kind(OffsetEnv(), settings, 3, folder / 'whole')
+    assert whole.run()
+    first = kind(OffsetEnv(), settings, 3, folder / 'parts')
+    first._on_progress = lambda done, *_: first.request_stop() if done >= 480 else None
+    assert not first.run()
+    second = kind(OffsetEnv(seed=77), settings, 3, folder / 'parts')
+    assert second.run()
+    for left, right in zip(
+            whole.learner.actor.parameters(), second.learner.actor.parameters()):
+        assert torch.equal(left, right)
+    assert whole.log.rows[-1]['critic_loss'] == second.log.rows[-1]['critic_loss']
+    return whole, second

@@ -11,15 +11,17 @@ from ocrrl_ros.core.resources import config_path
 from ocrrl_ros.learning.algorithms import algorithm_of, find_algorithm
 from ocrrl_ros.learning.checkpoint import CheckpointError
 from ocrrl_ros.learning.episode_statistics import measure_success
+from ocrrl_ros.learning.networks import LayerConfig
 from ocrrl_ros.learning.off_policy_trainer import OffPolicyTrainer
 from ocrrl_ros.learning.on_policy_trainer import OnPolicyConfig, OnPolicyTrainer
 from ocrrl_ros.learning.ppo import PpoBatch, PpoConfig, PpoLearner
 from ocrrl_ros.learning.trajectories import lambda_returns, Trajectories
-from offset_env import OffsetEnv
+from offset_env import OffsetEnv, run_whole_and_in_parts
 import pytest
 import torch
 
 D, C, A = 3, 5, 2
+SMALL = LayerConfig(hidden=(8,))
 
 
 def config(**overrides: Any) -> OnPolicyConfig:
@@ -29,8 +31,8 @@ def config(**overrides: Any) -> OnPolicyConfig:
         'noise_correlation': 0.5, 'noise_share': 0.75, 'gamma': 0.9, 'log_period_steps': 160,
         'checkpoint_period_steps': 100_000,
         'ppo': PpoConfig(
-            hidden=(32, 32), actor_learning_rate=1e-3, initial_std=0.2, largest_std=0.4,
-            batch_size=60, action_penalty=0.0, gripper_penalty=0.0)}
+            networks=LayerConfig(hidden=(32, 32)), actor_learning_rate=1e-3, initial_std=0.2,
+            largest_std=0.4, batch_size=60, action_penalty=0.0, gripper_penalty=0.0)}
     return OnPolicyConfig(**(settings | overrides))
 
 
@@ -48,7 +50,7 @@ def batch(learner: PpoLearner, advantage: np.ndarray, size: int = 64) -> PpoBatc
 
 
 def test_residual_starts_at_exactly_zero():
-    learner = PpoLearner(D, C, A, PpoConfig(hidden=(8,)), 0)
+    learner = PpoLearner(D, C, A, PpoConfig(networks=SMALL), 0)
     observations = np.random.default_rng(0).normal(size=(9, C)).astype(np.float32)
     assert np.all(learner.act(observations) == 0.0)
     assert np.all(learner.act(observations, averaged=True) == 0.0)
@@ -56,7 +58,7 @@ def test_residual_starts_at_exactly_zero():
 
 def test_actions_of_positive_advantage_become_likelier_and_others_not():
     for sign in (1.0, -1.0):
-        learner = PpoLearner(D, C, A, PpoConfig(hidden=(8,), action_penalty=0.0), 0)
+        learner = PpoLearner(D, C, A, PpoConfig(networks=SMALL, action_penalty=0.0), 0)
         part = batch(learner, np.full(64, sign))
         for _ in range(5):
             learner.update_actor(part)
@@ -65,7 +67,7 @@ def test_actions_of_positive_advantage_become_likelier_and_others_not():
 
 def test_actor_waits_once_it_has_moved_by_the_target():
     learner = PpoLearner(D, C, A, PpoConfig(
-        hidden=(8,), target_kl=1e-4, actor_learning_rate=1e-2), 0)
+        networks=SMALL, target_kl=1e-4, actor_learning_rate=1e-2), 0)
     part = batch(learner, np.ones(64))
     kl = [learner.update_actor(part)['kl'] for _ in range(30)]
     assert kl[-1] > 1e-4
@@ -73,14 +75,14 @@ def test_actor_waits_once_it_has_moved_by_the_target():
 
 
 def test_log_likelihood_is_that_of_the_normal_distribution():
-    learner = PpoLearner(D, C, A, PpoConfig(hidden=(8,), initial_std=0.1), 0)
+    learner = PpoLearner(D, C, A, PpoConfig(networks=SMALL, initial_std=0.1), 0)
     mean, action = np.zeros((1, A), np.float32), np.array([[0.1, -0.05]], np.float32)
     expected = torch.distributions.Normal(0.0, 0.1).log_prob(torch.from_numpy(action)).sum()
     assert learner.log_likelihood(mean, action)[0] == pytest.approx(float(expected), rel=1e-5)
 
 
 def test_exploration_stays_within_its_bounds():
-    settings = PpoConfig(hidden=(8,), entropy=10.0, actor_learning_rate=0.5, largest_std=0.1)
+    settings = PpoConfig(networks=SMALL, entropy=10.0, actor_learning_rate=0.5, largest_std=0.1)
     learner = PpoLearner(D, C, A, settings, 0)
     part = batch(learner, np.zeros(64))
     for _ in range(10):
@@ -119,20 +121,10 @@ def test_trained_residual_beats_the_base(tmp_path: Path):
 
 @pytest.mark.parametrize('decay_start', [1.0, 0.4])
 def test_resumed_run_equals_an_unbroken_one(tmp_path: Path, decay_start: float):
-    settings = config(decay_start=decay_start)
-    whole = OnPolicyTrainer(OffsetEnv(), settings, 3, tmp_path / 'whole')
-    assert whole.run()
-    first = OnPolicyTrainer(OffsetEnv(), settings, 3, tmp_path / 'parts')
-    first._on_progress = lambda done, *_: first.request_stop() if done >= 480 else None
-    assert not first.run()
-    second = OnPolicyTrainer(OffsetEnv(seed=77), settings, 3, tmp_path / 'parts')
-    assert second.run()
-    for left, right in zip(
-            whole.learner.actor.parameters(), second.learner.actor.parameters()):
-        assert torch.equal(left, right)
+    whole, second = run_whole_and_in_parts(
+        OnPolicyTrainer, config(decay_start=decay_start), tmp_path)
     assert torch.equal(whole.learner.log_std, second.learner.log_std)
     np.testing.assert_array_equal(whole.examples(50), second.examples(50))
-    assert whole.log.rows[-1]['critic_loss'] == second.log.rows[-1]['critic_loss']
 
 
 def test_actor_stays_zero_in_warmup_and_while_only_the_value_learns(tmp_path: Path):

@@ -9,7 +9,7 @@ import numpy as np
 from ocrrl_ros.core.errors import BundleError, ConfigError
 from ocrrl_ros.evaluation.policies import create_residual, load_policies
 from ocrrl_ros.learning.gate_config import GateConfig
-from ocrrl_ros.learning.networks import NetworkConfig
+from ocrrl_ros.learning.networks import LayerConfig, NetworkConfig
 from ocrrl_ros.learning.off_policy_trainer import OffPolicyConfig
 from ocrrl_ros.learning.on_policy_trainer import OnPolicyConfig
 from ocrrl_ros.learning.ppo import PpoConfig
@@ -77,7 +77,7 @@ def test_ppo_run_writes_a_bundle_of_the_same_kind_with_its_gate(tmp_path: Path):
     settings = config()
     trainer = OnPolicyConfig(
         steps=60, warmup_steps=20, rollout_ticks=5, value_only_rollouts=1, gate=GATE,
-        ppo=PpoConfig(hidden=(16, 16), batch_size=8))
+        ppo=PpoConfig(networks=LayerConfig(hidden=(16, 16)), batch_size=8))
     run = ResidualRun(dataclasses.replace(settings, trainer=trainer), tmp_path / 'residual')
     run.run()
     network, gate = load_gated_residual(tmp_path / 'residual', 'cube_lift')

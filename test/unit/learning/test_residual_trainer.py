@@ -14,7 +14,7 @@ from ocrrl_ros.learning.episode_statistics import measure_success
 from ocrrl_ros.learning.networks import NetworkConfig
 from ocrrl_ros.learning.off_policy_trainer import OffPolicyConfig, OffPolicyTrainer
 from ocrrl_ros.learning.td3 import Td3Config
-from offset_env import OffsetEnv
+from offset_env import OffsetEnv, run_whole_and_in_parts
 import pytest
 import torch
 
@@ -43,20 +43,10 @@ def test_trained_residual_beats_the_base(tmp_path: Path):
 
 @pytest.mark.parametrize('decay_start', [1.0, 0.4])
 def test_resumed_run_equals_an_unbroken_one(tmp_path: Path, decay_start: float):
-    settings = config(decay_start=decay_start)
-    whole = OffPolicyTrainer(OffsetEnv(), settings, 3, tmp_path / 'whole')
-    assert whole.run()
-    first = OffPolicyTrainer(OffsetEnv(), settings, 3, tmp_path / 'parts')
-    first._on_progress = lambda done, *_: first.request_stop() if done >= 480 else None
-    assert not first.run()
-    second = OffPolicyTrainer(OffsetEnv(seed=77), settings, 3, tmp_path / 'parts')
-    assert second.run()
-    for left, right in zip(
-            whole.learner.actor.parameters(), second.learner.actor.parameters()):
-        assert torch.equal(left, right)
+    whole, second = run_whole_and_in_parts(
+        OffPolicyTrainer, config(decay_start=decay_start), tmp_path)
     np.testing.assert_array_equal(
         whole.replay.state_dict()['reward'], second.replay.state_dict()['reward'])
-    assert whole.log.rows[-1]['critic_loss'] == second.log.rows[-1]['critic_loss']
 
 
 def test_learning_rates_fall_to_their_last_share(tmp_path: Path):
