@@ -75,15 +75,15 @@ class BenchEnv:
         """Train for as many ticks; nothing is kept."""
         import tempfile
 
-        from ocrrl_ros.learning.residual_trainer import (
-            prepare_torch, ResidualTrainer, TrainerConfig)
+        from ocrrl_ros.learning.off_policy_trainer import OffPolicyConfig, OffPolicyTrainer
+        from ocrrl_ros.learning.residual_trainer import prepare_torch
         prepare_torch(1)
         warmup = max(1, self.warmup_ticks) * env.num_envs
-        config = TrainerConfig(
+        config = OffPolicyConfig(
             steps=warmup + self.ticks * env.num_envs, warmup_steps=warmup,
             critic_only_updates=1, checkpoint_period_steps=10 ** 9)
         with tempfile.TemporaryDirectory() as folder:
-            trainer = ResidualTrainer(env, config, 0, folder)
+            trainer = OffPolicyTrainer(env, config, 0, folder)
             state: dict[str, Any] = {}
 
             def watch(steps: int, total: int, row: dict[str, float]) -> None:

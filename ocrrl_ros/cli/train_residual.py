@@ -27,13 +27,15 @@ class TrainResidual:
     base: str = field(
         default='', metadata={'description': 'base bundle; default: models/base_sim. stand_in '
                               'and expert are scripted, for trials alone'})
-    algorithm: Literal['td3'] = field(default='td3', metadata={'description': 'learner'})
+    algorithm: Literal['td3', 'ppo'] = field(
+        default='td3', metadata={'description': 'learner'})
     seed: int = field(default=0, metadata={'description': 'training seed, 0 .. 9999'})
     steps: int | None = field(
         default=None, metadata={'description': 'environment steps; default: the settings file'})
     out: Path = field(metadata={'description': 'folder of the new bundle'})
     settings: Path | None = field(
-        default=None, metadata={'description': 'YAML; default: config/train/residual_td3.yaml'})
+        default=None, metadata={
+            'description': 'YAML; default: config/train/residual_ALGORITHM.yaml'})
     pose_model: Path | None = field(default=None, metadata={
         'description': 'YAML of the pose sensor; default: config/pose_model.yaml. '
         'config/pose_model_exact.yaml has neither noise nor losses'})
@@ -41,6 +43,8 @@ class TrainResidual:
     workers: int | None = field(
         default=None, metadata={'description': 'environment processes; default: one per core'})
     learner_threads: int = field(default=1, metadata={'description': 'threads of the learner'})
+    gate: bool = field(default=True, metadata={
+        'description': 'learn a gate that leaves a good base alone, into the same bundle'})
     episodes: int = field(
         default=128, metadata={'description': 'episodes that the result is measured on'})
 
@@ -72,14 +76,17 @@ class TrainResidual:
         """Return the settings of the whole run."""
         from ocrrl_ros.core.resources import model_path
         from ocrrl_ros.evaluation.provenance import available_cores
+        from ocrrl_ros.learning.algorithms import find_algorithm
         from ocrrl_ros.learning.residual_run import ResidualRunConfig
-        from ocrrl_ros.learning.residual_trainer import TrainerConfig
         from ocrrl_ros.sim.vec_config import VecEnvConfig
         from ocrrl_ros.sim.vec_recipe import EnvRecipe, load_pose_model
         if self.envs < 1:
             raise ConfigError(f'envs is {self.envs}; allowed: >= 1')
+        algorithm = find_algorithm(self.algorithm)
         trainer = load_yaml(
-            TrainerConfig, self.settings or config_path('train', 'residual_td3.yaml'))
+            algorithm.config, self.settings or config_path('train', algorithm.settings_file))
+        if not self.gate:
+            trainer = replace(trainer, gate=replace(trainer.gate, enabled=False))
         if self.steps is not None:
             trainer = replace(trainer, steps=self.steps)
         recipe = EnvRecipe(

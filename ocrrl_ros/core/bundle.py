@@ -33,7 +33,8 @@ class Manifest:
     ``files`` maps file name to SHA-256; ``policy.onnx`` is always one of them. ``layout`` and
     ``layout_hash`` describe the observation (kind ``residual``) or the image and proprioception
     format (kind ``base``); ``action_scale`` the physical size of an action of 1; ``metrics``
-    carries each figure with its n.
+    carries each figure with its n. ``gate`` holds the settings of ``gate.onnx`` (kind
+    ``residual``) and is empty where the bundle has none.
     """
 
     format_version: int = FORMAT_VERSION
@@ -47,6 +48,7 @@ class Manifest:
     training: dict[str, Any]
     metrics: dict[str, Any]
     files: dict[str, str] = dataclasses.field(default_factory=dict)
+    gate: dict[str, float] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse what no reader of this version understands."""

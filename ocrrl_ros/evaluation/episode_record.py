@@ -22,6 +22,8 @@ class ResidualStatistics:
     sign_changes_per_s: float = 0.0
     """Sign changes per second and component of translation and rotation."""
     mean_gain: float = 0.0
+    mean_weight: float = 0.0
+    """Mean weight that the gate gave; 1 without a gate."""
 
 
 def residual_statistics(
@@ -31,7 +33,8 @@ def residual_statistics(
         return ResidualStatistics()
     raw = np.array([action.action[:6] for action in actions])
     gain = np.array([action.gain for action in actions])
-    applied = np.clip(raw, -1.0, 1.0) * gain[:, None] * bounds.scale()[:6]
+    weight = np.array([action.weight for action in actions])
+    applied = np.clip(raw, -1.0, 1.0) * (gain * weight)[:, None] * bounds.scale()[:6]
     seconds = max(actions[-1].stamp_s - actions[0].stamp_s, 1e-3)
     changes = 0
     for column in raw.T:
@@ -41,7 +44,8 @@ def residual_statistics(
         mean_translation_mm=float(1e3 * np.linalg.norm(applied[:, :3], axis=1).mean()),
         mean_rotation_deg=float(np.rad2deg(np.linalg.norm(applied[:, 3:], axis=1)).mean()),
         saturated_share=float((np.abs(raw) > SATURATED).any(axis=1).mean()),
-        sign_changes_per_s=changes / 6.0 / seconds, mean_gain=float(gain.mean()))
+        sign_changes_per_s=changes / 6.0 / seconds, mean_gain=float(gain.mean()),
+        mean_weight=float(weight.mean()))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -54,6 +54,9 @@ class EvaluateConfig:
         default='none', metadata={'description': (
             "errors in place of the pose sensor's, for truth and modelled poses: test (white "
             '10 mm and 5 deg, bias 3 mm and 1.5 deg), bias_K (K mm alone), paper (uniform)')})
+    gate: Literal['on', 'off'] = field(
+        default='on', metadata={
+            'description': "whether the gate of the residual's bundle acts, where it has one"})
     rollout: RolloutConfig = field(
         default_factory=RolloutConfig, metadata={'description': 'timing of the stack'})
     workers: int = field(default=0, metadata={'description': 'processes; 0: one per core'})
@@ -176,7 +179,8 @@ def rollout_settings(config: EvaluateConfig, *, film: bool = False) -> RolloutSe
     return RolloutSettings(
         task=config.task, domain=config.domain, residual=residual, poses=config.poses,
         base=config.base or default_base(config.domain), seed=config.seed,
-        rollout=config.rollout, pose_noise=config.pose_noise, film=film)
+        gate=config.gate == 'on', rollout=config.rollout, pose_noise=config.pose_noise,
+        film=film)
 
 
 def evaluate(config: EvaluateConfig, progress: Progress | None = None,

@@ -7,8 +7,9 @@ import numpy as np
 from ocrrl_ros.core.bundle import Bundle, load_bundle
 from ocrrl_ros.core.errors import BundleError, ConfigError
 from ocrrl_ros.core.resources import bundle_path
-from ocrrl_ros.policy.assembly import load_residual
+from ocrrl_ros.policy.assembly import load_gated_residual
 from ocrrl_ros.policy.base_policy import BasePolicy
+from ocrrl_ros.policy.gate import GATE_FILE, ResidualGate
 from ocrrl_ros.policy.residual import ResidualNetwork
 from ocrrl_ros.policy.task_spec import load_task_spec
 from ocrrl_ros.sim.tasks import Task
@@ -34,6 +35,11 @@ class PolicyBundles:
     def base_sha256(self) -> str:
         """Return the base bundle's hash, or the scripted base's name."""
         return self.base.sha256 if self.base is not None else self.base_name
+
+    @property
+    def has_gate(self) -> bool:
+        """Return whether the residual's bundle holds a gate."""
+        return self.residual is not None and GATE_FILE in self.residual.manifest.files
 
     @property
     def train_seed(self) -> int | None:
@@ -89,9 +95,10 @@ def base_factory(
     raise ConfigError(f'scripted base {bundles.base_name!r}; known: {", ".join(SCRIPTED)}')
 
 
-def create_residual(bundles: PolicyBundles, task: str) -> ResidualNetwork | None:
-    """Build the residual network, or None for the base alone."""
+def create_residual(
+        bundles: PolicyBundles, task: str, *, with_gate: bool = True,
+) -> tuple[ResidualNetwork | None, ResidualGate | None]:
+    """Build the residual network and its gate; None for what is not there or not wanted."""
     if bundles.residual is None:
-        return None
-    network, _ = load_residual(bundles.residual.path, task)
-    return network
+        return None, None
+    return load_gated_residual(bundles.residual.path, task, with_gate=with_gate)

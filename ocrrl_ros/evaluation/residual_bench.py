@@ -10,6 +10,7 @@ from ocrrl_ros.core import se3
 from ocrrl_ros.policy.action_chunk import ActionChunk
 from ocrrl_ros.policy.assembly import build_controller
 from ocrrl_ros.policy.controller import ResidualController
+from ocrrl_ros.policy.gate import ResidualGate
 from ocrrl_ros.policy.residual import ResidualNetwork
 from ocrrl_ros.robot.fr3 import READY_POSITION
 from ocrrl_ros.robot.kinematics import FrankaKinematics
@@ -41,9 +42,9 @@ def _measure(call: Callable[[], Any], prepare: Callable[[int], None], count: int
 class _TickBench:
     """A controller in the middle of an episode, fed like the node feeds it."""
 
-    def __init__(self, task: str, residual: ResidualNetwork):
+    def __init__(self, task: str, residual: ResidualNetwork, gate: ResidualGate | None):
         """Start an episode at the ready posture."""
-        self.controller: ResidualController = build_controller(task, residual)
+        self.controller: ResidualController = build_controller(task, residual, gate=gate)
         self.now_s = 0.0
         self._q = np.array(READY_POSITION, dtype=float)
         self._start = FrankaKinematics().forward(self._q)
@@ -82,15 +83,16 @@ class _TickBench:
             self.composed += 1
 
 
-def bench_residual(task: str, residual: ResidualNetwork, *, runs: int = 5,
-                   ticks: int = 5000) -> dict[str, Any]:
+def bench_residual(task: str, residual: ResidualNetwork, gate: ResidualGate | None = None, *,
+                   runs: int = 5, ticks: int = 5000) -> dict[str, Any]:
     """
-    Time network and policy tick over several runs.
+    Time network, gate where there is one, and policy tick over several runs.
 
+    :param gate: in the policy tick's budget; its own time has no goal.
     :param runs: independent repetitions; goals are judged by the median run.
     :param ticks: calls per run.
     """
-    network_runs, tick_runs = [], []
+    network_runs, gate_runs, tick_runs = [], [], []
     rng = np.random.default_rng(0)
     size = build_controller(task, residual).layout.size
     observations = rng.standard_normal((64, 1, size)).astype(np.float32)
@@ -105,16 +107,22 @@ def bench_residual(task: str, residual: ResidualNetwork, *, runs: int = 5,
         for _ in range(runs):
             call = _measure(lambda: residual.act(held[0]), choose, ticks + WARM_UP)
             network_runs.append(_quantiles(call[WARM_UP:]))
-            bench = _TickBench(task, residual)
+            if gate is not None:
+                gate.reset()
+                call = _measure(lambda: gate.weight(held[0], 0.0), choose, ticks + WARM_UP)
+                gate_runs.append(_quantiles(call[WARM_UP:]))
+            bench = _TickBench(task, residual, gate)
             samples = _measure(bench.tick, bench.prepare, ticks + WARM_UP)
             tick_runs.append({**_quantiles(samples[WARM_UP:]), 'composed': bench.composed})
     finally:
         gc.unfreeze()
     network_p50 = float(np.median([run['p50_us'] for run in network_runs]))
     tick_p99 = float(np.median([run['p99_us'] for run in tick_runs]))
+    gate_p50 = float(np.median([run['p50_us'] for run in gate_runs])) if gate_runs else None
     return {
-        'task': task, 'runs': runs, 'ticks': ticks, 'network': network_runs,
-        'policy_tick': tick_runs, 'network_p50_us': network_p50, 'policy_tick_p99_us': tick_p99,
+        'task': task, 'runs': runs, 'ticks': ticks, 'network': network_runs, 'gate': gate_runs,
+        'policy_tick': tick_runs, 'network_p50_us': network_p50, 'gate_p50_us': gate_p50,
+        'policy_tick_p99_us': tick_p99,
         'goals': {'network_p50_us': NETWORK_P50_GOAL_S * 1e6,
                   'policy_tick_p99_us': TICK_P99_GOAL_S * 1e6},
         'passed': network_p50 <= NETWORK_P50_GOAL_S * 1e6 and tick_p99 <= TICK_P99_GOAL_S * 1e6}

@@ -36,6 +36,7 @@ def summarise(config: Any, domain: Domain, bundles: PolicyBundles,
         'lower_bound95': lower_bound(successes, n),
         'mean_episode_s': float(np.mean([record.duration_s for record in records])),
         'bundle_sha256': bundles.residual.sha256 if bundles.residual else bundles.base_sha256,
+        'gate': config.gate == 'on' and bundles.has_gate,
         'base': bundles.base_name, 'base_sha256': bundles.base_sha256,
         'train_seed': bundles.train_seed, 'eval_seed': config.seed,
         'domain_sha256': domain.sha256(), 'success_version': SUCCESS_VERSION,
@@ -61,7 +62,7 @@ def _noise_of(config: Any) -> dict[str, Any]:
 def residual_summary(records: Sequence[EpisodeRecord]) -> dict[str, float]:
     """Average the residual's statistics over the episodes."""
     names = ('mean_translation_mm', 'mean_rotation_deg', 'saturated_share',
-             'sign_changes_per_s', 'mean_gain')
+             'sign_changes_per_s', 'mean_gain', 'mean_weight')
     return {name: float(np.mean([getattr(record.residual, name) for record in records]))
             for name in names}
 

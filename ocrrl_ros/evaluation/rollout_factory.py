@@ -29,6 +29,7 @@ class RolloutSettings:
     domain: str
     base: str
     residual: str | None
+    gate: bool = True
     poses: PoseKind
     seed: int
     rollout: RolloutConfig
@@ -76,7 +77,7 @@ def build_rollout(settings: RolloutSettings, bundles: PolicyBundles | None = Non
     task, domain = get_task(settings.task), load_domain(settings.domain)
     world = SimWorld(task, domain, load_physics(), estimates_torque=False)
     bundles = bundles or load_policies(task, settings.base, settings.residual)
-    residual = create_residual(bundles, task.name)
+    residual, gate = create_residual(bundles, task.name, with_gate=settings.gate)
     sees = settings.base not in SCRIPTED or settings.poses == 'perceived' or settings.film
     renderer = None
     if sees:
@@ -87,7 +88,7 @@ def build_rollout(settings: RolloutSettings, bundles: PolicyBundles | None = Non
 
     return Rollout(
         world, base_factory(bundles, task),
-        build_controller(task.name, residual, config),
+        build_controller(task.name, residual, config, gate=gate),
         build_pose_source(settings, world, renderer), kinematics=FrankaKinematics(),
         renderer=renderer,
         bounds=residual.bounds if residual is not None else ResidualBounds(), config=timing,

@@ -31,7 +31,8 @@ def action_vector(action: PolicyAction) -> dict[str, float]:
     Return a policy tick as named scalars.
 
     ``base.*`` and ``command.*`` are absolute targets (m, rotation vector in rad, opening) in the
-    robot base frame; ``residual.*`` is the network's action in [-1, 1].
+    robot base frame; ``residual.*`` is the network's action in [-1, 1], of which gain x weight
+    (loss and operator; gate) acts.
     """
     values: dict[str, float] = {}
     for prefix, pose, opening in (
@@ -41,7 +42,7 @@ def action_vector(action: PolicyAction) -> dict[str, float]:
         values |= {f'{prefix}.{name}': float(v) for name, v in zip(ACTION_NAMES, vector)}
     values |= {
         f'residual.{name}': float(v) for name, v in zip(ACTION_NAMES, action.action)}
-    return values | {'weight': 1.0, 'gain': action.gain}
+    return values | {'weight': action.weight, 'gain': action.gain}
 
 
 def correction_arrow(action: PolicyAction) -> Marker:

@@ -67,7 +67,8 @@ class EpisodeStatistics:
 
 def measure_success(
     env: VecEnv, act: Callable[[np.ndarray], np.ndarray], episodes: int,
-    on_episode: Callable[[int, int], None] = lambda done, total: None,
+    on_episode: Callable[[int, int], None] = lambda done, total: None, *,
+    on_end: Callable[[np.ndarray], None] = lambda rows: None,
 ) -> dict[str, float]:
     """
     Run whole episodes and return their success and the size of the actions.
@@ -76,6 +77,7 @@ def measure_success(
 
     :param act: maps critic observations (N, C) to actions (N, A).
     :param episodes: rounded up to a multiple of N.
+    :param on_end: told which environments (M,) start a new episode, before the next action.
     """
     per_env = -(-episodes // env.num_envs)
     total = per_env * env.num_envs
@@ -89,7 +91,9 @@ def measure_success(
         at_bound += int(saturated(action[active]).sum())
         square += float((action[active] ** 2).mean(axis=1).sum())
         result = env.step(action)
-        ended = (result.terminated | result.truncated) & active
+        done = result.terminated | result.truncated
+        on_end(np.nonzero(done)[0])
+        ended = done & active
         successes += int((result.success & ended).sum())
         counts += ended
         observation = result.critic_obs

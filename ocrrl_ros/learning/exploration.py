@@ -42,6 +42,12 @@ class ExplorationConfig:
                 f'guide_share and base_share are {others}; allowed: >= 0 and in all no more than '
                 f'1 - share = {1 - self.share:g}')
 
+    def split(self, num_envs: int) -> tuple[int, int, int]:
+        """Return from which environment on there is no noise, a guide, the base alone."""
+        first_base = num_envs - round(self.base_share * num_envs)
+        first_guided = first_base - round(self.guide_share * num_envs)
+        return round(self.share * num_envs), first_guided, first_base
+
 
 class CorrelatedNoise:
     """
@@ -57,9 +63,7 @@ class CorrelatedNoise:
     ):
         """Start at zero."""
         self.config = config
-        self.num_noisy = int(round(config.share * num_envs))
-        self._first_base = num_envs - int(round(config.base_share * num_envs))
-        self.num_acting = self._first_base - int(round(config.guide_share * num_envs))
+        self.num_noisy, self._first_guided, self._first_base = config.split(num_envs)
         self._rng = rng
         self._value = np.zeros((num_envs, action_dim))
         self._size = np.zeros((num_envs, 1))
@@ -81,9 +85,9 @@ class CorrelatedNoise:
         :param guide: (N, A), or None where there is no guide: the base acts alone there too.
         """
         action = greedy + self.sample(warmup=warmup)
-        action[self.num_acting:] = 0.0
+        action[self._first_guided:] = 0.0
         if guide is not None:
-            guided = slice(self.num_acting, self._first_base)
+            guided = slice(self._first_guided, self._first_base)
             action[guided] = guide[guided]
         return np.clip(action, -1.0, 1.0).astype(np.float32)
 

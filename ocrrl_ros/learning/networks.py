@@ -12,12 +12,11 @@ from torch.nn import functional
 
 
 @dataclass(frozen=True, kw_only=True)
-class NetworkConfig:
-    """Sizes of the learner's networks."""
+class LayerConfig:
+    """Sizes that all networks of a learner share."""
 
     hidden: tuple[int, ...] = field(
         default=(256, 256), metadata={'description': 'widths of the hidden layers'})
-    critics: int = field(default=2, metadata={'description': 'number of critics, >= 2'})
     normalizer_clip: float = field(
         default=5.0, metadata={'description': 'bound of a normalised observation entry'})
 
@@ -25,10 +24,21 @@ class NetworkConfig:
         """Refuse sizes that make no network."""
         if not self.hidden or min(self.hidden) < 1:
             raise ConfigError(f'hidden is {self.hidden}; allowed: one or more widths >= 1')
-        if self.critics < 2:
-            raise ConfigError(f'critics is {self.critics}; allowed: >= 2')
         if self.normalizer_clip <= 0.0:
             raise ConfigError(f'normalizer_clip is {self.normalizer_clip}; allowed: > 0')
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkConfig(LayerConfig):
+    """Sizes of the networks of a learner with an ensemble of critics."""
+
+    critics: int = field(default=2, metadata={'description': 'number of critics, >= 2'})
+
+    def __post_init__(self) -> None:
+        """Refuse sizes that make no network."""
+        super().__post_init__()
+        if self.critics < 2:
+            raise ConfigError(f'critics is {self.critics}; allowed: >= 2')
 
 
 class ObservationNormalizer(nn.Module):
@@ -73,10 +83,33 @@ class ObservationNormalizer(nn.Module):
         """Keep the present scale for good."""
         self.frozen.fill_(True)
 
+    def first(self, count: int) -> ObservationNormalizer:
+        """Return a frozen normaliser of the first entries: the actor's part of the critic's."""
+        part = ObservationNormalizer(count, self.clip, self.min_std)
+        for name in ('mean', 'm2', 'shift', 'scale'):
+            getattr(part, name).copy_(getattr(self, name)[:count])
+        part.freeze()
+        return part
+
+    def leading(self, observations: torch.Tensor) -> torch.Tensor:
+        """Return observations (N, D) of the first D <= dim entries, normalised."""
+        count = observations.shape[-1]
+        scaled = (observations - self.shift[:count]) * self.scale[:count]
+        return scaled.clamp(-self.clip, self.clip)
+
     def forward(self, observations: torch.Tensor) -> torch.Tensor:
         """Return normalised observations (N, dim) within +- clip."""
         scaled = (observations - self.shift) * self.scale
         return scaled.clamp(-self.clip, self.clip)
+
+
+def hidden_layers(width: int, hidden: tuple[int, ...]) -> tuple[nn.Sequential, int]:
+    """Return linear layers with LayerNorm and ReLU for inputs (N, width), and their width."""
+    layers: list[nn.Module] = []
+    for units in hidden:
+        layers += [nn.Linear(width, units), nn.LayerNorm(units), nn.ReLU()]
+        width = units
+    return nn.Sequential(*layers), width
 
 
 class Actor(nn.Module):
@@ -86,15 +119,10 @@ class Actor(nn.Module):
     The last layer's weights and biases start at zero, so the residual starts as no residual.
     """
 
-    def __init__(self, obs_dim: int, action_dim: int, config: NetworkConfig):
+    def __init__(self, obs_dim: int, action_dim: int, config: LayerConfig):
         """Build the layers for normalised observations (N, obs_dim)."""
         super().__init__()
-        layers: list[nn.Module] = []
-        width = obs_dim
-        for hidden in config.hidden:
-            layers += [nn.Linear(width, hidden), nn.LayerNorm(hidden), nn.ReLU()]
-            width = hidden
-        self.body = nn.Sequential(*layers)
+        self.body, width = hidden_layers(obs_dim, config.hidden)
         self.last = nn.Linear(width, action_dim)
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)
@@ -106,6 +134,26 @@ class Actor(nn.Module):
     def forward(self, observations: torch.Tensor) -> torch.Tensor:
         """Return actions (N, action_dim) in [-1, 1]."""
         return torch.tanh(self.pre_activation(observations))
+
+
+def action_penalty(
+    output: torch.Tensor, action: torch.Tensor, weights: torch.Tensor, *,
+    saturation_start: float, saturation_weight: float,
+) -> torch.Tensor:
+    """
+    Return what large actions cost, a scalar.
+
+    :param output: of the actor before tanh, (N, A).
+    :param action: after it, (N, A).
+    :param weights: of the squared action, (A,).
+    :param saturation_start: |action| from which the second term grows.
+    :param saturation_weight: of that term.
+    """
+    excess = torch.relu(action.abs() - saturation_start)
+    # Beyond the bound tanh passes no gradient back, so the output itself is held too.
+    runaway = torch.relu(output.abs() - 2.0)
+    return (weights * action ** 2).mean() + saturation_weight * (
+        (excess / (1.0 - saturation_start)) ** 2 + runaway ** 2).mean()
 
 
 class CriticEnsemble(nn.Module):

@@ -23,6 +23,8 @@ class Batch:
     """Factor of the value of `next_critic_obs`, (B,); 0 where the task ended."""
     next_critic_obs: np.ndarray
     """Observation after those ticks, (B, C)."""
+    following_obs: np.ndarray | None = None
+    """What the actor saw one tick later, (B, D), where the buffer was asked to keep it."""
 
 
 class ReplayBuffer:
@@ -36,9 +38,13 @@ class ReplayBuffer:
 
     def __init__(
         self, capacity: int, num_envs: int, critic_obs_dim: int, action_dim: int, *,
-        n_step: int = 3, gamma: float = 0.97,
+        n_step: int = 3, gamma: float = 0.97, following_dim: int = 0,
     ):
-        """Allocate room for `capacity` transitions."""
+        """
+        Allocate room for `capacity` transitions.
+
+        :param following_dim: width D of what is kept of the next tick; 0 keeps nothing.
+        """
         if capacity < num_envs or n_step < 1 or not 0.0 < gamma < 1.0:
             raise ConfigError(
                 f'replay capacity {capacity}, n_step {n_step}, gamma {gamma}; allowed: capacity '
@@ -52,6 +58,7 @@ class ReplayBuffer:
         self._action = np.zeros((capacity, action_dim), np.float32)
         self._reward = np.zeros(capacity, np.float32)
         self._discount = np.zeros(capacity, np.float32)
+        self._following = np.zeros((capacity, following_dim), np.float32)
         self._size = 0
         self._cursor = 0
         # The last n ticks of every environment, oldest first, and how many of them count.
@@ -96,7 +103,8 @@ class ReplayBuffer:
         index = rng.integers(0, self._size, size)
         return Batch(
             critic_obs=self._obs[index], action=self._action[index], reward=self._reward[index],
-            discount=self._discount[index], next_critic_obs=self._next_obs[index])
+            discount=self._discount[index], next_critic_obs=self._next_obs[index],
+            following_obs=self._following[index] if self._following.shape[1] else None)
 
     def _shift(self, rows: np.ndarray) -> None:
         """Drop the oldest waiting tick of the given environments."""
@@ -119,8 +127,23 @@ class ReplayBuffer:
         self._reward[slots] = (weight * self._wait_reward[rows]).sum(1)
         self._discount[slots] = np.where(terminated, 0.0, self.gamma ** length)
         self._next_obs[slots] = next_obs
+        self._following[slots] = self._one_tick_later(rows, terminated, next_obs)
         self._cursor = int((self._cursor + rows.size) % self.capacity)
         self._size = min(self._size + rows.size, self.capacity)
+
+    def _one_tick_later(
+        self, rows: np.ndarray, terminated: np.ndarray, next_obs: np.ndarray,
+    ) -> np.ndarray:
+        """Return what followed the oldest waiting tick; where nothing did, that tick itself."""
+        dim = self._following.shape[1]
+        if not dim:
+            return self._following[:rows.size]
+        first = self._wait_obs[rows, 0, :dim]
+        waiting = self._wait_obs[rows, min(1, self.n_step - 1), :dim]
+        second = np.where((self._waiting[rows] > 1)[:, None], waiting, next_obs[:, :dim])
+        # After a terminated tick the next observation is of another episode.
+        ends = terminated & (self._waiting[rows] == 1)
+        return np.where(ends[:, None], first, second)
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Return the filled part of the ring and the waiting ticks as arrays."""
@@ -129,6 +152,7 @@ class ReplayBuffer:
             'obs': self._obs[:used], 'next_obs': self._next_obs[:used],
             'action': self._action[:used], 'reward': self._reward[:used],
             'discount': self._discount[:used], 'cursor': np.array(self._cursor),
+            'following': self._following[:used],
             'wait_obs': self._wait_obs.copy(), 'wait_action': self._wait_action.copy(),
             'wait_reward': self._wait_reward.copy(), 'waiting': self._waiting.copy(),
         }
@@ -147,6 +171,8 @@ class ReplayBuffer:
                 (self._obs, 'obs'), (self._next_obs, 'next_obs'), (self._action, 'action'),
                 (self._reward, 'reward'), (self._discount, 'discount')):
             ring[:used] = state[name]
+        if self._following.shape[1]:
+            self._following[:used] = state['following']
         self._wait_obs[:] = state['wait_obs']
         self._wait_action[:] = state['wait_action']
         self._wait_reward[:] = state['wait_reward']

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import hashlib
 import math
 from pathlib import Path
+import time
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,12 @@ from ocrrl_ros.core.configuration import to_mapping
 from ocrrl_ros.core.errors import ConfigError
 from ocrrl_ros.evaluation.provenance import describe_machine, read_git_state
 from ocrrl_ros.evaluation.statistics import wilson_interval
+from ocrrl_ros.learning.algorithms import algorithm_of
 from ocrrl_ros.learning.episode_statistics import measure_success
-from ocrrl_ros.learning.residual_export import export_residual
+from ocrrl_ros.learning.gate_training import train_gate
+from ocrrl_ros.learning.gated_policy import GatedPolicy
+from ocrrl_ros.learning.off_policy_trainer import OffPolicyConfig
+from ocrrl_ros.learning.residual_export import export_gate, export_residual, GateModel
 from ocrrl_ros.learning.residual_trainer import prepare_torch, ResidualTrainer, TrainerConfig
 from ocrrl_ros.policy.task_spec import load_task_spec
 from ocrrl_ros.sim.vec_config import TICK_S
@@ -36,7 +41,9 @@ class ResidualRunConfig:
     """What a run is made of."""
 
     recipe: EnvRecipe = field(default_factory=EnvRecipe)
-    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    trainer: TrainerConfig = field(
+        default_factory=OffPolicyConfig, metadata={'description': (
+            'settings of the learner; their class says which one')})
     workers: int = field(default=1, metadata={'description': 'environment processes'})
     torch_threads: int = field(default=1, metadata={'description': 'threads of the learner'})
     final_episodes: int = field(default=128, metadata={
@@ -55,7 +62,7 @@ class ResidualRunConfig:
 
 class ResidualRun:
     """
-    Trains, measures and exports one residual.
+    Trains, gates, measures and exports one residual.
 
     :param folder: bundle folder; the run keeps curve and checkpoints in `<folder>.run` beside it.
     :param on_progress: called with phase, done, total and the newest numbers.
@@ -89,15 +96,21 @@ class ResidualRun:
         prepare_torch(self.config.torch_threads)
         env = make_env(self.config.recipe, self.config.workers)
         try:
-            trainer = self._trainer = ResidualTrainer(
+            trainer = self._trainer = algorithm_of(self.config.trainer).trainer(
                 env, self.config.trainer, self.config.recipe.seed, self.run_folder,
                 on_progress=lambda *a: self._on_progress('training', *a))
             if self._stop_requested or not trainer.run():
                 return None
+            metrics: dict[str, Any] = {
+                'training': {'n': trainer.steps, 'unit': 'environment steps',
+                             'wall_s': trainer.wall_s, **trainer.statistics.rates()}}
+            gate = self._train_gate(trainer, metrics)
+            if trainer.stop_requested:
+                return None
         finally:
             env.close()
-        metrics = self._measure(trainer)
-        self._export(trainer, metrics)
+        self._measure(trainer, gate, metrics)
+        self._export(trainer, gate, metrics)
         return metrics
 
     def _check_pose_model(self) -> None:
@@ -111,13 +124,43 @@ class ResidualRun:
         self.run_folder.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding='utf-8')
 
-    def _measure(self, trainer: ResidualTrainer) -> dict[str, Any]:
-        """Return success of base and residual with ordinary poses and without any."""
-        metrics: dict[str, Any] = {
-            'training': {'n': trainer.steps, 'unit': 'environment steps',
-                         'wall_s': trainer.wall_s, **trainer.statistics.rates()}}
+    def _train_gate(
+        self, trainer: ResidualTrainer, metrics: dict[str, Any],
+    ) -> GateModel | None:
+        """
+        Return the gate of the finished residual and note how it was learned.
+
+        It is learned in the environment that the training ended with. An interrupted one is
+        learned anew from the last checkpoint, which gives the same gate.
+        """
+        config = self.config.trainer.gate
+        if not config.enabled:
+            return None
+
+        def progress(done: int, total: int) -> bool:
+            self._on_progress('gate', done, total, {})
+            return not trainer.stop_requested
+
+        started = time.perf_counter()
+        found = train_gate(
+            trainer.env, lambda obs: trainer.learner.act(obs, averaged=True),
+            trainer.learner.normalizer, config, self.config.recipe.seed, on_progress=progress)
+        if found is None:
+            return None
+        gate, metrics['gate'] = found
+        metrics['gate']['wall_s'] = time.perf_counter() - started
+        return export_gate(gate, self._examples(trainer), config.smoothing_s)
+
+    def _examples(self, trainer: ResidualTrainer) -> torch.Tensor:
+        """Return observations (M, D) of the actor that exported graphs are checked on."""
+        return torch.from_numpy(trainer.examples(512)[:, :trainer.env.obs_dim].copy())
+
+    def _measure(
+        self, trainer: ResidualTrainer, gate: GateModel | None, metrics: dict[str, Any],
+    ) -> None:
+        """Add success of base and residual with ordinary poses and without any."""
         if self.config.final_episodes == 0:
-            return metrics
+            return
         pose_model = self.config.recipe.pose_model
         for name, sensor in (('modelled', pose_model.without_permanent_loss()),
                              ('lost', pose_model.always_lost())):
@@ -126,31 +169,47 @@ class ResidualRun:
                 env=replace(
                     self.config.recipe.env, mid_start_share=0.0, stall_s=math.inf),
                 seed=DEVELOPMENT_SEED + self.config.recipe.seed)
-            for policy, act in (
-                    ('base', lambda o: np.zeros((len(o), trainer.env.action_dim), np.float32)),
-                    ('residual', lambda o: trainer.learner.act(o, averaged=True))):
+            for policy, act in self._policies(trainer, gate).items():
                 env = make_env(recipe, self.config.workers)
                 try:
                     metrics[f'{policy}_{name}'] = self._success(env, act, f'{policy}, {name}')
                 finally:
                     env.close()
-        return metrics
+
+    def _policies(
+        self, trainer: ResidualTrainer, gate: GateModel | None,
+    ) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
+        """Return what is measured: the base, all of the residual, and the gated residual."""
+        def act(observations: np.ndarray) -> np.ndarray:
+            return trainer.learner.act(observations, averaged=True)
+
+        policies = {
+            'base': lambda o: np.zeros((len(o), trainer.env.action_dim), np.float32),
+            'residual': act}
+        if gate is not None:
+            size = trainer.env.obs_dim
+            policies['gated'] = GatedPolicy(act, gate.build(size, trainer.env.num_envs), size)
+        return policies
 
     def _success(self, env: Any, act: Callable, label: str) -> dict[str, Any]:
         """Return the success of one policy with its interval."""
         found = measure_success(
             env, act, self.config.final_episodes,
-            lambda done, total: self._on_progress(label, done, total, {}))
+            lambda done, total: self._on_progress(label, done, total, {}),
+            on_end=getattr(act, 'reset', lambda rows: None))
         found['wilson95'] = list(wilson_interval(found['successes'], found['n']))
         return found
 
-    def _export(self, trainer: ResidualTrainer, metrics: dict[str, Any]) -> None:
+    def _export(
+        self, trainer: ResidualTrainer, gate: GateModel | None, metrics: dict[str, Any],
+    ) -> None:
         """Write the bundle of the last, weight-averaged actor."""
         recipe = self.config.recipe
         scripted = recipe.base in SCRIPTED_BASES
         git = read_git_state()
         training = {
-            'algorithm': 'td3', 'trainer': to_mapping(self.config.trainer),
+            'algorithm': algorithm_of(self.config.trainer).name,
+            'trainer': to_mapping(self.config.trainer),
             'environment': to_mapping(recipe.env), 'pose_model': to_mapping(recipe.pose_model),
             'workers': self.config.workers, 'base': recipe.base if scripted else 'bundle',
             'base_sha256': '' if scripted else load_bundle(recipe.base, 'base').sha256,
@@ -158,9 +217,8 @@ class ResidualRun:
             'machine': describe_machine()}
         training['settings_sha256'] = hashlib.sha256(
             repr(sorted(training['trainer'].items())).encode()).hexdigest()
-        examples = trainer.replay.sample(512, np.random.default_rng(0)).critic_obs
         export_residual(
-            self.folder, trainer.learner.policy(),
-            torch.from_numpy(examples[:, :trainer.env.obs_dim].copy()), task=recipe.task,
+            self.folder, trainer.learner.policy(), self._examples(trainer), task=recipe.task,
             layout=load_task_spec(recipe.task).layout(), bounds=recipe.env.bounds,
-            rate_hz=1.0 / TICK_S, seed=recipe.seed, training=training, metrics=metrics)
+            rate_hz=1.0 / TICK_S, seed=recipe.seed, training=training, metrics=metrics,
+            gate=gate)

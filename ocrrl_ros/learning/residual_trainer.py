@@ -1,24 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runner of residual training: collect, learn, log, checkpoint."""
+"""Runner of residual training, whatever the learner: collect, learn, log, checkpoint."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 import time
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
-from ocrrl_ros.core.configuration import to_mapping
+from ocrrl_ros.core.configuration import from_mapping, to_mapping
 from ocrrl_ros.core.errors import ConfigError
 from ocrrl_ros.learning.checkpoint import (
     CheckpointError, newest_checkpoint, read_checkpoint, write_checkpoint)
-from ocrrl_ros.learning.denormals import flushed_denormals
-from ocrrl_ros.learning.episode_statistics import EpisodeStatistics, saturated
-from ocrrl_ros.learning.exploration import CorrelatedNoise, ExplorationConfig
-from ocrrl_ros.learning.replay_buffer import ReplayBuffer
-from ocrrl_ros.learning.td3 import Td3Config, Td3Learner
+from ocrrl_ros.learning.episode_statistics import EpisodeStatistics
+from ocrrl_ros.learning.gate_config import GateConfig
+from ocrrl_ros.learning.learner import Learner
 from ocrrl_ros.learning.training_log import TrainingLog
 from ocrrl_ros.sim.vec_contract import StepResult, VecEnv
 import torch
@@ -26,20 +25,12 @@ import torch
 
 @dataclass(frozen=True, kw_only=True)
 class TrainerConfig:
-    """Settings of a run, `config/train/residual_td3.yaml`."""
+    """Settings that every learner's run has."""
 
     steps: int = field(
         default=300_000, metadata={'description': 'environment steps, warm-up included'})
     warmup_steps: int = field(
         default=12_800, metadata={'description': 'steps of noise around the base before learning'})
-    critic_only_updates: int = field(
-        default=1000, metadata={'description': 'critic updates before the actor learns'})
-    updates_per_tick: int = field(
-        default=8, metadata={'description': 'critic updates per tick of all environments'})
-    batch_size: int = field(default=256, metadata={'description': 'transitions per update'})
-    capacity: int = field(
-        default=200_000, metadata={'description': 'transitions that the replay holds'})
-    n_step: int = field(default=3, metadata={'description': 'ticks per transition'})
     gamma: float = field(default=0.97, metadata={'description': 'discount per tick'})
     decay_start: float = field(
         default=1.0, metadata={
@@ -50,13 +41,11 @@ class TrainerConfig:
         default=6400, metadata={'description': 'steps between rows of the learning curve'})
     checkpoint_period_steps: int = field(
         default=64_000, metadata={'description': 'steps between checkpoints'})
-    td3: Td3Config = field(default_factory=Td3Config)
-    exploration: ExplorationConfig = field(default_factory=ExplorationConfig)
+    gate: GateConfig = field(default_factory=GateConfig)
 
     def __post_init__(self) -> None:
         """Refuse runs that cannot learn."""
-        for name in ('steps', 'updates_per_tick', 'batch_size', 'log_period_steps',
-                     'checkpoint_period_steps', 'warmup_steps'):
+        for name in ('steps', 'log_period_steps', 'checkpoint_period_steps', 'warmup_steps'):
             if getattr(self, name) < 1:
                 raise ConfigError(f'{name} is {getattr(self, name)}; allowed: >= 1')
         if not 0.0 < self.gamma < 1.0:
@@ -74,35 +63,44 @@ class TrainerConfig:
         share = min(1.0, (steps - start) / (self.steps - start))
         return 1.0 - share * (1.0 - self.final_rate)
 
+    def decisive(self) -> dict[str, Any]:
+        """Return the settings that must be equal for a run to be continued."""
+        settings = to_mapping(self)
+        # The gate is learned when all is over, and may be wanted, or not, by then.
+        settings.pop('gate')
+        if self.decay_start == 1.0:
+            # Without a schedule that ends with them, more steps may be asked for later.
+            settings.pop('steps')
+        return settings
 
-class ResidualTrainer:
+
+class ResidualTrainer(ABC):
     """
     Trains a residual actor in a vectorised environment.
 
-    While the environments advance a tick, the learner updates on what the replay already holds;
-    the order is fixed, so that a resumed run equals an unbroken one on the same machine.
+    The order of stepping and learning is fixed, so that a resumed run equals an unbroken one on
+    the same machine. Subclasses say what one advance is and what else must be saved.
 
+    :param num_noisy: environments from this one on act without noise,
+    :param num_acting: and from this one on not as the actor would.
     :param on_progress: called with the steps done, the total and the newest numbers.
     """
 
+    metric_names: ClassVar[tuple[str, ...]]
+    """Columns of the learning curve beside steps, time and success."""
+
     def __init__(
-        self, env: VecEnv, config: TrainerConfig, seed: int, folder: Path, *,
-        on_progress: Callable[[int, int, dict[str, float]], None] = lambda *_: None,
+        self, env: VecEnv, config: TrainerConfig, seed: int, folder: Path, learner: Learner, *,
+        num_noisy: int, num_acting: int,
+        on_progress: Callable[[int, int, dict[str, float]], None],
     ):
-        """Build learner, replay and noise from the seed; `folder` receives curve, checkpoints."""
+        """Start at step 0; `folder` receives curve and checkpoints."""
         self.env, self.config, self.seed, self.folder = env, config, seed, Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
+        self.learner = learner
         self._on_progress = on_progress
         self._rng = np.random.default_rng(np.random.SeedSequence([seed, 1]))
-        self.learner = Td3Learner(
-            env.obs_dim, env.critic_obs_dim, env.action_dim, config.td3, seed)
-        self.replay = ReplayBuffer(
-            config.capacity, env.num_envs, env.critic_obs_dim, env.action_dim,
-            n_step=config.n_step, gamma=config.gamma)
-        self.noise = CorrelatedNoise(
-            env.num_envs, env.action_dim, config.exploration, self._rng)
-        self.statistics = EpisodeStatistics(
-            self.noise.num_noisy, self.noise.num_acting)
+        self.statistics = EpisodeStatistics(num_noisy, num_acting)
         self.log = TrainingLog(self.folder / 'curve.csv')
         self.steps = 0
         self.wall_s = 0.0
@@ -110,7 +108,6 @@ class ResidualTrainer:
         self._stop_requested = False
         self._metrics: dict[str, float] = {}
         self._observation: np.ndarray | None = None
-        self._guide: np.ndarray | None = None
 
     @property
     def in_warmup(self) -> bool:
@@ -118,8 +115,13 @@ class ResidualTrainer:
         return self.steps < self.config.warmup_steps
 
     def request_stop(self) -> None:
-        """Make `run` save and return after the present tick; safe in a signal handler."""
+        """Make `run` save and return after the present advance; safe in a signal handler."""
         self._stop_requested = True
+
+    @property
+    def stop_requested(self) -> bool:
+        """Return whether `request_stop` was called."""
+        return self._stop_requested
 
     def run(self) -> bool:
         """
@@ -130,67 +132,52 @@ class ResidualTrainer:
         self._resume()
         started = time.perf_counter() - self.wall_s
         while self.steps < self.config.steps and not self._stop_requested:
-            self._tick()
+            before = self.steps
+            self._advance()
             self.wall_s = time.perf_counter() - started
-            self._report()
+            self._report(before)
         self.save()
         self.log.plot(self.folder / 'curve.png')
         return self.steps >= self.config.steps
 
-    def _tick(self) -> None:
-        """Advance all environments by one tick and learn meanwhile."""
-        observation = self._observation
-        action = self._act(observation)
-        self.env.begin_step(action)
-        self._learn()
-        self._store(observation, action, self.env.finish_step())
+    @abstractmethod
+    def _advance(self) -> None:
+        """Advance the environments by one or more ticks and learn."""
 
-    def _act(self, observation: np.ndarray) -> np.ndarray:
-        """Return the explored actions (N, A); normalisation freezes when warm-up ends."""
-        if self.in_warmup:
-            self.learner.normalizer.update(torch.from_numpy(observation))
-            still = np.zeros((len(observation), self.env.action_dim))
-            return self.noise.explore(still, self._guide, warmup=True)
-        self.learner.normalizer.freeze()
-        greedy = self.learner.act(observation)
-        self._metrics['saturated'] = float(saturated(greedy).mean())
-        return self.noise.explore(greedy, self._guide)
+    @abstractmethod
+    def examples(self, count: int) -> np.ndarray:
+        """Return up to `count` critic observations (M, C) that the run has met."""
 
-    def _learn(self) -> None:
-        """Take the updates of one tick, critics alone at first."""
-        if self.in_warmup:
-            return
-        started = time.perf_counter()
-        self.learner.scale_learning_rates(self.config.rate_at(self.steps))
-        for _ in range(self.config.updates_per_tick):
-            batch = self.replay.sample(self.config.batch_size, self._rng)
-            learns = self.learner.updates >= self.config.critic_only_updates
-            with flushed_denormals():
-                self._metrics |= self.learner.update(batch, with_actor=learns)
-        self.learner_s += time.perf_counter() - started
+    @abstractmethod
+    def _extra_state(self) -> dict[str, Any]:
+        """Return what the run's future depends on beyond what every trainer has."""
 
-    def _store(self, observation: np.ndarray, action: np.ndarray, result: StepResult) -> None:
-        """Put a tick into the replay; success pays the value of staying successful for ever."""
+    @abstractmethod
+    def _load_extra_state(self, state: dict[str, Any]) -> None:
+        """Take back what `_extra_state` returned."""
+
+    def _reward(self, result: StepResult) -> np.ndarray:
+        """Return rewards (N,); success pays the value of staying successful for ever."""
         gamma = self.config.gamma
-        reward = result.reward + result.success * gamma / (1.0 - gamma)
-        self.replay.add(
-            observation, action, reward, result.terminated, result.truncated,
-            result.final_critic_obs)
+        return result.reward + result.success * gamma / (1.0 - gamma)
+
+    def _take(self, result: StepResult) -> None:
+        """Count a tick and remember what to act on next."""
         self.statistics.add(result)
         self._observation = result.critic_obs
-        self._guide = result.info.get('guide')
         self.steps += self.env.num_envs
 
-    def _report(self) -> None:
+    def _report(self, before: int) -> None:
         """Log, show and save when their time has come."""
+        config = self.config
         row = {
             'steps': float(self.steps), 'wall_s': self.wall_s,
             'updates': float(self.learner.updates), **self.statistics.rates(), **{
-                name: self._metrics.get(name, float('nan')) for name in _METRICS}}
-        self._on_progress(self.steps, self.config.steps, row)
-        if _crossed(self.steps, self.config.log_period_steps, self.env.num_envs):
+                name: self._metrics.get(name, float('nan')) for name in self.metric_names}}
+        self._on_progress(self.steps, config.steps, row)
+        if _crossed(before, self.steps, config.log_period_steps):
             self.log.add(row)
-        if _crossed(self.steps, self.config.checkpoint_period_steps, self.env.num_envs):
+        if _crossed(before, self.steps, config.checkpoint_period_steps):
             self.save()
             self.log.plot(self.folder / 'curve.png')
 
@@ -198,10 +185,9 @@ class ResidualTrainer:
         """Write a checkpoint of everything that the run's future depends on."""
         return write_checkpoint(self.folder, self.steps, {
             'settings': self._settings(), 'steps': self.steps, 'wall_s': self.wall_s,
-            'learner': self.learner.state_dict(), 'replay': self.replay.state_dict(),
-            'noise': self.noise.state_dict(), 'statistics': self.statistics.state_dict(),
+            'learner': self.learner.state_dict(), 'statistics': self.statistics.state_dict(),
             'rng': self._rng.bit_generator.state, 'env': self.env.state_dict(),
-            'metrics': self._metrics, 'observation': self._observation, 'guide': self._guide})
+            'metrics': self._metrics, 'observation': self._observation, **self._extra_state()})
 
     def _resume(self) -> None:
         """Continue from the newest checkpoint or start at the first observation."""
@@ -210,31 +196,31 @@ class ResidualTrainer:
             self._observation = self.env.reset()
             return
         state = read_checkpoint(path)
-        if state['settings'] != self._settings():
-            raise CheckpointError(
-                f'{path} was written with other settings or another seed; take another --out '
-                'folder or give the same settings')
+        self._check_settings(state['settings'], path)
         self.steps, self.wall_s = state['steps'], state['wall_s']
         self._metrics, self._observation = state['metrics'], state['observation']
-        self._guide = state['guide']
-        for part in ('learner', 'replay', 'noise', 'statistics', 'env'):
+        for part in ('learner', 'statistics', 'env'):
             getattr(self, part).load_state_dict(state[part])
+        self._load_extra_state(state)
         self._rng.bit_generator.state = state['rng']
         self.log.resume(self.steps)
 
     def _settings(self) -> dict[str, Any]:
         """Return what must be equal for a checkpoint to be continued."""
-        settings = to_mapping(self.config)
-        if self.config.decay_start == 1.0:
-            # Without a schedule that ends with them, more steps may be asked for later.
-            settings.pop('steps')
         return {
-            'config': settings, 'seed': self.seed, 'num_envs': self.env.num_envs,
+            'config': self.config.decisive(), 'seed': self.seed, 'num_envs': self.env.num_envs,
             'critic_obs_dim': self.env.critic_obs_dim}
 
-
-_METRICS = (
-    'critic_loss', 'value', 'actor_value', 'penalty', 'action_rms', 'saturated')
+    def _check_settings(self, saved: dict[str, Any], path: Path) -> None:
+        """Refuse a checkpoint of other settings; one from before a setting had its default."""
+        try:
+            config = from_mapping(type(self.config), saved['config'], str(path)).decisive()
+        except ConfigError:
+            config = None
+        if saved | {'config': config} != self._settings():
+            raise CheckpointError(
+                f'{path} was written with other settings or another seed; take another --out '
+                'folder or give the same settings')
 
 
 def prepare_torch(threads: int) -> None:
@@ -242,6 +228,6 @@ def prepare_torch(threads: int) -> None:
     torch.set_num_threads(threads)
 
 
-def _crossed(steps: int, period: int, stride: int) -> bool:
-    """Return whether the last `stride` steps passed a multiple of the period."""
-    return steps // period != (steps - stride) // period
+def _crossed(before: int, after: int, period: int) -> bool:
+    """Return whether a multiple of the period lies in (before, after]."""
+    return after // period != before // period

@@ -3,96 +3,77 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from ocrrl_ros.core.errors import ConfigError
-from ocrrl_ros.learning.networks import (
-    Actor, CriticEnsemble, NetworkConfig, ObservationNormalizer, ResidualPolicy)
+from ocrrl_ros.learning.learner import blend, frozen_copy, Learner, LearnerConfig
+from ocrrl_ros.learning.networks import Actor, CriticEnsemble, NetworkConfig
 from ocrrl_ros.learning.replay_buffer import Batch
 import torch
 
 
 @dataclass(frozen=True, kw_only=True)
-class Td3Config:
+class Td3Config(LearnerConfig):
     """Settings of the learner; defaults are the recipe of docs/notes/residual.md."""
 
     networks: NetworkConfig = field(default_factory=NetworkConfig)
-    learning_rate: float = field(
-        default=3e-4, metadata={'description': 'AdamW step size of the critics'})
-    actor_learning_rate: float = field(
-        default=1e-4, metadata={'description': 'AdamW step size of the actor'})
-    weight_decay: float = field(default=1e-4, metadata={'description': 'AdamW weight decay'})
     polyak: float = field(
         default=0.01, metadata={'description': 'share of the new weights in the target networks'})
-    actor_average: float = field(
-        default=0.001, metadata={'description': 'share of the new weights in the exported actor'})
     actor_period: int = field(
         default=2, metadata={'description': 'critic updates per actor update'})
     target_noise: float = field(
         default=0.1, metadata={'description': 'standard deviation of the target smoothing noise'})
     target_noise_clip: float = field(
         default=0.2, metadata={'description': 'bound of the target smoothing noise'})
-    action_penalty: float = field(
-        default=0.02, metadata={'description': (
-            'weight of the mean squared action, in value, but for the last')})
-    gripper_penalty: float = field(
-        default=0.02, metadata={'description': (
-            'the same of the last action alone, which is worth nothing until it is large')})
-    saturation_penalty: float = field(
-        default=0.5, metadata={'description': 'weight of squared output beyond saturation_start'})
-    saturation_start: float = field(
-        default=0.8, metadata={'description': '|action| from which the penalty grows'})
-    gradient_clip: float = field(default=10.0, metadata={'description': 'gradient norm bound'})
+    action_change_penalty: float = field(
+        default=0.0, metadata={'description': (
+            'weight of the mean squared change of the action in a tick, in value; 0: off')})
     value_min: float = field(default=0.0, metadata={'description': 'lowest possible return'})
     value_max: float = field(
         default=34.0, metadata={'description': 'highest possible return, 1 / (1 - gamma)'})
 
     def __post_init__(self) -> None:
         """Refuse settings that cannot learn."""
-        for name in (
-                'learning_rate', 'actor_learning_rate', 'polyak', 'actor_average',
-                'gradient_clip'):
-            if getattr(self, name) <= 0.0:
-                raise ConfigError(f'{name} is {getattr(self, name)}; allowed: > 0')
-        if not 0.0 < self.saturation_start < 1.0:
-            raise ConfigError(f'saturation_start is {self.saturation_start}; allowed: (0, 1)')
+        super().__post_init__()
+        if self.polyak <= 0.0:
+            raise ConfigError(f'polyak is {self.polyak}; allowed: > 0')
         if self.actor_period < 1:
             raise ConfigError(f'actor_period is {self.actor_period}; allowed: >= 1')
+        if self.action_change_penalty < 0.0:
+            raise ConfigError(
+                f'action_change_penalty is {self.action_change_penalty}; allowed: >= 0')
         if self.value_min >= self.value_max:
             raise ConfigError(f'value_min {self.value_min} is not below {self.value_max}')
 
 
-class Td3Learner:
+class Td3Learner(Learner):
     """
     Actor on deployable observations, critics on those plus simulator truth.
 
     The critic's observation starts with the actor's, so one array serves both.
     """
 
+    config: Td3Config
+    parts = (
+        'actor', 'critic', 'target_actor', 'target_critic', 'average_actor', 'normalizer',
+        'actor_optimizer', 'critic_optimizer')
+
     def __init__(
         self, obs_dim: int, critic_obs_dim: int, action_dim: int, config: Td3Config, seed: int,
     ):
         """Build networks and optimisers from a seed."""
-        self.config = config
-        self.obs_dim = obs_dim
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.actor = Actor(obs_dim, action_dim, config.networks)
+            actor = Actor(obs_dim, action_dim, config.networks)
             self.critic = CriticEnsemble(critic_obs_dim, action_dim, config.networks)
+        super().__init__(obs_dim, critic_obs_dim, actor, config, config.networks)
         self.generator = torch.Generator().manual_seed(seed)
-        self.target_actor = _frozen_copy(self.actor)
-        self.target_critic = _frozen_copy(self.critic)
-        self.average_actor = _frozen_copy(self.actor)
-        clip = config.networks.normalizer_clip
-        self.penalties = torch.full((action_dim,), config.action_penalty)
-        self.penalties[-1] = config.gripper_penalty
-        self.normalizer = ObservationNormalizer(critic_obs_dim, clip)
+        self.target_actor = frozen_copy(self.actor)
+        self.target_critic = frozen_copy(self.critic)
         self.actor_optimizer = self._optimizer(self.actor, config.actor_learning_rate)
         self.critic_optimizer = self._optimizer(self.critic, config.learning_rate)
-        self.updates = 0
 
     def _optimizer(
         self, module: torch.nn.Module, learning_rate: float,
@@ -101,26 +82,6 @@ class Td3Learner:
         return torch.optim.AdamW(
             module.parameters(), lr=learning_rate,
             weight_decay=self.config.weight_decay, fused=True)
-
-    def scale_learning_rates(self, share: float) -> None:
-        """Set both learning rates to a share of the configured ones."""
-        for optimizer, learning_rate in (
-                (self.actor_optimizer, self.config.actor_learning_rate),
-                (self.critic_optimizer, self.config.learning_rate)):
-            for group in optimizer.param_groups:
-                group['lr'] = share * learning_rate
-
-    @torch.no_grad()
-    def act(self, critic_obs: np.ndarray, *, averaged: bool = False) -> np.ndarray:
-        """
-        Return the actions (N, A) float32 without exploration.
-
-        :param critic_obs: (N, C); only the first D columns are used.
-        :param averaged: use the averaged weights, those that are exported.
-        """
-        actor = self.average_actor if averaged else self.actor
-        observations = self.normalizer(torch.from_numpy(critic_obs))
-        return actor(observations[:, :self.obs_dim]).numpy()
 
     def update(self, batch: Batch, *, with_actor: bool = True) -> dict[str, float]:
         """
@@ -134,12 +95,12 @@ class Td3Learner:
             torch.from_numpy(batch.reward), torch.from_numpy(batch.discount), next_obs)
         values = self.critic(obs, torch.from_numpy(batch.action))
         loss = ((values - target) ** 2).mean(1).sum()
-        self._step(self.critic_optimizer, self.critic, loss)
+        self._step(self.critic_optimizer, self.critic.parameters(), loss)
         self.updates += 1
         metrics = {'critic_loss': loss.item(), 'value': values.detach().mean().item()}
         if with_actor and self.updates % self.config.actor_period == 0:
-            metrics |= self._update_actor(obs)
-        _blend(self.target_critic, self.critic, self.config.polyak)
+            metrics |= self._update_actor(obs, batch.following_obs)
+        blend(self.target_critic, self.critic, self.config.polyak)
         return metrics
 
     @torch.no_grad()
@@ -155,73 +116,37 @@ class Td3Learner:
         following = self.target_critic(next_obs, action).min(0).values
         return (reward + discount * following).clamp(config.value_min, config.value_max)
 
-    def _update_actor(self, obs: torch.Tensor) -> dict[str, float]:
-        """Climb the first critic's value, held back near the action bound."""
+    def _update_actor(
+        self, obs: torch.Tensor, following_obs: np.ndarray | None,
+    ) -> dict[str, float]:
+        """
+        Climb the first critic's value, held back near the action bound.
+
+        :param following_obs: raw (B, D), one tick later; only with `action_change_penalty`.
+        """
         config = self.config
         output = self.actor.pre_activation(obs[:, :self.obs_dim])
         action = torch.tanh(output)
         self.critic.requires_grad_(False)
         value = self.critic(obs, action, 1).mean()
         self.critic.requires_grad_(True)
-        excess = torch.relu(action.abs() - config.saturation_start)
-        # Beyond the bound tanh passes no gradient back, so the output itself is held too.
-        runaway = torch.relu(output.abs() - 2.0)
-        penalty = (self.penalties * action ** 2).mean()
-        penalty = penalty + config.saturation_penalty * (
-            (excess / (1.0 - config.saturation_start)) ** 2 + runaway ** 2).mean()
-        self._step(self.actor_optimizer, self.actor, penalty - value)
-        _blend(self.target_actor, self.actor, config.polyak)
-        _blend(self.average_actor, self.actor, config.actor_average)
+        penalty = self._penalty(output, action)
+        if config.action_change_penalty > 0.0:
+            following = self.normalizer.leading(torch.from_numpy(following_obs))
+            change = (self.actor(following) - action) ** 2
+            penalty = penalty + config.action_change_penalty * change.mean()
+        self._step(self.actor_optimizer, self.actor.parameters(), penalty - value)
+        blend(self.target_actor, self.actor, config.polyak)
+        blend(self.average_actor, self.actor, config.actor_average)
         return {
             'actor_value': value.item(), 'penalty': penalty.item(),
             'action_rms': action.detach().pow(2).mean().sqrt().item()}
 
-    def _step(
-        self, optimizer: torch.optim.Optimizer, module: torch.nn.Module, loss: torch.Tensor,
-    ) -> None:
-        """Apply one clipped gradient step."""
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(
-            module.parameters(), self.config.gradient_clip, foreach=True)
-        optimizer.step()
-
-    def policy(self) -> ResidualPolicy:
-        """Return the averaged actor with its normalisation, for raw observations (N, D)."""
-        normalizer = ObservationNormalizer(self.obs_dim, self.normalizer.clip)
-        for name in ('mean', 'm2', 'shift', 'scale'):
-            getattr(normalizer, name).copy_(getattr(self.normalizer, name)[:self.obs_dim])
-        normalizer.freeze()
-        return ResidualPolicy(normalizer, copy.deepcopy(self.average_actor)).eval()
-
     def state_dict(self) -> dict[str, Any]:
         """Return tensors and plain values that restore the learner exactly."""
-        state: dict[str, Any] = {
-            name: getattr(self, name).state_dict() for name in _PARTS}
-        state['generator'] = self.generator.get_state()
-        state['updates'] = self.updates
-        return state
+        return super().state_dict() | {'generator': self.generator.get_state()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from a saved state."""
-        for name in _PARTS:
-            getattr(self, name).load_state_dict(state[name])
+        super().load_state_dict(state)
         self.generator.set_state(state['generator'])
-        self.updates = int(state['updates'])
-
-
-_PARTS = (
-    'actor', 'critic', 'target_actor', 'target_critic', 'average_actor', 'normalizer',
-    'actor_optimizer', 'critic_optimizer')
-
-
-def _frozen_copy(module: torch.nn.Module) -> torch.nn.Module:
-    """Return a copy that no gradient reaches."""
-    return copy.deepcopy(module).requires_grad_(False)
-
-
-@torch.no_grad()
-def _blend(target: torch.nn.Module, source: torch.nn.Module, share: float) -> None:
-    """Move the target's parameters towards the source's by a share."""
-    torch._foreach_lerp_(
-        list(target.parameters()), [p.detach() for p in source.parameters()], share)

@@ -23,7 +23,7 @@ from ocrrl_ros.interfaces.polling import PolledSubscription
 from ocrrl_ros.interfaces.qos import LATCHED, LATEST, LATEST_BEST_EFFORT, RELIABLE, SENSOR_DATA
 from ocrrl_ros.interfaces.spin import loop_node
 from ocrrl_ros.interfaces.tick_loop import LoopConfig, TickLoop
-from ocrrl_ros.policy.assembly import build_controller, load_residual
+from ocrrl_ros.policy.assembly import build_controller, load_gated_residual
 from ocrrl_ros.policy.controller import Command, ControllerConfig, ControllerState
 from ocrrl_ros.policy.task_spec import load_task_spec
 from ocrrl_ros.robot.fr3 import ARM_JOINT_NAMES
@@ -53,6 +53,9 @@ class ResidualPolicyConfig:
         metadata={'description': 'folder of the residual bundle; none runs the base alone'})
     enable_residual: bool = dataclasses.field(
         default=True, metadata={'description': 'whether the residual is on at start-up'})
+    enable_gate: bool = dataclasses.field(
+        default=True, metadata={'description': (
+            "whether the gate of the residual's bundle weighs it, where the bundle has one")})
     sink: SinkName = dataclasses.field(
         default='crisp_joint', metadata={'description': 'crisp_joint or crisp_pose'})
     realtime_priority: int = dataclasses.field(
@@ -82,12 +85,13 @@ class ResidualPolicyNode(Node):
         super().__init__(NODE_NAME, **arguments)
         self.config = declare_config(self, ResidualPolicyConfig, live=_LIVE)
         load_task_spec(self.config.task, f'parameter task of {NODE_NAME}')
-        network = None
+        network = gate = None
         if self.config.residual not in ('', 'none'):
-            network, _ = load_residual(self.config.residual, self.config.task)
+            network, gate = load_gated_residual(
+                self.config.residual, self.config.task, with_gate=self.config.enable_gate)
         self.controller = build_controller(
             self.config.task, network, self.config.controller,
-            load_robot(self.config.robot_file), speed_scale=self.config.speed_scale)
+            load_robot(self.config.robot_file), gate=gate, speed_scale=self.config.speed_scale)
         self.controller.set_enabled(self.config.enable_residual)
         follow_changes(self, ResidualPolicyConfig, self._on_settings)
         self._warnings = InputWarnings(self)

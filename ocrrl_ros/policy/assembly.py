@@ -8,6 +8,7 @@ from pathlib import Path
 from ocrrl_ros.core.bundle import Bundle, load_bundle
 from ocrrl_ros.core.errors import ConfigError
 from ocrrl_ros.policy.controller import ControllerConfig, ResidualController
+from ocrrl_ros.policy.gate import ResidualGate
 from ocrrl_ros.policy.observation import ObservationLayout
 from ocrrl_ros.policy.residual import ResidualNetwork
 from ocrrl_ros.policy.target_follower import TargetFollower
@@ -28,14 +29,29 @@ def load_residual(folder: Path | str, task: str) -> tuple[ResidualNetwork, Bundl
     return ResidualNetwork.from_bundle(bundle, layout.size), bundle
 
 
+def load_gated_residual(
+        folder: Path | str, task: str, *, with_gate: bool = True,
+) -> tuple[ResidualNetwork, ResidualGate | None]:
+    """
+    Open a residual bundle for a task, with its gate where it has one.
+
+    :param with_gate: False leaves the gate out, so that the whole residual acts.
+    :raises BundleError: missing, altered, for another task, or of another layout.
+    """
+    network, bundle = load_residual(folder, task)
+    size = load_task_spec(task).layout().size
+    return network, ResidualGate.from_bundle(bundle, size) if with_gate else None
+
+
 def build_controller(
         task: str, residual: ResidualNetwork | None = None,
         config: ControllerConfig | None = None, robot: RobotConfig | None = None, *,
-        speed_scale: float = 1.0) -> ResidualController:
+        gate: ResidualGate | None = None, speed_scale: float = 1.0) -> ResidualController:
     """
     Assemble kinematics, command shaping and residual for one robot.
 
     :param residual: None runs the base policy alone.
+    :param gate: of the residual's bundle; None lets the whole residual act.
     :param robot: joint limits, kinematics and shaping; those of config/robots/fr3.yaml if None.
     :param speed_scale: share of the shaped joint speed, 0 < x <= 1.
     :raises UnknownNameError: no such task.
@@ -49,7 +65,7 @@ def build_controller(
     kinematics = FrankaKinematics(robot.kinematics, limits)
     controller = ResidualController(
         layout, kinematics, TargetFollower(kinematics, CommandShaper(limits, robot.shaping)),
-        residual, config)
+        residual, config, gate)
     controller.set_speed_scale(speed_scale)
     return controller
 

@@ -18,6 +18,7 @@ from ocrrl_ros.core.errors import ConfigError, InputError, UnknownNameError
 from ocrrl_ros.core.se3 import check_pose
 from ocrrl_ros.policy.action_chunk import ActionChunk, ChunkBuffer, ChunkConfig, ChunkSample
 from ocrrl_ros.policy.composition import compose, ResidualBounds
+from ocrrl_ros.policy.gate import ResidualGate
 from ocrrl_ros.policy.object_poses import ObjectPoseBuffer, ObjectPoseConfig
 from ocrrl_ros.policy.observation import (
     build_observation,
@@ -93,6 +94,7 @@ class PolicyAction:
     :param base_pose: (7,) target of the base policy, robot base frame.
     :param action: (7,) residual in [-1, 1], before gain.
     :param gain: product of loss gain and operator gain; 0 when the residual is off.
+    :param weight: the gate's share of the residual, 1 without a gate; gain x weight acts.
     :param command_pose: (7,) composed target.
     """
 
@@ -104,6 +106,7 @@ class PolicyAction:
     command_pose: np.ndarray
     command_gripper: float
     ik_converged: bool
+    weight: float = 1.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,12 +124,13 @@ class ResidualController:
 
     :param layout: observation layout that the residual was trained for.
     :param residual: network, or None to run the base policy alone.
+    :param gate: weighs the residual, or None to let all of it act.
     """
 
     def __init__(
             self, layout: ObservationLayout, kinematics: FrankaKinematics,
             follower: TargetFollower, residual: Residual | None = None,
-            config: ControllerConfig | None = None):
+            config: ControllerConfig | None = None, gate: ResidualGate | None = None):
         """Start idle: no command exists before the first episode."""
         self.config = config or ControllerConfig()
         self.layout = layout
@@ -139,6 +143,7 @@ class ResidualController:
         self._kinematics = kinematics
         self._follower = follower
         self._residual = residual
+        self._gate = gate
         self._objects = ObjectPoseBuffer(1, len(layout.object_ids), self.config.object_poses)
         self._q = np.zeros(7)
         self._dq = np.zeros(7)
@@ -223,6 +228,8 @@ class ResidualController:
         self._follower.seed(self._q)
         self.chunks.clear(not_before_s=now_s)
         self._objects.reset(slice(None), now_s)
+        if self._gate is not None:
+            self._gate.reset()
         self._command_opening = self._opening
         self._in_episode, self._seeded, self._moving = True, True, False
         self._enter(ControllerState.RUNNING, 'waiting for the base policy')
@@ -293,10 +300,11 @@ class ResidualController:
         self._enter(ControllerState.RUNNING, 'executing')
         ahead = self.config.aim_ahead_s
         sample = self.chunks.sample(now_s, ahead)
-        action, gain = self._residual_action(sample, now_s)
+        action, gain, weight = self._residual_action(sample, now_s)
         bounds = self._residual.bounds if self._residual is not None else ResidualBounds()
         poses, openings = compose(
-            sample.poses[:1], sample.grippers[:1], action[None], bounds, np.array([gain]))
+            sample.poses[:1], sample.grippers[:1], action[None], bounds,
+            np.array([gain * weight]))
         # The plan begins with the next command. As in training, the command that acts one period
         # before the target's time is the one that reaches it.
         duration_s = max(ahead - 1.0 / self.config.command_rate_hz, 0.0)
@@ -305,7 +313,7 @@ class ResidualController:
         self._moving = True
         return PolicyAction(
             now_s, sample.poses[0], float(sample.grippers[0]), action, gain, poses[0],
-            self._command_opening, converged)
+            self._command_opening, converged, weight)
 
     def command_tick(self, dt_s: float) -> Command | None:
         """
@@ -333,12 +341,13 @@ class ResidualController:
             return self.reason
         return self.chunks.stale_reason(now_s)
 
-    def _residual_action(self, sample: ChunkSample, now_s: float) -> tuple[np.ndarray, float]:
-        """Return the action (7,) and its gain; both zero while the residual is off."""
+    def _residual_action(
+            self, sample: ChunkSample, now_s: float) -> tuple[np.ndarray, float, float]:
+        """Return action (7,), gain and gate's weight; the first two zero while it is off."""
         view = self._objects.query(now_s)
         gain = float(self._objects.gain()[0])
         if not self.enabled or self._residual is None:
-            return np.zeros(7), 0.0
+            return np.zeros(7), 0.0, 1.0
         jacobian = self._kinematics.jacobian(self._q)
         observation = build_observation(self.layout, ObservationInputs(
             base_T_tcp=self._kinematics.forward(self._q)[None],
@@ -352,7 +361,8 @@ class ResidualController:
         action = self._residual.act(observation)[0].astype(float)
         if not np.isfinite(action).all():
             raise InputError(f'residual network returned {action.tolist()}')
-        return action, gain * self.residual_gain
+        weight = 1.0 if self._gate is None else float(self._gate.weight(observation, now_s)[0])
+        return action, gain * self.residual_gain, weight
 
     def _halt(self) -> None:
         """Decelerate once; a second call must not restart the deceleration."""

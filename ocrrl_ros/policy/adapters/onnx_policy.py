@@ -12,7 +12,7 @@ from ocrrl_ros.core.errors import BundleError, InputError, MissingDependencyErro
 from ocrrl_ros.core.se3 import pose, quat_from_rotation_6d, rotation_6d
 from ocrrl_ros.policy.base_policy import BaseInputs, BasePolicy, ChunkBatch
 from ocrrl_ros.policy.instruction import embed_instruction
-from ocrrl_ros.policy.residual import create_session
+from ocrrl_ros.policy.onnx_network import create_session
 
 IMAGE_HEIGHT = 96
 IMAGE_WIDTH = 128

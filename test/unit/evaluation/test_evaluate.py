@@ -46,6 +46,7 @@ def test_result_has_every_field_and_is_json(fake_items):
     assert result.keys() >= RESULT_FIELDS
     assert (result['successes'], result['rate']) == (2, 0.5)
     assert result['outcomes'] == [True, False, True, False]
+    assert result['gate'] is False
     assert result['failure_counts'] == {'slip': 2}
     json.dumps(result, allow_nan=False)
 

@@ -172,10 +172,11 @@ def test_clocks_that_do_not_fit_are_refused():
         RolloutConfig(chunk_latency_s=(0.2, 0.5))
 
 
-def make_action(time_s, action, gain=1.0):
+def make_action(time_s, action, gain=1.0, weight=1.0):
     """Make a policy tick."""
     pose = np.array([0.0, 0, 0, 0, 0, 0, 1])
-    return PolicyAction(time_s, pose, 1.0, np.asarray(action, dtype=float), gain, pose, 1.0, True)
+    return PolicyAction(
+        time_s, pose, 1.0, np.asarray(action, dtype=float), gain, pose, 1.0, True, weight)
 
 
 def test_residual_statistics_of_known_ticks():
@@ -187,6 +188,15 @@ def test_residual_statistics_of_known_ticks():
     assert found.saturated_share == pytest.approx(2 / 3)
     assert found.sign_changes_per_s == pytest.approx(2 / 6)
     assert found.mean_rotation_deg == 0.0
+
+
+def test_gate_counts_in_what_was_applied_and_has_a_mean_of_its_own():
+    x = [1.0, 0, 0, 0, 0, 0, 0]
+    found = residual_statistics(
+        [make_action(0.0, x, weight=0.5), make_action(1.0, x, gain=0.5, weight=0.0)],
+        ResidualBounds())
+    assert found.mean_translation_mm == pytest.approx(5.0)
+    assert (found.mean_gain, found.mean_weight) == (0.75, 0.25)
 
 
 def test_records_survive_json():

@@ -2,9 +2,10 @@
 """The latched state is published when its cause changes, not when a number in it does."""
 
 from diagnostic_msgs.msg import DiagnosticStatus
-from ocrrl_ros.interfaces.policy_outputs import PolicyOutputs
+import numpy as np
+from ocrrl_ros.interfaces.policy_outputs import action_vector, PolicyOutputs
 from ocrrl_ros.policy.assembly import build_controller
-from ocrrl_ros.policy.controller import ControllerState
+from ocrrl_ros.policy.controller import ControllerState, PolicyAction
 import pytest
 import rclpy
 
@@ -42,3 +43,10 @@ def test_new_gain_and_refused_start_are_told(outputs, monkeypatch):
     assert outputs.state(controller)
     assert sent[-1].level == DiagnosticStatus.WARN and sent[0].level == DiagnosticStatus.OK
     assert sent[-1].message == 'cannot start: no joint state'
+
+
+def test_gain_and_weight_of_the_gate_are_recorded_apart():
+    pose = np.array([0.5, 0.0, 0.3, 0.0, 0.0, 0.0, 1.0])
+    action = PolicyAction(1.0, pose, 1.0, np.zeros(7), 0.8, pose, 1.0, True, weight=0.25)
+    values = action_vector(action)
+    assert (values['gain'], values['weight']) == (0.8, 0.25)

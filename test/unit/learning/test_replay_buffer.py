@@ -9,9 +9,11 @@ import pytest
 GAMMA = 0.5
 
 
-def fill(terminated_at: int = -1, truncated_at: int = -1, ticks: int = 5) -> ReplayBuffer:
+def fill(
+    terminated_at: int = -1, truncated_at: int = -1, ticks: int = 5, **sizes: int,
+) -> ReplayBuffer:
     """Return a buffer of one environment: observation = action = tick, reward = 1 + tick."""
-    buffer = ReplayBuffer(100, 1, 1, 1, n_step=3, gamma=GAMMA)
+    buffer = ReplayBuffer(100, 1, 1, 1, **{'n_step': 3, 'gamma': GAMMA, **sizes})
     for tick in range(ticks):
         buffer.add(
             np.array([[tick]]), np.array([[tick]]), np.array([1.0 + tick]),
@@ -42,6 +44,23 @@ def test_termination_ends_the_value_of_all_waiting_transitions():
 
 def test_time_limit_bootstraps_with_the_discount_of_the_ticks_spanned():
     assert rows(fill(truncated_at=1, ticks=2)) == [(0, 0, 2.0, 0.25, 2), (1, 1, 2.0, 0.5, 2)]
+
+
+def following(buffer: ReplayBuffer) -> list[float]:
+    """Return what the actor saw one tick after every transition began."""
+    return [float(value) for value in buffer.state_dict()['following'][:, 0]]
+
+
+@pytest.mark.parametrize('n_step', [1, 3])
+def test_tick_after_each_transition_is_kept_where_asked_for(n_step: int):
+    # Tick 1 ends the task, where nothing follows; tick 4 ends by the time limit.
+    buffer = fill(terminated_at=1, truncated_at=4, n_step=n_step, following_dim=1)
+    assert following(buffer) == [1, 1, 3, 4, 5]
+    assert buffer.sample(4, np.random.default_rng(0)).following_obs.shape == (4, 1)
+    other = ReplayBuffer(100, 1, 1, 1, n_step=n_step, gamma=GAMMA, following_dim=1)
+    other.load_state_dict(buffer.state_dict())
+    assert following(other) == following(buffer)
+    assert fill().sample(4, np.random.default_rng(0)).following_obs is None
 
 
 def test_transitions_never_cross_an_episode_end():

@@ -8,23 +8,32 @@ from pathlib import Path
 import numpy as np
 from ocrrl_ros.core.errors import BundleError, ConfigError
 from ocrrl_ros.core.resources import config_path
-from ocrrl_ros.learning.networks import NetworkConfig
+from ocrrl_ros.evaluation.policies import create_residual, load_policies
+from ocrrl_ros.learning.gate_config import GateConfig
+from ocrrl_ros.learning.networks import LayerConfig, NetworkConfig
+from ocrrl_ros.learning.off_policy_trainer import OffPolicyConfig
+from ocrrl_ros.learning.on_policy_trainer import OnPolicyConfig
+from ocrrl_ros.learning.ppo import PpoConfig
 from ocrrl_ros.learning.residual_run import ResidualRun, ResidualRunConfig
-from ocrrl_ros.learning.residual_trainer import TrainerConfig
 from ocrrl_ros.learning.td3 import Td3Config
-from ocrrl_ros.policy.assembly import load_residual
+from ocrrl_ros.policy.assembly import load_gated_residual, load_residual
 from ocrrl_ros.policy.task_spec import load_task_spec
+from ocrrl_ros.sim.tasks import get_task
 from ocrrl_ros.sim.vec_config import VecEnvConfig
 from ocrrl_ros.sim.vec_recipe import EnvRecipe, load_pose_model
 import pytest
 import torch
 
 
-def config(steps: int = 60, **overrides: int) -> ResidualRunConfig:
+GATE = GateConfig(
+    steps=60, rounds=2, gate_passes=1, batch_size=32, critics=2, critic_hidden=(8,), hidden=(8,))
+
+
+def config(steps: int = 60, gate: GateConfig = GATE, **overrides: int) -> ResidualRunConfig:
     """Return a run of seconds."""
-    trainer = TrainerConfig(
+    trainer = OffPolicyConfig(
         steps=steps, warmup_steps=20, critic_only_updates=2, updates_per_tick=2, batch_size=16,
-        capacity=200, td3=Td3Config(networks=NetworkConfig(hidden=(16, 16))))
+        capacity=200, gate=gate, td3=Td3Config(networks=NetworkConfig(hidden=(16, 16))))
     recipe = EnvRecipe(base='expert', env=VecEnvConfig(num_envs=2, models=2))
     return ResidualRunConfig(
         recipe=recipe, trainer=trainer, **({'workers': 0, 'final_episodes': 0} | overrides))
@@ -63,6 +72,71 @@ def test_stop_before_the_end_leaves_a_checkpoint_and_no_bundle(tmp_path: Path):
     assert run.run() is None
     assert not (tmp_path / 'residual').exists()
     assert list(run.run_folder.glob('checkpoint-*'))
+
+
+def test_ppo_run_writes_a_bundle_of_the_same_kind_with_its_gate(tmp_path: Path):
+    settings = config()
+    trainer = OnPolicyConfig(
+        steps=60, warmup_steps=20, rollout_ticks=5, value_only_rollouts=1, gate=GATE,
+        ppo=PpoConfig(networks=LayerConfig(hidden=(16, 16)), batch_size=8))
+    run = ResidualRun(dataclasses.replace(settings, trainer=trainer), tmp_path / 'residual')
+    run.run()
+    network, gate = load_gated_residual(tmp_path / 'residual', 'cube_lift')
+    manifest = json.loads((tmp_path / 'residual' / 'manifest.json').read_text())
+    assert manifest['training']['algorithm'] == 'ppo'
+    assert manifest['training']['trainer']['ppo']['batch_size'] == 8
+    observations = run._trainer.examples(4)[:, :run._trainer.env.obs_dim]
+    with torch.no_grad():
+        expected = run._trainer.learner.policy()(torch.from_numpy(observations)).numpy()
+    np.testing.assert_allclose(network.act(observations), expected, atol=1e-5)
+    assert gate is not None
+    assert np.abs(expected).max() > 0.0
+
+
+def test_gate_is_in_the_bundle_and_deployment_computes_the_same_weight(tmp_path: Path):
+    run = ResidualRun(config(), tmp_path / 'residual')
+    metrics = run.run()
+    _, gate = load_gated_residual(tmp_path / 'residual', 'cube_lift')
+    manifest = json.loads((tmp_path / 'residual' / 'manifest.json').read_text())
+    assert manifest['gate'] == {'smoothing_s': GATE.smoothing_s}
+    assert metrics['gate']['n'] == 60
+    assert manifest['metrics']['export_difference']['gate'] <= 1e-3
+    observations = run._trainer.examples(2)[:, :run._trainer.env.obs_dim]
+    gate.weight(observations[:1], 0.0)
+    bundles = load_policies(get_task('cube_lift'), 'expert', str(tmp_path / 'residual'))
+    assert bundles.has_gate
+    assert create_residual(bundles, 'cube_lift')[1] is not None
+    assert create_residual(bundles, 'cube_lift', with_gate=False)[1] is None
+    assert 0.0 <= gate.weight(observations[:1], 0.1)[0] <= 1.0
+
+
+def test_run_without_a_gate_trains_the_same_residual(tmp_path: Path):
+    ResidualRun(config(), tmp_path / 'gated').run()
+    ResidualRun(config(gate=GateConfig(enabled=False)), tmp_path / 'plain').run()
+    _, gate = load_gated_residual(tmp_path / 'plain', 'cube_lift')
+    assert gate is None
+    assert (tmp_path / 'plain' / 'policy.onnx').read_bytes() == (
+        tmp_path / 'gated' / 'policy.onnx').read_bytes()
+
+
+def test_gate_of_a_run_that_was_stopped_in_between_is_the_same_bit_for_bit(tmp_path: Path):
+    ResidualRun(config(), tmp_path / 'whole').run()
+    for phase, tick in (('training', 40), ('gate', 10)):
+        run = ResidualRun(config(), tmp_path / 'parts')
+        run._on_progress = lambda now, done, *_: (
+            run.request_stop() if now == phase and done >= tick else None)
+        assert run.run() is None
+    assert ResidualRun(config(), tmp_path / 'parts').run() is not None
+    for name in ('policy.onnx', 'gate.onnx'):
+        assert (tmp_path / 'parts' / name).read_bytes() == (
+            tmp_path / 'whole' / name).read_bytes()
+
+
+def test_gated_residual_is_measured_beside_the_whole_one(tmp_path: Path):
+    metrics = ResidualRun(config(final_episodes=2), tmp_path / 'residual').run()
+    assert {f'{policy}_{poses}' for policy in ('base', 'residual', 'gated')
+            for poses in ('modelled', 'lost')} <= set(metrics)
+    assert metrics['gated_modelled']['n'] == 2
 
 
 def test_altered_bundle_is_refused(tmp_path: Path):

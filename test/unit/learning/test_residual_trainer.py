@@ -13,70 +13,15 @@ from ocrrl_ros.learning.checkpoint import (
 from ocrrl_ros.learning.episode_statistics import EpisodeStatistics, measure_success
 from ocrrl_ros.learning.exploration import CorrelatedNoise, ExplorationConfig
 from ocrrl_ros.learning.networks import NetworkConfig
-from ocrrl_ros.learning.residual_trainer import ResidualTrainer, TrainerConfig
+from ocrrl_ros.learning.off_policy_trainer import OffPolicyConfig, OffPolicyTrainer
 from ocrrl_ros.learning.td3 import Td3Config
-from ocrrl_ros.sim.vec_contract import StepResult, VecEnv
+from ocrrl_ros.sim.vec_contract import StepResult
+from offset_env import OffsetEnv, run_whole_and_in_parts
 import pytest
 import torch
 
-LENGTH = 12
 
-
-class OffsetEnv(VecEnv):
-    """Success where the action is within 0.3 of a target that the observation shows."""
-
-    obs_dim = 3
-    critic_obs_dim = 5
-    action_dim = 2
-
-    def __init__(self, num_envs: int = 8, seed: int = 0):
-        """Draw from an own generator."""
-        self.num_envs = num_envs
-        self._rng = np.random.default_rng(seed)
-        self._target = np.zeros((num_envs, 2))
-        self._ticks = np.zeros(num_envs, int)
-
-    def _observe(self) -> np.ndarray:
-        """Return [target, clock, truth] (N, 5)."""
-        clock = (self._ticks / LENGTH)[:, None]
-        return np.hstack([self._target, clock, self._target]).astype(np.float32)
-
-    def reset(self) -> np.ndarray:
-        """Draw new targets."""
-        self._target = self._rng.uniform(-0.7, 0.7, self._target.shape)
-        self._ticks[:] = 0
-        return self._observe()
-
-    def step(self, action: np.ndarray) -> StepResult:
-        """Pay for closeness; close enough for two ticks is success."""
-        self._ticks += 1
-        distance = np.linalg.norm(action - self._target, axis=1)
-        success = (distance < 0.3) & (self._ticks > 2)
-        truncated = ~success & (self._ticks >= LENGTH)
-        final = self._observe()
-        done = success | truncated
-        self._target[done] = self._rng.uniform(-0.7, 0.7, (int(done.sum()), 2))
-        self._ticks[done] = 0
-        return StepResult(
-            critic_obs=self._observe(), final_critic_obs=final,
-            reward=np.exp(-distance).astype(np.float32), terminated=success,
-            truncated=truncated, success=success)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return everything."""
-        return {
-            'rng': self._rng.bit_generator.state, 'target': self._target.copy(),
-            'ticks': self._ticks.copy()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> np.ndarray:
-        """Take everything back."""
-        self._rng.bit_generator.state = state['rng']
-        self._target[:] = state['target']
-        self._ticks[:] = state['ticks']
-        return self._observe()
-
-
-def config(**overrides: Any) -> TrainerConfig:
+def config(**overrides: Any) -> OffPolicyConfig:
     """Return small and quick settings."""
     settings = {
         'steps': 960, 'warmup_steps': 160, 'critic_only_updates': 20, 'updates_per_tick': 2,
@@ -85,11 +30,11 @@ def config(**overrides: Any) -> TrainerConfig:
         'td3': Td3Config(
             networks=NetworkConfig(hidden=(32, 32)), value_max=10.0, polyak=0.02,
             learning_rate=1e-3, actor_average=0.02)}
-    return TrainerConfig(**(settings | overrides))
+    return OffPolicyConfig(**(settings | overrides))
 
 
 def test_trained_residual_beats_the_base(tmp_path: Path):
-    trainer = ResidualTrainer(OffsetEnv(), config(steps=5600), 0, tmp_path)
+    trainer = OffPolicyTrainer(OffsetEnv(), config(steps=5600), 0, tmp_path)
     assert trainer.run()
     base = measure_success(OffsetEnv(seed=5), lambda o: np.zeros((len(o), 2)), 200)
     trained = measure_success(
@@ -100,20 +45,10 @@ def test_trained_residual_beats_the_base(tmp_path: Path):
 
 @pytest.mark.parametrize('decay_start', [1.0, 0.4])
 def test_resumed_run_equals_an_unbroken_one(tmp_path: Path, decay_start: float):
-    settings = config(decay_start=decay_start)
-    whole = ResidualTrainer(OffsetEnv(), settings, 3, tmp_path / 'whole')
-    assert whole.run()
-    first = ResidualTrainer(OffsetEnv(), settings, 3, tmp_path / 'parts')
-    first._on_progress = lambda done, *_: first.request_stop() if done >= 480 else None
-    assert not first.run()
-    second = ResidualTrainer(OffsetEnv(seed=77), settings, 3, tmp_path / 'parts')
-    assert second.run()
-    for left, right in zip(
-            whole.learner.actor.parameters(), second.learner.actor.parameters()):
-        assert torch.equal(left, right)
+    whole, second = run_whole_and_in_parts(
+        OffPolicyTrainer, config(decay_start=decay_start), tmp_path)
     np.testing.assert_array_equal(
         whole.replay.state_dict()['reward'], second.replay.state_dict()['reward'])
-    assert whole.log.rows[-1]['critic_loss'] == second.log.rows[-1]['critic_loss']
 
 
 def test_learning_rates_fall_to_their_last_share(tmp_path: Path):
@@ -121,7 +56,7 @@ def test_learning_rates_fall_to_their_last_share(tmp_path: Path):
     assert [settings.rate_at(steps) for steps in (0, 500, 750, 1000)] == pytest.approx(
         [1.0, 1.0, 0.6, 0.2])
     assert config().rate_at(960) == 1.0
-    trainer = ResidualTrainer(OffsetEnv(), settings, 0, tmp_path)
+    trainer = OffPolicyTrainer(OffsetEnv(), settings, 0, tmp_path)
     trainer.run()
     last = settings.rate_at(trainer.steps - trainer.env.num_envs)
     assert trainer.learner.actor_optimizer.param_groups[0]['lr'] == pytest.approx(
@@ -129,30 +64,30 @@ def test_learning_rates_fall_to_their_last_share(tmp_path: Path):
 
 
 def test_checkpoint_of_other_settings_is_refused(tmp_path: Path):
-    ResidualTrainer(OffsetEnv(), config(steps=320), 3, tmp_path).run()
+    OffPolicyTrainer(OffsetEnv(), config(steps=320), 3, tmp_path).run()
     with pytest.raises(CheckpointError, match='other settings'):
-        ResidualTrainer(OffsetEnv(), config(steps=640), 4, tmp_path).run()
+        OffPolicyTrainer(OffsetEnv(), config(steps=640), 4, tmp_path).run()
 
 
 def test_longer_run_is_refused_where_the_learning_rates_followed_the_shorter(tmp_path: Path):
-    ResidualTrainer(OffsetEnv(), config(steps=320, decay_start=0.5), 3, tmp_path).run()
+    OffPolicyTrainer(OffsetEnv(), config(steps=320, decay_start=0.5), 3, tmp_path).run()
     with pytest.raises(CheckpointError, match='other settings'):
-        ResidualTrainer(OffsetEnv(), config(steps=640, decay_start=0.5), 3, tmp_path).run()
+        OffPolicyTrainer(OffsetEnv(), config(steps=640, decay_start=0.5), 3, tmp_path).run()
 
 
 def test_warmup_explores_around_the_base_and_then_freezes_the_normalizer(tmp_path: Path):
-    trainer = ResidualTrainer(OffsetEnv(), config(steps=160), 0, tmp_path)
+    trainer = OffPolicyTrainer(OffsetEnv(), config(steps=160), 0, tmp_path)
     trainer.run()
     assert trainer.learner.updates == 0
     assert not bool(trainer.learner.normalizer.frozen)
     actions = trainer.replay.state_dict()['action']
     assert 0.1 < np.abs(actions).mean() < 0.9
-    trainer._tick()
+    trainer._advance()
     assert bool(trainer.learner.normalizer.frozen)
 
 
 def test_curve_is_written_as_csv_and_png(tmp_path: Path):
-    ResidualTrainer(OffsetEnv(), config(steps=640), 0, tmp_path).run()
+    OffPolicyTrainer(OffsetEnv(), config(steps=640), 0, tmp_path).run()
     header = (tmp_path / 'curve.csv').read_text().splitlines()[0].split(',')
     assert {'steps', 'success_all', 'success_greedy', 'critic_loss', 'saturated'} <= set(header)
     assert (tmp_path / 'curve.png').stat().st_size > 1000
@@ -184,13 +119,13 @@ def test_partial_checkpoint_is_never_found(tmp_path: Path):
 
 
 def test_shipped_settings_load_and_unknown_keys_list_the_known(tmp_path: Path):
-    assert load_yaml(TrainerConfig, config_path('train', 'residual_td3.yaml')).gamma == 0.97
+    assert load_yaml(OffPolicyConfig, config_path('train', 'residual_td3.yaml')).gamma == 0.97
     bad = tmp_path / 'bad.yaml'
     bad.write_text('td3: {learning_rat: 1.0}')
     with pytest.raises(UnknownNameError, match='learning_rate'):
-        load_yaml(TrainerConfig, bad)
+        load_yaml(OffPolicyConfig, bad)
     with pytest.raises(ConfigError, match='gamma'):
-        TrainerConfig(gamma=1.0)
+        OffPolicyConfig(gamma=1.0)
 
 
 def test_base_acts_alone_in_its_share_of_the_environments():

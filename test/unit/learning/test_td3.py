@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The TD3 learner."""
 
+import dataclasses
+
 import numpy as np
 from ocrrl_ros.learning.networks import NetworkConfig
 from ocrrl_ros.learning.replay_buffer import Batch
@@ -72,6 +74,26 @@ def test_penalty_keeps_the_actor_off_its_bound():
 
     assert after(0.0) > 0.97
     assert after(30.0) < 0.95
+
+
+def test_penalty_on_change_keeps_the_action_alike_from_tick_to_tick():
+    def change_after(penalty: float) -> float:
+        config = dataclasses.replace(
+            CONFIG, action_change_penalty=penalty, action_penalty=0.0, learning_rate=1e-2,
+            actor_learning_rate=3e-3)
+        learner = Td3Learner(D, C, A, config, 0)
+        for seed in range(150):
+            data = batch(seed)
+            # The best first action is the sign of the first entry, which the next tick turns.
+            reward = (3.0 + data.action[:, 0] * np.sign(data.critic_obs[:, 0])).astype(np.float32)
+            learner.update(dataclasses.replace(
+                data, reward=reward, following_obs=-data.critic_obs[:, :D]))
+        data = batch(999)
+        turned = learner.act(np.concatenate(
+            [-data.critic_obs[:, :D], data.critic_obs[:, D:]], axis=1))
+        return float(np.abs(learner.act(data.critic_obs) - turned)[:, 0].mean())
+
+    assert change_after(0.0) > 2.0 * change_after(5.0)
 
 
 def test_same_seed_learns_the_same_and_saved_learner_goes_on_equally():

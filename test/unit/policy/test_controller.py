@@ -34,12 +34,30 @@ class FakeResidual:
         return self.action[None]
 
 
+class FakeGate:
+    """Answers with one weight and counts the episodes."""
+
+    def __init__(self, weight):
+        """Take the weight to answer with."""
+        self.answer = weight
+        self.resets = 0
+
+    def reset(self):
+        """Count."""
+        self.resets += 1
+
+    def weight(self, observation, now_s):
+        """Return the weight."""
+        return np.array([self.answer])
+
+
 class Rig:
     """A controller with a clock and a perfect arm."""
 
-    def __init__(self, residual=None, start=True, **config):
+    def __init__(self, residual=None, start=True, gate=None, **config):
         """Build and, by default, start an episode at 10 s."""
-        self.controller = build_controller('cube_lift', residual, ControllerConfig(**config))
+        self.controller = build_controller(
+            'cube_lift', residual, ControllerConfig(**config), gate=gate)
         self.now_s = 10.0
         self.command = None
         self.actions = []
@@ -136,6 +154,29 @@ def test_operator_gain_scales_the_residual():
     rig.plan((0.0, 0.0, 0.0))
     rig.run(0.6)
     assert np.allclose(rig.tcp()[0] - START[0], 0.005, atol=0.001)
+
+
+def test_gate_weighs_the_residual_and_its_weight_is_told():
+    gate = FakeGate(0.5)
+    rig = Rig(FakeResidual(), gate=gate, residual_gain=0.5)
+    rig.see_cube()
+    rig.plan((0.0, 0.0, 0.0))
+    rig.run(0.6)
+    assert gate.resets == 1
+    assert rig.actions[-1].gain == 0.5
+    assert rig.actions[-1].weight == 0.5
+    assert np.allclose(rig.tcp()[0] - START[0], 0.005, atol=0.001)
+
+
+def test_closed_gate_is_exactly_the_base_and_none_is_a_weight_of_one():
+    for gate, weight in ((FakeGate(0.0), 0.0), (None, 1.0)):
+        rig = Rig(FakeResidual(), gate=gate)
+        rig.see_cube()
+        rig.plan((0.0, 0.0, 0.0))
+        rig.run(0.1)
+        action = rig.actions[-1]
+        assert action.weight == weight
+        assert (action.command_pose == action.base_pose).all() == (weight == 0.0)
 
 
 def test_ended_chunk_stops_the_arm_and_a_new_one_moves_it_again():

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Residual training from a replay: TD3."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+import time
+from typing import Any
+
+import numpy as np
+from ocrrl_ros.core.errors import ConfigError
+from ocrrl_ros.learning.denormals import flushed_denormals
+from ocrrl_ros.learning.episode_statistics import saturated
+from ocrrl_ros.learning.exploration import CorrelatedNoise, ExplorationConfig
+from ocrrl_ros.learning.replay_buffer import ReplayBuffer
+from ocrrl_ros.learning.residual_trainer import ResidualTrainer, TrainerConfig
+from ocrrl_ros.learning.td3 import Td3Config, Td3Learner
+from ocrrl_ros.sim.vec_contract import StepResult, VecEnv
+import torch
+
+
+@dataclass(frozen=True, kw_only=True)
+class OffPolicyConfig(TrainerConfig):
+    """Settings of a run, `config/train/residual_td3.yaml`."""
+
+    critic_only_updates: int = field(
+        default=1000, metadata={'description': 'critic updates before the actor learns'})
+    updates_per_tick: int = field(
+        default=8, metadata={'description': 'critic updates per tick of all environments'})
+    batch_size: int = field(default=256, metadata={'description': 'transitions per update'})
+    capacity: int = field(
+        default=200_000, metadata={'description': 'transitions that the replay holds'})
+    n_step: int = field(default=3, metadata={'description': 'ticks per transition'})
+    td3: Td3Config = field(default_factory=Td3Config)
+    exploration: ExplorationConfig = field(default_factory=ExplorationConfig)
+
+    def __post_init__(self) -> None:
+        """Refuse runs that cannot learn."""
+        super().__post_init__()
+        for name in ('updates_per_tick', 'batch_size'):
+            if getattr(self, name) < 1:
+                raise ConfigError(f'{name} is {getattr(self, name)}; allowed: >= 1')
+
+
+class OffPolicyTrainer(ResidualTrainer):
+    """
+    Trains TD3 from a replay.
+
+    While the environments advance a tick, the learner updates on what the replay already holds.
+    """
+
+    config: OffPolicyConfig
+    learner: Td3Learner
+    metric_names = (
+        'critic_loss', 'value', 'actor_value', 'penalty', 'action_rms', 'saturated')
+
+    def __init__(
+        self, env: VecEnv, config: OffPolicyConfig, seed: int, folder: Path, *,
+        on_progress: Callable[[int, int, dict[str, float]], None] = lambda *_: None,
+    ):
+        """Build learner, replay and noise from the seed; `folder` receives curve, checkpoints."""
+        learner = Td3Learner(env.obs_dim, env.critic_obs_dim, env.action_dim, config.td3, seed)
+        num_noisy, num_acting, _ = config.exploration.split(env.num_envs)
+        super().__init__(
+            env, config, seed, folder, learner, on_progress=on_progress, num_noisy=num_noisy,
+            num_acting=num_acting)
+        self._guide: np.ndarray | None = None
+        self.replay = ReplayBuffer(
+            config.capacity, env.num_envs, env.critic_obs_dim, env.action_dim,
+            n_step=config.n_step, gamma=config.gamma,
+            following_dim=env.obs_dim if config.td3.action_change_penalty > 0.0 else 0)
+        self.noise = CorrelatedNoise(
+            env.num_envs, env.action_dim, config.exploration, self._rng)
+
+    def examples(self, count: int) -> np.ndarray:
+        """Return critic observations (M, C) drawn from the replay."""
+        return self.replay.sample(count, np.random.default_rng(0)).critic_obs
+
+    def _advance(self) -> None:
+        """Advance all environments by one tick and learn meanwhile."""
+        observation = self._observation
+        action = self._act(observation)
+        self.env.begin_step(action)
+        self._learn()
+        self._store(observation, action, self.env.finish_step())
+
+    def _act(self, observation: np.ndarray) -> np.ndarray:
+        """Return the explored actions (N, A); normalisation freezes when warm-up ends."""
+        if self.in_warmup:
+            self.learner.normalizer.update(torch.from_numpy(observation))
+            still = np.zeros((len(observation), self.env.action_dim))
+            return self.noise.explore(still, self._guide, warmup=True)
+        self.learner.normalizer.freeze()
+        greedy = self.learner.act(observation)
+        self._metrics['saturated'] = float(saturated(greedy).mean())
+        return self.noise.explore(greedy, self._guide)
+
+    def _learn(self) -> None:
+        """Take the updates of one tick, critics alone at first."""
+        if self.in_warmup:
+            return
+        started = time.perf_counter()
+        self.learner.scale_learning_rates(self.config.rate_at(self.steps))
+        for _ in range(self.config.updates_per_tick):
+            batch = self.replay.sample(self.config.batch_size, self._rng)
+            learns = self.learner.updates >= self.config.critic_only_updates
+            with flushed_denormals():
+                self._metrics |= self.learner.update(batch, with_actor=learns)
+        self.learner_s += time.perf_counter() - started
+
+    def _store(self, observation: np.ndarray, action: np.ndarray, result: StepResult) -> None:
+        """Put a tick into the replay."""
+        self.replay.add(
+            observation, action, self._reward(result), result.terminated, result.truncated,
+            result.final_critic_obs)
+        self._guide = result.info.get('guide')
+        self._take(result)
+
+    def _extra_state(self) -> dict[str, Any]:
+        """Return replay, noise and what the guide would do next."""
+        return {'replay': self.replay.state_dict(), 'noise': self.noise.state_dict(),
+                'guide': self._guide}
+
+    def _load_extra_state(self, state: dict[str, Any]) -> None:
+        """Take back replay, noise and what the guide would do next."""
+        self._guide = state['guide']
+        self.replay.load_state_dict(state['replay'])
+        self.noise.load_state_dict(state['noise'])
