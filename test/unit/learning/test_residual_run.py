@@ -34,7 +34,7 @@ def config(steps: int = 60, gate: GateConfig = GATE, **overrides: int) -> Residu
     trainer = OffPolicyConfig(
         steps=steps, warmup_steps=20, critic_only_updates=2, updates_per_tick=2, batch_size=16,
         capacity=200, gate=gate, td3=Td3Config(networks=NetworkConfig(hidden=(16, 16))))
-    recipe = EnvRecipe(base='expert', env=VecEnvConfig(num_envs=2, models=2))
+    recipe = EnvRecipe(base='expert', env=VecEnvConfig(num_envs=2, models=2, mid_start_share=0.0))
     return ResidualRunConfig(
         recipe=recipe, trainer=trainer, **({'workers': 0, 'final_episodes': 0} | overrides))
 
@@ -157,7 +157,8 @@ def test_run_is_not_continued_with_another_pose_sensor(tmp_path: Path):
     run._on_progress = lambda phase, done, *_: run.request_stop() if done >= 40 else None
     assert run.run() is None
     exact = load_pose_model(config_path('pose_model_exact.yaml'))
-    recipe = EnvRecipe(base='expert', env=VecEnvConfig(num_envs=2, models=2), pose_model=exact)
+    recipe = EnvRecipe(base='expert', pose_model=exact, env=VecEnvConfig(
+        num_envs=2, models=2, mid_start_share=0.0))
     changed = dataclasses.replace(config(steps=10_000), recipe=recipe)
     with pytest.raises(ConfigError, match='pose_model'):
         ResidualRun(changed, tmp_path / 'residual').run()

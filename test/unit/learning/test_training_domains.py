@@ -71,7 +71,7 @@ def test_residual_training_opens_sim_alone(tmp_path):
     found = opened_domains(
         tmp_path, RUN, 'train', 'residual', '--base', str(ROOT / 'models' / 'base_sim'),
         '--settings', 'settings.yaml', '--envs', '2', '--workers', '1', '--episodes', '0',
-        '--out', 'residual')
+        '--no-gate', '--out', 'residual')
     assert (tmp_path / 'residual' / 'policy.onnx').is_file()
     assert found == {'sim.yaml'}
 
