@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The comparison of a rendered object with a frame, compiled; see `kernels_numpy` and `sdf`."""
+"""
+The comparison of a rendered object with a frame, compiled; see `kernels_numpy` and `sdf`.
+
+Only what Python calls is cached on disk; `core/se3_inline.py` says why.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ import numpy as np
 from ocrrl_ros.perception.surfaces import REVOLUTION
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(nogil=True)
 def _box_entry(origin, direction, row):
     """Return the distance along a ray to a box, infinity for a miss."""
     first, last = -1e9, 1e9
@@ -20,7 +24,7 @@ def _box_entry(origin, direction, row):
     return first if first <= last and first > 0.0 else np.inf
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(nogil=True)
 def _edge_entry(origin, direction, edge):
     """Return the distance along a ray to the ring of a profile edge, infinity for a miss."""
     r0, z0, r1, z1 = edge[0], edge[1], edge[2], edge[3]
@@ -47,7 +51,7 @@ def _edge_entry(origin, direction, edge):
     return best
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(nogil=True)
 def _entry(origin, direction, shape):
     """Return the distance along a ray to the surface, infinity for a miss."""
     middle = -(origin[0] * direction[0] + origin[1] * direction[1] + origin[2] * direction[2])

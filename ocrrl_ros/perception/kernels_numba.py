@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The kernels of `kernels_numpy`, compiled; that module documents arguments and results."""
+"""
+The kernels of `kernels_numpy`, compiled; that module documents arguments and results.
+
+Only what Python calls is cached on disk; `core/se3_inline.py` says why.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +53,7 @@ def surface_points(depth, mask, camera, stride, range_m):
     return points[:count].copy()
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(nogil=True)
 def _first_depth(depth, mask, v, u, dv, du, inside):
     """Return the first valid depth along a step on one side of the mask's edge, or 0."""
     height, width = depth.shape
@@ -63,7 +67,7 @@ def _first_depth(depth, mask, v, u, dv, du, inside):
     return 0.0
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(nogil=True)
 def _crossing(inner, near, far, outer):
     """Return where between a masked pixel and its neighbour the score passes half way."""
     if not inner > outer:

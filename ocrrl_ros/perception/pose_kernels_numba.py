@@ -4,6 +4,8 @@ The normal equations of a pose, compiled; `kernels_numpy` and `sdf` document the
 
 All functions called here live in this file: numba's cache of compiled code does not notice
 changes in other files.
+
+Only what Python calls is cached on disk; `core/se3_inline.py` says why.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ RAY_STEPS = 12
 PLANE_FLOOR = 0.01
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(nogil=True)
 def _box(p, row, normal):
     """Return the signed distance of a point to a box and write its gradient."""
     squared, best, axis = 0.0, -1e9, 0
@@ -37,7 +39,7 @@ def _box(p, row, normal):
     return distance
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(nogil=True)
 def _radial(p):
     """Return the radius of a point and the unit radial direction."""
     radius = np.sqrt(p[0] ** 2 + p[1] ** 2)
@@ -46,7 +48,7 @@ def _radial(p):
     return radius, p[0] / radius, p[1] / radius
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(nogil=True)
 def _edge(radius, z, edge):
     """Return squared and signed distance to one profile edge, and the gradient (2)."""
     along_r, along_z = edge[2] - edge[0], edge[3] - edge[1]
@@ -63,7 +65,7 @@ def _edge(radius, z, edge):
     return squared, sign * length, sign * gap_r / length, sign * gap_z / length
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(nogil=True)
 def _face(p, ray, row, axis, offset):
     """Write the offset from the face of a box across an axis; return squared length and sign."""
     squared, side = 0.0, -1.0 if ray[axis] > 0.0 else 1.0
@@ -77,7 +79,7 @@ def _face(p, ray, row, axis, offset):
     return squared, -1.0 if offset[axis] * side < 0.0 else 1.0
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(nogil=True)
 def _boxes_surface(p, ray, shape, normal, work):
     """Return the signed distance of a measured point to a union of boxes, write the gradient."""
     least, sign, face = 1e18, 1.0, 0
@@ -102,7 +104,7 @@ def _boxes_surface(p, ray, shape, normal, work):
     return sign * length
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(nogil=True)
 def _surface(p, ray, shape, normal, work):
     """Return the signed distance of a measured point; see `sdf.surface_distance`."""
     if shape.kind != REVOLUTION:
@@ -121,7 +123,7 @@ def _surface(p, ray, shape, normal, work):
     return distance
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(nogil=True)
 def _body(p, shape, body, normal):
     """Return the signed distance to one convex body of the hull; see `sdf._body_distance`."""
     if shape.kind != REVOLUTION:
@@ -146,7 +148,7 @@ def _body(p, shape, body, normal):
     return distance
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(nogil=True)
 def _to_object(rotation, vector, result):
     """Write rotation^T vector."""
     for i in range(3):
@@ -154,7 +156,7 @@ def _to_object(rotation, vector, result):
             rotation[0, i] * vector[0] + rotation[1, i] * vector[1] + rotation[2, i] * vector[2])
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(nogil=True)
 def _add(at, normal, distance, sigma, weight, width, rotation, jacobian, system, right):
     """Add one residual to the normal equations; return its cost."""
     residual = distance / sigma
@@ -176,14 +178,14 @@ def _add(at, normal, distance, sigma, weight, width, rotation, jacobian, system,
     return weight * residual * residual * shrink
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(nogil=True)
 def _along(origin, direction, far, at):
     """Write the point at a distance along a ray."""
     for i in range(3):
         at[i] = origin[i] + far * direction[i]
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(nogil=True)
 def _nearest_on_body(origin, direction, shape, body, limit, at, normal):
     """
     Write point and gradient where a ray comes nearest to a body; return distance and place.
@@ -217,7 +219,7 @@ def _nearest_on_body(origin, direction, shape, body, limit, at, normal):
     return _body(at, shape, body, normal), far
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(nogil=True)
 def _nearest_on_ray(origin, direction, shape, at, normal, work):
     """Write point and gradient of the least signed distance along a ray; return it, its place."""
     best, far = _nearest_on_body(origin, direction, shape, 0, np.inf, at, normal)
@@ -232,7 +234,7 @@ def _nearest_on_ray(origin, direction, shape, at, normal, work):
     return best, far
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(nogil=True)
 def _square_to_ray(at, direction, shape, normal, away):
     """Turn a gradient square to its ray, see `sdf.square_to_rays`; return whether it is one."""
     away[:] = direction
