@@ -40,8 +40,9 @@ class BenchEnv:
         from ocrrl_ros.sim.vec_recipe import EnvRecipe
         from ocrrl_ros.sim.vec_workers import make_env
         workers = available_cores() if self.workers is None else self.workers
+        env = VecEnvConfig(num_envs=self.envs)
         recipe = EnvRecipe(
-            task=self.task, base=self.base, env=VecEnvConfig(num_envs=self.envs))
+            task=self.task, base=self.base, env=env if self.learner else env.plain())
         env = make_env(recipe, workers)
         try:
             measured = self._measure_learning(env) if self.learner else self._measure(env)

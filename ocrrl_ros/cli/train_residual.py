@@ -91,7 +91,8 @@ class TrainResidual:
             trainer = replace(trainer, steps=self.steps)
         recipe = EnvRecipe(
             task=self.task, base=self.base or str(model_path('base_sim')), seed=self.seed,
-            env=VecEnvConfig(num_envs=self.envs), pose_model=load_pose_model(self.pose_model))
+            env=VecEnvConfig(num_envs=self.envs, guided=trainer.guided),
+            pose_model=load_pose_model(self.pose_model))
         workers = available_cores() if self.workers is None else self.workers
         return ResidualRunConfig(
             recipe=recipe, trainer=trainer, workers=min(workers, self.envs),

@@ -43,6 +43,11 @@ class OffPolicyConfig(TrainerConfig):
             if getattr(self, name) < 1:
                 raise ConfigError(f'{name} is {getattr(self, name)}; allowed: >= 1')
 
+    @property
+    def guided(self) -> bool:
+        """Return whether a share of the environments follows a scripted expert."""
+        return self.exploration.guide_share > 0.0
+
 
 class OffPolicyTrainer(ResidualTrainer):
     """

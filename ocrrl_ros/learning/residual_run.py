@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 import hashlib
-import math
 from pathlib import Path
 import time
 from typing import Any
@@ -165,9 +164,7 @@ class ResidualRun:
         for name, sensor in (('modelled', pose_model.without_permanent_loss()),
                              ('lost', pose_model.always_lost())):
             recipe = replace(
-                self.config.recipe, pose_model=sensor,
-                env=replace(
-                    self.config.recipe.env, mid_start_share=0.0, stall_s=math.inf),
+                self.config.recipe, pose_model=sensor, env=self.config.recipe.env.plain(),
                 seed=DEVELOPMENT_SEED + self.config.recipe.seed)
             for policy, act in self._policies(trainer, gate).items():
                 env = make_env(recipe, self.config.workers)

@@ -55,6 +55,11 @@ class TrainerConfig:
         if not 0.0 < self.final_rate <= 1.0:
             raise ConfigError(f'final_rate is {self.final_rate}; allowed: above 0, up to 1')
 
+    @property
+    def guided(self) -> bool:
+        """Return whether the learner explores with what a scripted expert would do."""
+        return False
+
     def rate_at(self, steps: int) -> float:
         """Return the share of the learning rates that applies after so many steps."""
         start = self.decay_start * self.steps

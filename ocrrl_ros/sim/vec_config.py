@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+import math
 
 from ocrrl_ros.core.errors import ConfigError
 from ocrrl_ros.policy.action_chunk import ChunkConfig
@@ -68,3 +69,7 @@ class VecEnvConfig:
             raise ConfigError(
                 f'replan_ticks is {self.replan_ticks}; allowed: >= 1, and few enough that a chunk '
                 f'of 16 steps lasts until the next arrives, up to {high} s late')
+
+    def plain(self) -> VecEnvConfig:
+        """Return the same without training's aids: whole episodes, no guide; for measuring."""
+        return replace(self, guided=False, mid_start_share=0.0, stall_s=math.inf)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ocrrl_ros.learning.episode_statistics import measure_success
 from ocrrl_ros.learning.residual_trainer import ResidualTrainer, TrainerConfig
 from ocrrl_ros.sim.vec_contract import StepResult, VecEnv
 import torch
@@ -82,3 +83,12 @@ def run_whole_and_in_parts(
         assert torch.equal(left, right)
     assert whole.log.rows[-1]['critic_loss'] == second.log.rows[-1]['critic_loss']
     return whole, second
+
+
+def success_before_and_after(trainer: ResidualTrainer) -> tuple[float, float]:
+    """Train; return the success rates of the base and of the averaged actor, 200 episodes."""
+    assert trainer.run()
+    base = measure_success(OffsetEnv(seed=5), lambda o: np.zeros((len(o), 2)), 200)
+    trained = measure_success(
+        OffsetEnv(seed=5), lambda o: trainer.learner.act(o, averaged=True), 200)
+    return base['success_rate'], trained['success_rate']

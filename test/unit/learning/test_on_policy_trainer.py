@@ -10,13 +10,12 @@ from ocrrl_ros.core.errors import ConfigError, UnknownNameError
 from ocrrl_ros.core.resources import config_path
 from ocrrl_ros.learning.algorithms import algorithm_of, find_algorithm
 from ocrrl_ros.learning.checkpoint import CheckpointError
-from ocrrl_ros.learning.episode_statistics import measure_success
 from ocrrl_ros.learning.networks import LayerConfig
 from ocrrl_ros.learning.off_policy_trainer import OffPolicyTrainer
 from ocrrl_ros.learning.on_policy_trainer import OnPolicyConfig, OnPolicyTrainer
 from ocrrl_ros.learning.ppo import PpoBatch, PpoConfig, PpoLearner
 from ocrrl_ros.learning.trajectories import lambda_returns, Trajectories
-from offset_env import OffsetEnv, run_whole_and_in_parts
+from offset_env import OffsetEnv, run_whole_and_in_parts, success_before_and_after
 import pytest
 import torch
 
@@ -110,13 +109,10 @@ def test_returns_stop_at_an_end_and_go_on_beyond_a_time_limit():
 
 
 def test_trained_residual_beats_the_base(tmp_path: Path):
-    trainer = OnPolicyTrainer(OffsetEnv(16), config(steps=20_000), 0, tmp_path)
-    assert trainer.run()
-    base = measure_success(OffsetEnv(seed=5), lambda o: np.zeros((len(o), 2)), 200)
-    trained = measure_success(
-        OffsetEnv(seed=5), lambda o: trainer.learner.act(o, averaged=True), 200)
-    assert base['success_rate'] < 0.5
-    assert trained['success_rate'] > 0.9
+    base, trained = success_before_and_after(
+        OnPolicyTrainer(OffsetEnv(16), config(steps=20_000), 0, tmp_path))
+    assert base < 0.5
+    assert trained > 0.9
 
 
 @pytest.mark.parametrize('decay_start', [1.0, 0.4])

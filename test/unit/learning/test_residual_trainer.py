@@ -10,13 +10,13 @@ from ocrrl_ros.core.errors import ConfigError, UnknownNameError
 from ocrrl_ros.core.resources import config_path
 from ocrrl_ros.learning.checkpoint import (
     CheckpointError, newest_checkpoint, read_checkpoint, write_checkpoint)
-from ocrrl_ros.learning.episode_statistics import EpisodeStatistics, measure_success
+from ocrrl_ros.learning.episode_statistics import EpisodeStatistics
 from ocrrl_ros.learning.exploration import CorrelatedNoise, ExplorationConfig
 from ocrrl_ros.learning.networks import NetworkConfig
 from ocrrl_ros.learning.off_policy_trainer import OffPolicyConfig, OffPolicyTrainer
 from ocrrl_ros.learning.td3 import Td3Config
 from ocrrl_ros.sim.vec_contract import StepResult
-from offset_env import OffsetEnv, run_whole_and_in_parts
+from offset_env import OffsetEnv, run_whole_and_in_parts, success_before_and_after
 import pytest
 import torch
 
@@ -34,13 +34,10 @@ def config(**overrides: Any) -> OffPolicyConfig:
 
 
 def test_trained_residual_beats_the_base(tmp_path: Path):
-    trainer = OffPolicyTrainer(OffsetEnv(), config(steps=5600), 0, tmp_path)
-    assert trainer.run()
-    base = measure_success(OffsetEnv(seed=5), lambda o: np.zeros((len(o), 2)), 200)
-    trained = measure_success(
-        OffsetEnv(seed=5), lambda o: trainer.learner.act(o, averaged=True), 200)
-    assert base['success_rate'] < 0.5
-    assert trained['success_rate'] > 0.95
+    base, trained = success_before_and_after(
+        OffPolicyTrainer(OffsetEnv(), config(steps=5600), 0, tmp_path))
+    assert base < 0.5
+    assert trained > 0.95
 
 
 @pytest.mark.parametrize('decay_start', [1.0, 0.4])

@@ -221,3 +221,10 @@ def test_episode_without_progress_ends_like_at_a_time_limit():
     calm = make(num_envs=2, stall_s=float('inf'), base='expert')
     calm.reset()
     assert not any(item.truncated.any() for item in run(calm, 140, away))
+
+
+def test_plain_environment_has_no_aids_of_training():
+    env = EnvRecipe(base='expert', env=VecEnvConfig(num_envs=2, models=2).plain()).build()
+    env.reset()
+    results = run(env, 4)
+    assert all(result.info['whole'].all() and 'guide' not in result.info for result in results)
