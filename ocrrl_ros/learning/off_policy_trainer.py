@@ -45,8 +45,8 @@ class OffPolicyConfig(TrainerConfig):
 
     @property
     def guided(self) -> bool:
-        """Return whether a share of the environments follows a scripted expert."""
-        return self.exploration.guide_share > 0.0
+        """Return whether a scripted expert acts in some environments or pulls at the actor."""
+        return self.exploration.guide_share > 0.0 or self.td3.guide_weight > 0.0
 
 
 class OffPolicyTrainer(ResidualTrainer):
@@ -75,7 +75,8 @@ class OffPolicyTrainer(ResidualTrainer):
         self.replay = ReplayBuffer(
             config.capacity, env.num_envs, env.critic_obs_dim, env.action_dim,
             n_step=config.n_step, gamma=config.gamma,
-            following_dim=env.obs_dim if config.td3.action_change_penalty > 0.0 else 0)
+            following_dim=env.obs_dim if config.td3.action_change_penalty > 0.0 else 0,
+            keeps_guide=config.td3.guide_weight > 0.0)
         self.noise = CorrelatedNoise(
             env.num_envs, env.action_dim, config.exploration, self._rng)
 
@@ -108,6 +109,7 @@ class OffPolicyTrainer(ResidualTrainer):
             return
         started = time.perf_counter()
         self.learner.scale_learning_rates(self.config.rate_at(self.steps))
+        self.learner.fade_guide(self.steps / self.config.steps)
         for _ in range(self.config.updates_per_tick):
             batch = self.replay.sample(self.config.batch_size, self._rng)
             learns = self.learner.updates >= self.config.critic_only_updates
@@ -119,7 +121,7 @@ class OffPolicyTrainer(ResidualTrainer):
         """Put a tick into the replay."""
         self.replay.add(
             observation, action, self._reward(result), result.terminated, result.truncated,
-            result.final_critic_obs)
+            result.final_critic_obs, np.zeros_like(action) if self._guide is None else self._guide)
         self._guide = result.info.get('guide')
         self._take(result)
 
