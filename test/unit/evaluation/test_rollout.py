@@ -13,6 +13,7 @@ from ocrrl_ros.policy.assembly import build_controller
 from ocrrl_ros.policy.base_policy import BasePolicy, ChunkBatch
 from ocrrl_ros.policy.composition import ResidualBounds
 from ocrrl_ros.policy.controller import PolicyAction
+from ocrrl_ros.policy.task_spec import load_task_spec
 from ocrrl_ros.robot.kinematics import FrankaKinematics
 from ocrrl_ros.sim.domain import load_domain
 from ocrrl_ros.sim.expert import ScriptedExpert
@@ -31,6 +32,8 @@ class FixedResidual:
     """A residual that always answers the same."""
 
     bounds = ResidualBounds()
+    layout = load_task_spec('cube_lift').layout()
+    acts_per = 'tick'
 
     def __init__(self, action):
         """Keep the action (7,)."""
