@@ -91,5 +91,5 @@ def test_every_task_has_layouts_of_different_hashes_and_the_shipped_one_keeps_it
 
 
 def test_unknown_layout_lists_the_known_ones():
-    with pytest.raises(UnknownNameError, match='relative, no_plan, no_validity, world'):
+    with pytest.raises(UnknownNameError, match='no_plan, no_validity, relative, world'):
         load_task_spec('cube_lift').layout('camera')
