@@ -30,6 +30,10 @@ class Td3Config(LearnerConfig):
     action_change_penalty: float = field(
         default=0.0, metadata={'description': (
             'weight of the mean squared change of the action in a tick, in value; 0: off')})
+    target_critics: int = field(default=0, metadata={'description': (
+        'critics, drawn anew for every update, whose lowest value is the target; 0: all')})
+    actor_critics: int = field(
+        default=1, metadata={'description': 'critics whose mean value the actor climbs'})
     value_min: float = field(default=0.0, metadata={'description': 'lowest possible return'})
     value_max: float = field(
         default=34.0, metadata={'description': 'highest possible return, 1 / (1 - gamma)'})
@@ -44,6 +48,10 @@ class Td3Config(LearnerConfig):
         if self.action_change_penalty < 0.0:
             raise ConfigError(
                 f'action_change_penalty is {self.action_change_penalty}; allowed: >= 0')
+        for name, low in (('target_critics', 0), ('actor_critics', 1)):
+            if not low <= getattr(self, name) <= self.networks.critics:
+                raise ConfigError(f'{name} is {getattr(self, name)}; allowed: {low} .. '
+                                  f'{self.networks.critics}, the number of critics')
         if self.value_min >= self.value_max:
             raise ConfigError(f'value_min {self.value_min} is not below {self.value_max}')
 
@@ -107,20 +115,24 @@ class Td3Learner(Learner):
     def _target(
         self, reward: torch.Tensor, discount: torch.Tensor, next_obs: torch.Tensor,
     ) -> torch.Tensor:
-        """Return the clipped n-step target (B,) from the lower of the target critics."""
+        """Return the clipped n-step target (B,) from the lowest of the target critics."""
         config = self.config
         action = self.target_actor(next_obs[:, :self.obs_dim])
         noise = torch.randn(action.shape, generator=self.generator) * config.target_noise
         noise = noise.clamp(-config.target_noise_clip, config.target_noise_clip)
         action = (action + noise).clamp(-1.0, 1.0)
-        following = self.target_critic(next_obs, action).min(0).values
+        values = self.target_critic(next_obs, action)
+        if config.target_critics:
+            order = torch.randperm(len(values), generator=self.generator)
+            values = values[order[:config.target_critics]]
+        following = values.min(0).values
         return (reward + discount * following).clamp(config.value_min, config.value_max)
 
     def _update_actor(
         self, obs: torch.Tensor, following_obs: np.ndarray | None,
     ) -> dict[str, float]:
         """
-        Climb the first critic's value, held back near the action bound.
+        Climb the value of the first critics, held back near the action bound.
 
         :param following_obs: raw (B, D), one tick later; only with `action_change_penalty`.
         """
@@ -128,7 +140,7 @@ class Td3Learner(Learner):
         output = self.actor.pre_activation(obs[:, :self.obs_dim])
         action = torch.tanh(output)
         self.critic.requires_grad_(False)
-        value = self.critic(obs, action, 1).mean()
+        value = self.critic(obs, action, config.actor_critics).mean()
         self.critic.requires_grad_(True)
         penalty = self._penalty(output, action)
         if config.action_change_penalty > 0.0:
