@@ -48,6 +48,11 @@ def changed(variant: str) -> dict[str, object]:
         'recipe.env.guided': False, 'trainer.exploration.guide_share': 0.0,
         'trainer.exploration.base_share': 0.0}),
     ('no_randomisation', {'recipe.env.randomize': False}),
+    ('no_noise', {
+        f'recipe.pose_model.{name}': 0.0 for name in (
+            'bias_m', 'bias_rad', 'hold_rate_hz', 'lost_from_start', 'lost_for_good',
+            *(f'{phase}.{kind}' for phase in ('free', 'near', 'held') for kind in (
+                'white_m', 'white_rad', 'drift_m', 'drift_rad', 'invalid_share')))}),
     ('no_lost_episodes', {
         'recipe.pose_model.lost_from_start': 0.0, 'recipe.pose_model.lost_for_good': 0.0})])
 def test_ablation_changes_what_its_name_says_and_nothing_else(variant, expected):
