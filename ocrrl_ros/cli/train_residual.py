@@ -42,8 +42,8 @@ class TrainResidual:
         default=None, metadata={
             'description': 'YAML; default: config/train/residual_ALGORITHM.yaml'})
     pose_model: Path | None = field(default=None, metadata={
-        'description': "YAML of the pose sensor; default: the variant's or config/pose_model.yaml. "
-        'config/pose_model_exact.yaml has neither noise nor losses'})
+        'description': "YAML of the pose sensor; default: the variant's, else "
+        'config/pose_model.yaml. config/pose_model_exact.yaml has neither noise nor losses'})
     variant: str = field(default='', metadata={
         'description': 'named changes to compare with, a file of config/train/variants (paper: '
         'the published recipe), or a YAML file of such changes'})

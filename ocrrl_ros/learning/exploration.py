@@ -54,8 +54,9 @@ class CorrelatedNoise:
     """
     First-order correlated noise for N environments.
 
-    Unless told otherwise its size falls from full in the first environment to none: a brittle base still succeeds
-    where it is small, and the critics see what large corrections do where it is not.
+    Where it is graded its size falls from full in the first environment to none: a brittle base
+    still succeeds where it is small, and the critics see what large corrections do where it is
+    not.
     """
 
     def __init__(

@@ -121,7 +121,7 @@ _CURVE = {'steps': 'steps', 'wall_s': 'wall_s', 'success': 'success_greedy'}
 
 def read_curve(path: Path) -> dict[str, np.ndarray]:
     """
-    Return steps, wall time and success of a learning curve, without exploration where there is any.
+    Return steps, wall time and success of a learning curve, that without exploration if known.
 
     :raises InputError: it cannot be read or lacks a column that is drawn.
     """
