@@ -1,110 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The deployment logic holds on every fault, names it, and is exact without a residual."""
 
+from controller_rig import FakeGate, FakeResidual, Rig, START, TICK_S
 import numpy as np
 from ocrrl_ros.core.errors import ConfigError, InputError, UnknownNameError
 from ocrrl_ros.core.se3 import pose, pose_identity
-from ocrrl_ros.policy.action_chunk import ActionChunk
 from ocrrl_ros.policy.assembly import build_controller
-from ocrrl_ros.policy.composition import ResidualBounds
-from ocrrl_ros.policy.controller import ControllerConfig, ControllerState, ResidualController
-from ocrrl_ros.policy.target_follower import TargetFollower
-from ocrrl_ros.policy.task_spec import load_task_spec
-from ocrrl_ros.robot.command_shaping import CommandShaper
-from ocrrl_ros.robot.fr3 import READY_POSITION
-from ocrrl_ros.robot.kinematics import FrankaKinematics
+from ocrrl_ros.policy.controller import ControllerState
 import pytest
-
-READY = np.array(READY_POSITION)
-KINEMATICS = FrankaKinematics()
-START = KINEMATICS.forward(READY)
-TICK_S = 0.005
-
-
-class FakeResidual:
-    """Answers with one action and remembers what it saw."""
-
-    bounds = ResidualBounds()
-    layout = load_task_spec('cube_lift').layout()
-
-    def __init__(self, action=(1.0, 0, 0, 0, 0, 0, -1.0), acts_per='tick'):
-        """Take the action (7,) to answer with."""
-        self.acts_per = acts_per
-        self.action = np.array(action)
-        self.observations = []
-
-    def act(self, observation):
-        """Return the action."""
-        self.observations.append(observation)
-        return self.action[None]
-
-
-class FakeGate:
-    """Answers with one weight and counts the episodes."""
-
-    def __init__(self, weight):
-        """Take the weight to answer with."""
-        self.answer = weight
-        self.resets = 0
-
-    def reset(self):
-        """Count."""
-        self.resets += 1
-
-    def weight(self, observation, now_s):
-        """Return the weight."""
-        return np.array([self.answer])
-
-
-class Rig:
-    """A controller with a clock and a perfect arm."""
-
-    def __init__(self, residual=None, start=True, gate=None, **config):
-        """Build and, by default, start an episode at 10 s."""
-        self.controller = build_controller(
-            'cube_lift', residual, ControllerConfig(**config), gate=gate)
-        self.now_s = 10.0
-        self.command = None
-        self.actions = []
-        self.see_arm()
-        if start:
-            self.controller.start_episode(self.now_s)
-
-    def see_arm(self, q=None):
-        """Report a measured state of now."""
-        q = q if q is not None else (READY if self.command is None else self.command.q)
-        self.controller.on_joint_state(q, np.zeros(7), self.now_s)
-
-    def see_cube(self):
-        """Report a cube of now below the hand."""
-        cube = pose(START[:3] + [0.0, 0.0, -0.4], np.array([0.0, 0.0, 0.0, 1.0]))
-        self.controller.on_object_pose('cube', cube, np.zeros(36), self.now_s)
-
-    def plan(self, offset=(0.0, 0.0, -0.03), stamp_s=None, opening=1.0):
-        """Deliver a chunk that moves straight by the offset over its 16 points."""
-        steps = np.linspace(0, 1, 16)[:, None]
-        poses = pose(START[:3] + steps * np.array(offset), np.tile(START[3:], (16, 1)))
-        stamp_s = self.now_s if stamp_s is None else stamp_s
-        chunk = ActionChunk(stamp_s, 0.05, poses, np.full(16, opening))
-        return self.controller.on_chunk(chunk, self.now_s)
-
-    def run(self, duration_s, see_arm=True):
-        """Tick for a while."""
-        for tick in range(round(duration_s / TICK_S)):
-            if see_arm:
-                self.see_arm()
-            if tick % 4 == 0:
-                action = self.controller.policy_tick(self.now_s)
-                if action is not None:
-                    self.actions.append(action)
-            command = self.controller.command_tick(TICK_S)
-            self.command = command if command is not None else self.command
-            self.now_s += TICK_S
-        return self.controller
-
-    def tcp(self):
-        """Return the commanded TCP pose."""
-        return KINEMATICS.forward(self.command.q)
 
 
 def test_nothing_is_commanded_before_the_first_episode():
@@ -357,54 +260,6 @@ def test_residual_stays_silent_until_the_object_was_seen():
     rig.run(0.4)
     assert rig.actions and all(action.gain == 0.0 for action in rig.actions)
     assert all((action.command_pose == action.base_pose).all() for action in rig.actions)
-
-
-class Counting(FakeResidual):
-    """Answers with another offset every time."""
-
-    def act(self, observation):
-        """Return 0.1, 0.2, ... along x."""
-        super().act(observation)
-        return np.array([[0.1 * len(self.observations), 0, 0, 0, 0, 0, 0]])
-
-
-@pytest.mark.parametrize(('acts_per', 'asked'), [('tick', 20), ('chunk', 2)])
-def test_residual_answers_as_often_as_its_bundle_says_and_its_offset_is_held(acts_per, asked):
-    residual = Counting(acts_per=acts_per)
-    rig = Rig(residual)
-    for _ in range(2):
-        rig.see_cube()
-        rig.plan((0.0, 0.0, -0.03))
-        rig.run(0.2)
-    assert len(rig.actions) == 20 and len(residual.observations) == asked
-    offsets = [action.action[0] for action in rig.actions]
-    expected = np.repeat([0.1, 0.2], 10) if acts_per == 'chunk' else 0.1 * np.arange(1, 21)
-    np.testing.assert_allclose(offsets, expected)
-    # The base goes on meanwhile; the gain of the poses is that of every tick.
-    assert len({tuple(action.base_pose) for action in rig.actions[:10]}) == 10
-    assert rig.actions[9].gain > rig.actions[8].gain > 0.0
-
-
-def test_held_offset_ends_with_the_episode():
-    residual = Counting(acts_per='chunk')
-    rig = Rig(residual)
-    rig.plan()
-    rig.run(0.1)
-    rig.controller.stop_episode()
-    rig.controller.start_episode(rig.now_s)
-    rig.plan()
-    rig.run(0.1)
-    assert len(residual.observations) == 2
-
-
-def test_residual_of_another_layout_is_refused():
-    residual = FakeResidual()
-    residual.layout = load_task_spec('cube_lift').layout('world')
-    assert build_controller('cube_lift', residual).layout.variant == 'world'
-    with pytest.raises(ConfigError, match='3627dcad3012.*fda5a4a4d858 .relative'):
-        ResidualController(
-            load_task_spec('cube_lift').layout(), KINEMATICS, TargetFollower(
-                KINEMATICS, CommandShaper()), residual)
 
 
 @pytest.mark.parametrize('q', [np.full(7, np.nan), np.zeros(6)])
