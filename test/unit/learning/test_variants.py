@@ -5,7 +5,6 @@ from dataclasses import replace
 import json
 from pathlib import Path
 
-import numpy as np
 from ocrrl_ros.cli.train_residual import TrainResidual
 from ocrrl_ros.core.bundle import hash_layout
 from ocrrl_ros.core.configuration import to_mapping
@@ -70,7 +69,7 @@ def test_published_recipe_has_its_settings_by_task_and_none_of_the_aids(
     assert found.recipe.observation == 'world' and found.acts_per == 'chunk'
     assert (found.recipe.pose_model.uniform, found.recipe.pose_model.dropout) == (0.005, 0.1)
     assert (env.critic_truth, env.guided, env.mid_start_share, env.stall_s, env.acts_per) == (
-        False, False, 0.0, np.inf, 'tick')
+        False, False, 0.0, 1000.0, 'tick')
     assert env.bounds.translation_m == bound_m and env.bounds.rotation_rad == 0.0
     assert trainer.gamma == gamma and trainer.unit_value and not trainer.gate.enabled
     assert (trainer.exploration.sigma, trainer.exploration.correlation) == (sigma, 0.0)
