@@ -193,6 +193,13 @@ def test_residual_statistics_of_known_ticks():
     assert found.mean_rotation_deg == 0.0
 
 
+def test_component_without_a_bound_does_not_count_as_saturated():
+    turn = [0, 0, 0, 1.0, 0, 0, 0]
+    shares = [residual_statistics([make_action(0.0, turn)], bounds).saturated_share
+              for bounds in (ResidualBounds(), ResidualBounds(rotation_rad=0.0))]
+    assert shares == [1.0, 0.0]
+
+
 def test_gate_counts_in_what_was_applied_and_has_a_mean_of_its_own():
     x = [1.0, 0, 0, 0, 0, 0, 0]
     found = residual_statistics(
