@@ -7,11 +7,10 @@ import numpy as np
 from ocrrl_ros.core.bundle import Bundle, load_bundle
 from ocrrl_ros.core.errors import BundleError, ConfigError
 from ocrrl_ros.core.resources import bundle_path
-from ocrrl_ros.policy.assembly import load_gated_residual
+from ocrrl_ros.policy.assembly import check_residual, load_gated_residual
 from ocrrl_ros.policy.base_policy import BasePolicy
 from ocrrl_ros.policy.gate import GATE_FILE, ResidualGate
 from ocrrl_ros.policy.residual import ResidualNetwork
-from ocrrl_ros.policy.task_spec import load_task_spec
 from ocrrl_ros.sim.tasks import Task
 
 EXPERT_ON_POSES = 'expert_on_poses'
@@ -65,9 +64,7 @@ def load_policies(task: Task, base: str, residual: str | None) -> PolicyBundles:
         base_bundle = load_bundle(folder, 'base', task=task.name)
     residual_bundle = None
     if residual is not None:
-        residual_bundle = load_bundle(
-            residual, 'residual', task=task.name,
-            layout_hash=load_task_spec(task.name).layout().sha256)
+        residual_bundle, _ = check_residual(residual, task.name)
     return PolicyBundles(
         base if base_bundle is None else base_bundle.path.name, base_bundle, residual_bundle)
 

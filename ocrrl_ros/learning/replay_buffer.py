@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from ocrrl_ros.core.errors import ConfigError
@@ -27,6 +27,15 @@ class Batch:
     """What the actor saw one tick later, (B, D), where the buffer was asked to keep it."""
     guide: np.ndarray | None = None
     """What the guide would have done, (B, A), where the buffer was asked to keep it."""
+
+
+def join_batches(first: Batch, second: Batch) -> Batch:
+    """Return the transitions of both."""
+    joined = {}
+    for item in fields(Batch):
+        parts = getattr(first, item.name), getattr(second, item.name)
+        joined[item.name] = None if parts[0] is None else np.concatenate(parts)
+    return Batch(**joined)
 
 
 class ReplayBuffer:
@@ -56,6 +65,7 @@ class ReplayBuffer:
         self.n_step = n_step
         self.gamma = gamma
         self.num_envs = num_envs
+        self.following_dim, self.keeps_guide = following_dim, keeps_guide
         self._obs = np.zeros((capacity, critic_obs_dim), np.float32)
         self._next_obs = np.zeros((capacity, critic_obs_dim), np.float32)
         self._action = np.zeros((capacity, action_dim), np.float32)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from ocrrl_ros.core.bundle import load_bundle
-from ocrrl_ros.core.configuration import to_mapping
+from ocrrl_ros.core.configuration import load_yaml, to_mapping
 from ocrrl_ros.core.errors import ConfigError
 from ocrrl_ros.evaluation.provenance import describe_machine, read_git_state
 from ocrrl_ros.evaluation.statistics import wilson_interval
@@ -23,7 +23,7 @@ from ocrrl_ros.learning.gated_policy import GatedPolicy
 from ocrrl_ros.learning.off_policy_trainer import OffPolicyConfig
 from ocrrl_ros.learning.residual_export import export_gate, export_residual, GateModel
 from ocrrl_ros.learning.residual_trainer import prepare_torch, ResidualTrainer, TrainerConfig
-from ocrrl_ros.policy.task_spec import load_task_spec
+from ocrrl_ros.policy.action_hold import ResidualRate
 from ocrrl_ros.sim.vec_config import TICK_S
 from ocrrl_ros.sim.vec_recipe import EnvRecipe, SCRIPTED_BASES
 from ocrrl_ros.sim.vec_workers import make_env
@@ -47,6 +47,10 @@ class ResidualRunConfig:
     torch_threads: int = field(default=1, metadata={'description': 'threads of the learner'})
     final_episodes: int = field(default=128, metadata={
         'description': 'episodes that the finished residual and its base are measured on'})
+    acts_per: ResidualRate = field(default='tick', metadata={'description': (
+        'how often the finished residual answers anew, measured and deployed')})
+    variant: str = field(
+        default='', metadata={'description': 'name of the changes, for the manifest'})
 
     def __post_init__(self) -> None:
         """Keep training seeds apart from those that measure."""
@@ -89,9 +93,11 @@ class ResidualRun:
         """
         Return the manifest's metrics, or None where `request_stop` came first.
 
-        :raises ConfigError: the run folder was begun with another pose sensor.
+        :raises ConfigError: the run folder was begun with another pose sensor or environment.
         """
-        self._check_pose_model()
+        recipe = self.config.recipe
+        self._check_unchanged('pose_model', recipe.pose_model, '--pose-model')
+        self._check_unchanged('environment', recipe.env, '--variant and --bound-mm')
         prepare_torch(self.config.torch_threads)
         env = make_env(self.config.recipe, self.config.workers)
         try:
@@ -102,7 +108,7 @@ class ResidualRun:
                 return None
             metrics: dict[str, Any] = {
                 'training': {'n': trainer.steps, 'unit': 'environment steps',
-                             'wall_s': trainer.wall_s, **trainer.statistics.rates()}}
+                             'wall_s': trainer.wall_s, **_known(trainer.statistics.rates())}}
             gate = self._train_gate(trainer, metrics)
             if trainer.stop_requested:
                 return None
@@ -112,15 +118,19 @@ class ResidualRun:
         self._export(trainer, gate, metrics)
         return metrics
 
-    def _check_pose_model(self) -> None:
-        """Refuse to continue with another pose sensor; the checkpoint does not tell it."""
-        path = self.run_folder / 'pose_model.yaml'
-        text = yaml.safe_dump(to_mapping(self.config.recipe.pose_model), sort_keys=False)
-        if path.exists() and path.read_text(encoding='utf-8') != text:
+    def _check_unchanged(self, name: str, settings: Any, options: str) -> None:
+        """
+        Refuse to continue a run with other settings that its checkpoint does not tell.
+
+        A file from before a setting existed means its default.
+        """
+        path = self.run_folder / f'{name}.yaml'
+        if path.exists() and load_yaml(type(settings), path) != settings:
             raise ConfigError(
-                f'{path} differs from the pose sensor that is asked for; take another --out '
-                'folder or give the same --pose-model')
+                f'{path} differs from the {name} that is asked for; take another --out folder or '
+                f'give the same {options}')
         self.run_folder.mkdir(parents=True, exist_ok=True)
+        text = yaml.safe_dump(to_mapping(settings), sort_keys=False)
         path.write_text(text, encoding='utf-8')
 
     def _train_gate(
@@ -164,7 +174,8 @@ class ResidualRun:
         for name, sensor in (('modelled', pose_model.without_permanent_loss()),
                              ('lost', pose_model.always_lost())):
             recipe = replace(
-                self.config.recipe, pose_model=sensor, env=self.config.recipe.env.plain(),
+                self.config.recipe, pose_model=sensor,
+                env=replace(self.config.recipe.env.plain(), acts_per=self.config.acts_per),
                 seed=DEVELOPMENT_SEED + self.config.recipe.seed)
             for policy, act in self._policies(trainer, gate).items():
                 env = make_env(recipe, self.config.workers)
@@ -206,6 +217,7 @@ class ResidualRun:
         git = read_git_state()
         training = {
             'algorithm': algorithm_of(self.config.trainer).name,
+            'variant': self.config.variant,
             'trainer': to_mapping(self.config.trainer),
             'environment': to_mapping(recipe.env), 'pose_model': to_mapping(recipe.pose_model),
             'workers': self.config.workers, 'base': recipe.base if scripted else 'bundle',
@@ -216,6 +228,11 @@ class ResidualRun:
             repr(sorted(training['trainer'].items())).encode()).hexdigest()
         export_residual(
             self.folder, trainer.learner.policy(), self._examples(trainer), task=recipe.task,
-            layout=load_task_spec(recipe.task).layout(), bounds=recipe.env.bounds,
+            layout=recipe.layout, bounds=recipe.env.bounds,
             rate_hz=1.0 / TICK_S, seed=recipe.seed, training=training, metrics=metrics,
-            gate=gate)
+            gate=gate, acts_per=self.config.acts_per)
+
+
+def _known(rates: dict[str, float]) -> dict[str, float]:
+    """Return the rates that are known: without a quiet environment there is none of it."""
+    return {name: rate for name, rate in rates.items() if np.isfinite(rate)}

@@ -34,6 +34,10 @@ class Td3Config(LearnerConfig):
         'for the better one, in value; falls to 0 over the first guide_until of the steps')})
     guide_until: float = field(
         default=0.6, metadata={'description': 'share of the steps in which the guide pulls'})
+    target_critics: int = field(default=0, metadata={'description': (
+        'critics, drawn anew for every update, whose lowest value is the target; 0: all')})
+    actor_critics: int = field(
+        default=1, metadata={'description': 'critics whose mean value the actor climbs'})
     value_min: float = field(default=0.0, metadata={'description': 'lowest possible return'})
     value_max: float = field(
         default=34.0, metadata={'description': 'highest possible return, 1 / (1 - gamma)'})
@@ -52,6 +56,10 @@ class Td3Config(LearnerConfig):
             raise ConfigError(
                 f'guide_weight is {self.guide_weight}, guide_until {self.guide_until}; allowed: '
                 '>= 0, above 0 and up to 1')
+        for name, low in (('target_critics', 0), ('actor_critics', 1)):
+            if not low <= getattr(self, name) <= self.networks.critics:
+                raise ConfigError(f'{name} is {getattr(self, name)}; allowed: {low} .. '
+                                  f'{self.networks.critics}, the number of critics')
         if self.value_min >= self.value_max:
             raise ConfigError(f'value_min {self.value_min} is not below {self.value_max}')
 
@@ -121,22 +129,26 @@ class Td3Learner(Learner):
     def _target(
         self, reward: torch.Tensor, discount: torch.Tensor, next_obs: torch.Tensor,
     ) -> torch.Tensor:
-        """Return the clipped n-step target (B,) from the lower of the target critics."""
+        """Return the clipped n-step target (B,) from the lowest of the target critics."""
         config = self.config
         action = self.target_actor(next_obs[:, :self.obs_dim])
         noise = torch.randn(action.shape, generator=self.generator) * config.target_noise
         noise = noise.clamp(-config.target_noise_clip, config.target_noise_clip)
         action = (action + noise).clamp(-1.0, 1.0)
-        following = self.target_critic(next_obs, action).min(0).values
+        values = self.target_critic(next_obs, action)
+        if config.target_critics:
+            order = torch.randperm(len(values), generator=self.generator)
+            values = values[order[:config.target_critics]]
+        following = values.min(0).values
         return (reward + discount * following).clamp(config.value_min, config.value_max)
 
     def _update_actor(self, obs: torch.Tensor, batch: Batch) -> dict[str, float]:
-        """Climb the first critic's value, held back near the action bound, led by the guide."""
+        """Climb the first critics' value, held back near the action bound, led by the guide."""
         config = self.config
         output = self.actor.pre_activation(obs[:, :self.obs_dim])
         action = torch.tanh(output)
         self.critic.requires_grad_(False)
-        value = self.critic(obs, action, 1)[0]
+        value = self.critic(obs, action, config.actor_critics).mean(0)
         penalty = self._penalty(output, action)
         if config.action_change_penalty > 0.0:
             following = self.normalizer.leading(torch.from_numpy(batch.following_obs))
@@ -164,7 +176,7 @@ class Td3Learner(Learner):
         filter of Nair et al., Overcoming Exploration in RL with Demonstrations (2018), section
         4.C. The guide heeds neither noise nor what the base will do next.
         """
-        better = (self.critic(obs, guide, 1)[0] > value).float()
+        better = (self.critic(obs, guide, self.config.actor_critics).mean(0) > value).float()
         return (better[:, None] * (action - guide) ** 2).mean()
 
     def state_dict(self) -> dict[str, Any]:
