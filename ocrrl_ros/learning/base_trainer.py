@@ -89,7 +89,8 @@ class BaseTrainer:
             for name, value in parts.items():
                 sums[name] = sums.get(name, 0.0) + value
             if self.step % CURVE_EVERY == 0 or self.step == self.steps:
-                means = {name: value / CURVE_EVERY for name, value in sums.items()}
+                count = (self.step - 1) % CURVE_EVERY + 1
+                means = {name: value / count for name, value in sums.items()}
                 self.curve.append({'step': self.step, **means})
                 sums = {}
                 part = next(name for name in means if name != 'loss')

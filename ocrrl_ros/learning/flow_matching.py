@@ -26,7 +26,7 @@ class FlowMatchingConfig(CloningConfig):
     architecture: Literal['flow'] = field(
         default='flow', metadata={'description': 'told to whoever reads the manifest'})
     components: int = field(
-        default=32, metadata={'description': 'principal components that describe a chunk'})
+        default=64, metadata={'description': 'principal components that describe a chunk'})
     integration_steps: int = field(
         default=8, metadata={'description': 'Euler steps from noise to chunk, in the graph'})
     draws: int = field(

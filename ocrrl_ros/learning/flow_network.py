@@ -43,7 +43,7 @@ class FlowNetwork(ChunkNetwork):
     inputs = (*ChunkNetwork.inputs, 'noise')
 
     def __init__(
-            self, config: BaseNetworkConfig | None = None, components: int = 32, steps: int = 8):
+            self, config: BaseNetworkConfig | None = None, components: int = 64, steps: int = 8):
         """
         Build the layers; call ``fit_scales`` before training.
 

@@ -54,7 +54,6 @@ class World:
         return any('WARN' in line and all(word in line for word in words)
                    for line in self.node.log.splitlines())
 
-
     def start_episode(self, number):
         """Let an episode run."""
         self.publish(TOPIC, to_message(EpisodeState(
