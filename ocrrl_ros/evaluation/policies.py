@@ -7,11 +7,9 @@ import numpy as np
 from ocrrl_ros.core.bundle import Bundle, load_bundle
 from ocrrl_ros.core.errors import BundleError, ConfigError
 from ocrrl_ros.core.resources import bundle_path
-from ocrrl_ros.policy.assembly import load_gated_residual
+from ocrrl_ros.policy.assembly import AnyResidual, load_gated_residual, load_residual_bundle
 from ocrrl_ros.policy.base_policy import BasePolicy
 from ocrrl_ros.policy.gate import GATE_FILE, ResidualGate
-from ocrrl_ros.policy.residual import ResidualNetwork
-from ocrrl_ros.policy.task_spec import load_task_spec
 from ocrrl_ros.sim.tasks import Task
 
 EXPERT_ON_POSES = 'expert_on_poses'
@@ -65,9 +63,7 @@ def load_policies(task: Task, base: str, residual: str | None) -> PolicyBundles:
         base_bundle = load_bundle(folder, 'base', task=task.name)
     residual_bundle = None
     if residual is not None:
-        residual_bundle = load_bundle(
-            residual, 'residual', task=task.name,
-            layout_hash=load_task_spec(task.name).layout().sha256)
+        residual_bundle, _ = load_residual_bundle(residual, task.name)
     return PolicyBundles(
         base if base_bundle is None else base_bundle.path.name, base_bundle, residual_bundle)
 
@@ -97,7 +93,7 @@ def base_factory(
 
 def create_residual(
         bundles: PolicyBundles, task: str, *, with_gate: bool = True,
-) -> tuple[ResidualNetwork | None, ResidualGate | None]:
+) -> tuple[AnyResidual | None, ResidualGate | None]:
     """Build the residual network and its gate; None for what is not there or not wanted."""
     if bundles.residual is None:
         return None, None

@@ -6,9 +6,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from ocrrl_ros.core.bundle import Bundle, load_bundle
-from ocrrl_ros.core.errors import ConfigError
+from ocrrl_ros.core.errors import BundleError, ConfigError
 from ocrrl_ros.policy.controller import ControllerConfig, ResidualController
 from ocrrl_ros.policy.gate import ResidualGate
+from ocrrl_ros.policy.image_observation import (
+    described_image_layout, ImageLayout, sees_images)
+from ocrrl_ros.policy.image_residual import ImageResidualController, ImageResidualNetwork
 from ocrrl_ros.policy.observation import ObservationLayout
 from ocrrl_ros.policy.residual import ResidualNetwork
 from ocrrl_ros.policy.target_follower import TargetFollower
@@ -18,20 +21,42 @@ from ocrrl_ros.robot.kinematics import FrankaKinematics
 from ocrrl_ros.robot.robot_config import load_robot, RobotConfig
 
 
-def load_residual(folder: Path | str, task: str) -> tuple[ResidualNetwork, Bundle]:
+AnyResidual = ResidualNetwork | ImageResidualNetwork
+"""A residual that sees object poses, or one that sees pictures."""
+
+
+def load_residual_bundle(folder: Path | str, task: str) -> tuple[Bundle, ObservationLayout]:
+    """
+    Read and check a residual bundle for a task, and the layout that it was trained for.
+
+    :raises BundleError: missing, altered, for another task, or of a layout that this program
+        does not build.
+    """
+    layout = load_task_spec(task).layout()
+    bundle = load_bundle(folder, 'residual', task=task)
+    if sees_images(bundle.manifest.layout):
+        try:
+            layout = described_image_layout(bundle.manifest.layout)
+        except ConfigError as error:
+            raise BundleError(f'{bundle.path}: {error}') from error
+    return load_bundle(folder, 'residual', task=task, layout_hash=layout.sha256), layout
+
+
+def load_residual(folder: Path | str, task: str) -> tuple[AnyResidual, Bundle]:
     """
     Open a residual bundle for a task.
 
     :raises BundleError: missing, altered, for another task, or of another layout.
     """
-    layout = load_task_spec(task).layout()
-    bundle = load_bundle(folder, 'residual', task=task, layout_hash=layout.sha256)
+    bundle, layout = load_residual_bundle(folder, task)
+    if isinstance(layout, ImageLayout):
+        return ImageResidualNetwork.from_bundle(bundle, layout), bundle
     return ResidualNetwork.from_bundle(bundle, layout.size), bundle
 
 
 def load_gated_residual(
         folder: Path | str, task: str, *, with_gate: bool = True,
-) -> tuple[ResidualNetwork, ResidualGate | None]:
+) -> tuple[AnyResidual, ResidualGate | None]:
     """
     Open a residual bundle for a task, with its gate where it has one.
 
@@ -44,7 +69,7 @@ def load_gated_residual(
 
 
 def build_controller(
-        task: str, residual: ResidualNetwork | None = None,
+        task: str, residual: AnyResidual | None = None,
         config: ControllerConfig | None = None, robot: RobotConfig | None = None, *,
         gate: ResidualGate | None = None, speed_scale: float = 1.0) -> ResidualController:
     """
@@ -57,13 +82,14 @@ def build_controller(
     :raises UnknownNameError: no such task.
     :raises ConfigError: a setting contradicts the task's observation layout.
     """
-    layout = load_task_spec(task).layout()
+    sees = isinstance(residual, ImageResidualNetwork)
+    layout = residual.layout if sees else load_task_spec(task).layout()
     config = config or ControllerConfig()
     _check_layout(config, layout, task)
     robot = robot or load_robot()
     limits = robot.limits()
     kinematics = FrankaKinematics(robot.kinematics, limits)
-    controller = ResidualController(
+    controller = (ImageResidualController if sees else ResidualController)(
         layout, kinematics, TargetFollower(kinematics, CommandShaper(limits, robot.shaping)),
         residual, config, gate)
     controller.set_speed_scale(speed_scale)
