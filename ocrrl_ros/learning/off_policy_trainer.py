@@ -14,7 +14,7 @@ from ocrrl_ros.core.errors import ConfigError
 from ocrrl_ros.learning.denormals import flushed_denormals
 from ocrrl_ros.learning.episode_statistics import saturated
 from ocrrl_ros.learning.exploration import CorrelatedNoise, ExplorationConfig
-from ocrrl_ros.learning.replay_buffer import ReplayBuffer
+from ocrrl_ros.learning.replay_buffer import Batch, ReplayBuffer
 from ocrrl_ros.learning.residual_trainer import ResidualTrainer, TrainerConfig
 from ocrrl_ros.learning.td3 import Td3Config, Td3Learner
 from ocrrl_ros.sim.vec_contract import StepResult, VecEnv
@@ -66,7 +66,7 @@ class OffPolicyTrainer(ResidualTrainer):
         on_progress: Callable[[int, int, dict[str, float]], None] = lambda *_: None,
     ):
         """Build learner, replay and noise from the seed; `folder` receives curve, checkpoints."""
-        learner = Td3Learner(env.obs_dim, env.critic_obs_dim, env.action_dim, config.td3, seed)
+        learner = self._make_learner(env, config, seed)
         num_noisy, num_acting, _ = config.exploration.split(env.num_envs)
         super().__init__(
             env, config, seed, folder, learner, on_progress=on_progress, num_noisy=num_noisy,
@@ -78,6 +78,10 @@ class OffPolicyTrainer(ResidualTrainer):
             following_dim=env.obs_dim if config.td3.action_change_penalty > 0.0 else 0)
         self.noise = CorrelatedNoise(
             env.num_envs, env.action_dim, config.exploration, self._rng)
+
+    def _make_learner(self, env: VecEnv, config: OffPolicyConfig, seed: int) -> Td3Learner:
+        """Return the learner before training."""
+        return Td3Learner(env.obs_dim, env.critic_obs_dim, env.action_dim, config.td3, seed)
 
     def examples(self, count: int) -> np.ndarray:
         """Return critic observations (M, C) drawn from the replay."""
@@ -98,7 +102,7 @@ class OffPolicyTrainer(ResidualTrainer):
             still = np.zeros((len(observation), self.env.action_dim))
             return self.noise.explore(still, self._guide, warmup=True)
         self.learner.normalizer.freeze()
-        greedy = self.learner.act(observation)
+        greedy = self._greedy(observation)
         self._metrics['saturated'] = float(saturated(greedy).mean())
         return self.noise.explore(greedy, self._guide)
 
@@ -109,11 +113,19 @@ class OffPolicyTrainer(ResidualTrainer):
         started = time.perf_counter()
         self.learner.scale_learning_rates(self.config.rate_at(self.steps))
         for _ in range(self.config.updates_per_tick):
-            batch = self.replay.sample(self.config.batch_size, self._rng)
+            batch = self._sample()
             learns = self.learner.updates >= self.config.critic_only_updates
             with flushed_denormals():
                 self._metrics |= self.learner.update(batch, with_actor=learns)
         self.learner_s += time.perf_counter() - started
+
+    def _greedy(self, observation: np.ndarray) -> np.ndarray:
+        """Return the actor's own actions (N, A) on what is seen now."""
+        return self.learner.act(observation)
+
+    def _sample(self) -> Batch:
+        """Return a batch of the replay."""
+        return self.replay.sample(self.config.batch_size, self._rng)
 
     def _store(self, observation: np.ndarray, action: np.ndarray, result: StepResult) -> None:
         """Put a tick into the replay."""

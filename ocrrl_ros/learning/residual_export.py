@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,6 @@ from ocrrl_ros.core.bundle import Bundle, Manifest, save_bundle
 from ocrrl_ros.core.configuration import to_mapping
 from ocrrl_ros.learning.export import export_onnx
 from ocrrl_ros.learning.gate_training import GateNetwork
-from ocrrl_ros.learning.networks import ResidualPolicy
 from ocrrl_ros.policy.composition import ResidualBounds
 from ocrrl_ros.policy.gate import GATE_FILE, ResidualGate
 from ocrrl_ros.policy.observation import ObservationLayout
@@ -52,21 +52,20 @@ def export_gate(gate: GateNetwork, examples: torch.Tensor, smoothing_s: float) -
 
 
 def export_residual(
-    folder: Path, policy: ResidualPolicy, examples: torch.Tensor, *, task: str,
+    folder: Path, policy: torch.nn.Module, inputs: Mapping[str, torch.Tensor], *, task: str,
     layout: ObservationLayout, bounds: ResidualBounds, rate_hz: float, seed: int,
     training: dict[str, Any], metrics: dict[str, Any], gate: GateModel | None = None,
 ) -> Bundle:
     """
     Export to ONNX, compare with torch on real observations, and save the bundle.
 
-    :param examples: raw observations (M, D), M >= 2, that both must agree on.
+    :param inputs: raw inputs of the policy by name, each (M, ...), M >= 2, that both must agree on.
     :param training: settings of the run and hash of the base bundle.
     :param metrics: figures, each with its n.
     :param gate: goes into the same bundle when given.
     :raises BundleError: the exported graph computes something else.
     """
-    content, difference = export_onnx(
-        policy, {'observation': examples}, ['action'], tolerance=TOLERANCE)
+    content, difference = export_onnx(policy, inputs, ['action'], tolerance=TOLERANCE)
     files, settings = {'policy.onnx': content}, {}
     differences = {'largest': difference}
     if gate is not None:
@@ -76,5 +75,5 @@ def export_residual(
         kind='residual', tasks=(task,), layout=layout.describe(), layout_hash=layout.sha256,
         action_scale=to_mapping(bounds), rate_hz=rate_hz, seed=seed, training=training,
         gate=settings,
-        metrics=metrics | {'export_difference': differences | {'n': len(examples)}})
+        metrics=metrics | {'export_difference': differences | {'n': len(next(iter(inputs.values())))}})
     return save_bundle(folder, files, manifest)

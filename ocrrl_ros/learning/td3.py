@@ -6,7 +6,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 from ocrrl_ros.core.errors import ConfigError
 from ocrrl_ros.learning.learner import blend, frozen_copy, Learner, LearnerConfig
 from ocrrl_ros.learning.networks import Actor, CriticEnsemble, NetworkConfig
@@ -64,9 +63,10 @@ class Td3Learner(Learner):
         self, obs_dim: int, critic_obs_dim: int, action_dim: int, config: Td3Config, seed: int,
     ):
         """Build networks and optimisers from a seed."""
+        self.config = config
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            actor = Actor(obs_dim, action_dim, config.networks)
+            actor = self._make_actor(obs_dim, critic_obs_dim, action_dim)
             self.critic = CriticEnsemble(critic_obs_dim, action_dim, config.networks)
         super().__init__(obs_dim, critic_obs_dim, actor, config, config.networks)
         self.generator = torch.Generator().manual_seed(seed)
@@ -74,6 +74,10 @@ class Td3Learner(Learner):
         self.target_critic = frozen_copy(self.critic)
         self.actor_optimizer = self._optimizer(self.actor, config.actor_learning_rate)
         self.critic_optimizer = self._optimizer(self.critic, config.learning_rate)
+
+    def _make_actor(self, obs_dim: int, critic_obs_dim: int, action_dim: int) -> Actor:
+        """Return the actor before training."""
+        return Actor(obs_dim, action_dim, self.config.networks)
 
     def _optimizer(
         self, module: torch.nn.Module, learning_rate: float,
@@ -91,51 +95,53 @@ class Td3Learner(Learner):
         """
         obs = self.normalizer(torch.from_numpy(batch.critic_obs))
         next_obs = self.normalizer(torch.from_numpy(batch.next_critic_obs))
-        target = self._target(
-            torch.from_numpy(batch.reward), torch.from_numpy(batch.discount), next_obs)
+        target = self._target(batch, next_obs)
         values = self.critic(obs, torch.from_numpy(batch.action))
         loss = ((values - target) ** 2).mean(1).sum()
         self._step(self.critic_optimizer, self.critic.parameters(), loss)
         self.updates += 1
         metrics = {'critic_loss': loss.item(), 'value': values.detach().mean().item()}
         if with_actor and self.updates % self.config.actor_period == 0:
-            metrics |= self._update_actor(obs, batch.following_obs)
+            metrics |= self._update_actor(obs, batch)
         blend(self.target_critic, self.critic, self.config.polyak)
         return metrics
 
     @torch.no_grad()
-    def _target(
-        self, reward: torch.Tensor, discount: torch.Tensor, next_obs: torch.Tensor,
-    ) -> torch.Tensor:
+    def _target(self, batch: Batch, next_obs: torch.Tensor) -> torch.Tensor:
         """Return the clipped n-step target (B,) from the lower of the target critics."""
         config = self.config
-        action = self.target_actor(next_obs[:, :self.obs_dim])
+        reward, discount = torch.from_numpy(batch.reward), torch.from_numpy(batch.discount)
+        action = self._target_action(batch, next_obs)
         noise = torch.randn(action.shape, generator=self.generator) * config.target_noise
         noise = noise.clamp(-config.target_noise_clip, config.target_noise_clip)
         action = (action + noise).clamp(-1.0, 1.0)
         following = self.target_critic(next_obs, action).min(0).values
         return (reward + discount * following).clamp(config.value_min, config.value_max)
 
-    def _update_actor(
-        self, obs: torch.Tensor, following_obs: np.ndarray | None,
-    ) -> dict[str, float]:
-        """
-        Climb the first critic's value, held back near the action bound.
+    def _target_action(self, batch: Batch, next_obs: torch.Tensor) -> torch.Tensor:
+        """Return what the target actor does (B, A) on normalised observations (B, C)."""
+        return self.target_actor(next_obs[:, :self.obs_dim])
 
-        :param following_obs: raw (B, D), one tick later; only with `action_change_penalty`.
-        """
+    def _actor_output(
+        self, batch: Batch, obs: torch.Tensor,
+    ) -> tuple[torch.Tensor, torch.Tensor | float]:
+        """Return the actor's output before tanh (B, A), and what else it is to minimise."""
+        return self.actor.pre_activation(obs[:, :self.obs_dim]), 0.0
+
+    def _update_actor(self, obs: torch.Tensor, batch: Batch) -> dict[str, float]:
+        """Climb the first critic's value, held back near the action bound."""
         config = self.config
-        output = self.actor.pre_activation(obs[:, :self.obs_dim])
+        output, further = self._actor_output(batch, obs)
         action = torch.tanh(output)
         self.critic.requires_grad_(False)
         value = self.critic(obs, action, 1).mean()
         self.critic.requires_grad_(True)
         penalty = self._penalty(output, action)
         if config.action_change_penalty > 0.0:
-            following = self.normalizer.leading(torch.from_numpy(following_obs))
+            following = self.normalizer.leading(torch.from_numpy(batch.following_obs))
             change = (self.actor(following) - action) ** 2
             penalty = penalty + config.action_change_penalty * change.mean()
-        self._step(self.actor_optimizer, self.actor.parameters(), penalty - value)
+        self._step(self.actor_optimizer, self.actor.parameters(), penalty - value + further)
         blend(self.target_actor, self.actor, config.polyak)
         blend(self.average_actor, self.actor, config.actor_average)
         return {
