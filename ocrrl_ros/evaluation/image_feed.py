@@ -27,7 +27,7 @@ class ImageFeed:
         self._waiting: deque[tuple[np.ndarray, float]] = deque()
 
     def reset(self, world: World, rng: np.random.Generator) -> None:
-        """Start an episode with a drawn phase; the camera ran before, so a picture is under way."""
+        """Start an episode at a drawn phase; the camera ran before: a picture is under way."""
         self._next_frame_s = float(rng.uniform(0.0, self._period_s))
         self._waiting.clear()
         self._take(world, self._next_frame_s - self._period_s)

@@ -7,7 +7,7 @@ import numpy as np
 from ocrrl_ros.core.bundle import Bundle, load_bundle
 from ocrrl_ros.core.errors import BundleError, ConfigError
 from ocrrl_ros.core.resources import bundle_path
-from ocrrl_ros.policy.assembly import AnyResidual, load_gated_residual, load_residual_bundle
+from ocrrl_ros.policy.assembly import AnyResidual, check_residual, load_gated_residual
 from ocrrl_ros.policy.base_policy import BasePolicy
 from ocrrl_ros.policy.gate import GATE_FILE, ResidualGate
 from ocrrl_ros.sim.tasks import Task
@@ -63,7 +63,7 @@ def load_policies(task: Task, base: str, residual: str | None) -> PolicyBundles:
         base_bundle = load_bundle(folder, 'base', task=task.name)
     residual_bundle = None
     if residual is not None:
-        residual_bundle, _ = load_residual_bundle(residual, task.name)
+        residual_bundle, _ = check_residual(residual, task.name)
     return PolicyBundles(
         base if base_bundle is None else base_bundle.path.name, base_bundle, residual_bundle)
 

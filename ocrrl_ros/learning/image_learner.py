@@ -102,12 +102,12 @@ class ImageTd3Learner(SeeingLearner, Td3Learner):
             len(self.columns), self._image_shape, critic_obs_dim - obs_dim, action_dim,
             self.config.networks, self.config.vision)
 
-    def _target_action(self, batch: ImageBatch, next_obs: torch.Tensor) -> torch.Tensor:
+    def _target_action(self, next_obs: torch.Tensor, batch: ImageBatch) -> torch.Tensor:
         """Return what the target actor does (B, A)."""
         return self.target_actor(next_obs[:, self.columns], torch.from_numpy(batch.next_images))
 
     def _actor_output(
-        self, batch: ImageBatch, obs: torch.Tensor,
+        self, obs: torch.Tensor, batch: ImageBatch,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the actor's output before tanh (B, A) and the error about the truth."""
         return self._imagine(obs, batch.images, self.config.vision)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ class ImageResidualRun(ResidualRun):
 
         :raises ConfigError: the run folder was begun with other pictures or another pose sensor.
         """
-        self._check_unchanged('images', to_mapping(self.config.recipe.images))
+        self._check_unchanged('images', self.config.recipe.images, '--images')
         return super().run()
 
     def _sensors(self) -> Iterator[tuple[str, PoseModelConfig]]:
@@ -78,6 +78,13 @@ class ImageResidualRun(ResidualRun):
             'observation': OBSERVATION, 'images': to_mapping(self.config.recipe.images)}
 
 
+@dataclass(frozen=True, kw_only=True)
+class TeacherRecord:
+    """Which teacher a run was begun with."""
+
+    sha256: str
+
+
 class DistillationRun(ImageResidualRun):
     """Trains a residual that sees pictures to do what one that sees object poses does."""
 
@@ -103,7 +110,8 @@ class DistillationRun(ImageResidualRun):
 
         :raises ConfigError: the run folder was begun with another teacher, pictures or sensor.
         """
-        self._check_unchanged('teacher', {'sha256': self._teacher_bundle.sha256})
+        self._check_unchanged(
+            'teacher', TeacherRecord(sha256=self._teacher_bundle.sha256), '--teacher')
         return super().run()
 
     def _make_trainer(self, env: VecEnv, **further: Any) -> ResidualTrainer:

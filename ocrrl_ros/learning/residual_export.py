@@ -59,7 +59,8 @@ def export_residual(
     """
     Export to ONNX, compare with torch on real observations, and save the bundle.
 
-    :param inputs: raw inputs of the policy by name, each (M, ...), M >= 2, that both must agree on.
+    :param inputs: raw inputs of the policy by name, (M, ...) with M >= 2, that both must agree on;
+        `observation` is one.
     :param training: settings of the run and hash of the base bundle.
     :param metrics: figures, each with its n.
     :param gate: goes into the same bundle when given.
@@ -75,5 +76,5 @@ def export_residual(
         kind='residual', tasks=(task,), layout=layout.describe(), layout_hash=layout.sha256,
         action_scale=to_mapping(bounds), rate_hz=rate_hz, seed=seed, training=training,
         gate=settings,
-        metrics=metrics | {'export_difference': differences | {'n': len(next(iter(inputs.values())))}})
+        metrics=metrics | {'export_difference': differences | {'n': len(inputs['observation'])}})
     return save_bundle(folder, files, manifest)

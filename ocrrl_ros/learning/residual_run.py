@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from ocrrl_ros.core.bundle import load_bundle
-from ocrrl_ros.core.configuration import to_mapping
+from ocrrl_ros.core.configuration import load_yaml, to_mapping
 from ocrrl_ros.core.errors import ConfigError
 from ocrrl_ros.evaluation.provenance import describe_machine, read_git_state
 from ocrrl_ros.evaluation.statistics import wilson_interval
@@ -94,7 +94,7 @@ class ResidualRun:
 
         :raises ConfigError: the run folder was begun with another pose sensor.
         """
-        self._check_unchanged('pose_model', to_mapping(self.config.recipe.pose_model))
+        self._check_unchanged('pose_model', self.config.recipe.pose_model, '--pose-model')
         prepare_torch(self.config.torch_threads)
         env = make_env(self.config.recipe, self.config.workers)
         try:
@@ -123,16 +123,19 @@ class ResidualRun:
             env, self.config.trainer, self.config.recipe.seed, self.run_folder,
             on_progress=lambda *a: self._on_progress('training', *a), **further)
 
-    def _check_unchanged(self, name: str, settings: dict[str, Any]) -> None:
-        """Refuse to continue with other settings that the checkpoint does not tell."""
+    def _check_unchanged(self, name: str, settings: Any, options: str) -> None:
+        """
+        Refuse to continue a run with other settings that its checkpoint does not tell.
+
+        A file from before a setting existed means its default.
+        """
         path = self.run_folder / f'{name}.yaml'
-        text = yaml.safe_dump(settings, sort_keys=False)
-        if path.exists() and path.read_text(encoding='utf-8') != text:
-            option = '--' + name.replace('_', '-')
+        if path.exists() and load_yaml(type(settings), path) != settings:
             raise ConfigError(
-                f'{path} differs from the {option} that is asked for; take another --out '
-                f'folder or give the same {option}')
+                f'{path} differs from the {name} that is asked for; take another --out folder or '
+                f'give the same {options}')
         self.run_folder.mkdir(parents=True, exist_ok=True)
+        text = yaml.safe_dump(to_mapping(settings), sort_keys=False)
         path.write_text(text, encoding='utf-8')
 
     def _train_gate(

@@ -95,7 +95,8 @@ class Td3Learner(Learner):
         """
         obs = self.normalizer(torch.from_numpy(batch.critic_obs))
         next_obs = self.normalizer(torch.from_numpy(batch.next_critic_obs))
-        target = self._target(batch, next_obs)
+        target = self._target(
+            torch.from_numpy(batch.reward), torch.from_numpy(batch.discount), next_obs, batch)
         values = self.critic(obs, torch.from_numpy(batch.action))
         loss = ((values - target) ** 2).mean(1).sum()
         self._step(self.critic_optimizer, self.critic.parameters(), loss)
@@ -107,23 +108,29 @@ class Td3Learner(Learner):
         return metrics
 
     @torch.no_grad()
-    def _target(self, batch: Batch, next_obs: torch.Tensor) -> torch.Tensor:
+    def _target(
+        self, reward: torch.Tensor, discount: torch.Tensor, next_obs: torch.Tensor,
+        batch: Batch | None = None,
+    ) -> torch.Tensor:
         """Return the clipped n-step target (B,) from the lower of the target critics."""
         config = self.config
-        reward, discount = torch.from_numpy(batch.reward), torch.from_numpy(batch.discount)
-        action = self._target_action(batch, next_obs)
+        action = self._target_action(next_obs, batch)
         noise = torch.randn(action.shape, generator=self.generator) * config.target_noise
         noise = noise.clamp(-config.target_noise_clip, config.target_noise_clip)
         action = (action + noise).clamp(-1.0, 1.0)
         following = self.target_critic(next_obs, action).min(0).values
         return (reward + discount * following).clamp(config.value_min, config.value_max)
 
-    def _target_action(self, batch: Batch, next_obs: torch.Tensor) -> torch.Tensor:
-        """Return what the target actor does (B, A) on normalised observations (B, C)."""
+    def _target_action(self, next_obs: torch.Tensor, batch: Batch | None) -> torch.Tensor:
+        """
+        Return what the target actor does (B, A) on normalised observations (B, C).
+
+        :param batch: where they come from, for actors that see more.
+        """
         return self.target_actor(next_obs[:, :self.obs_dim])
 
     def _actor_output(
-        self, batch: Batch, obs: torch.Tensor,
+        self, obs: torch.Tensor, batch: Batch,
     ) -> tuple[torch.Tensor, torch.Tensor | float]:
         """Return the actor's output before tanh (B, A), and what else it is to minimise."""
         return self.actor.pre_activation(obs[:, :self.obs_dim]), 0.0
@@ -131,7 +138,7 @@ class Td3Learner(Learner):
     def _update_actor(self, obs: torch.Tensor, batch: Batch) -> dict[str, float]:
         """Climb the first critic's value, held back near the action bound."""
         config = self.config
-        output, further = self._actor_output(batch, obs)
+        output, further = self._actor_output(obs, batch)
         action = torch.tanh(output)
         self.critic.requires_grad_(False)
         value = self.critic(obs, action, 1).mean()

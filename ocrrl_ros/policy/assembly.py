@@ -25,9 +25,9 @@ AnyResidual = ResidualNetwork | ImageResidualNetwork
 """A residual that sees object poses, or one that sees pictures."""
 
 
-def load_residual_bundle(folder: Path | str, task: str) -> tuple[Bundle, ObservationLayout]:
+def check_residual(folder: Path | str, task: str) -> tuple[Bundle, ObservationLayout]:
     """
-    Read and check a residual bundle for a task, and the layout that it was trained for.
+    Check a residual bundle and return it with the layout that it was trained for.
 
     :raises BundleError: missing, altered, for another task, or of a layout that this program
         does not build.
@@ -48,7 +48,7 @@ def load_residual(folder: Path | str, task: str) -> tuple[AnyResidual, Bundle]:
 
     :raises BundleError: missing, altered, for another task, or of another layout.
     """
-    bundle, layout = load_residual_bundle(folder, task)
+    bundle, layout = check_residual(folder, task)
     if isinstance(layout, ImageLayout):
         return ImageResidualNetwork.from_bundle(bundle, layout), bundle
     return ResidualNetwork.from_bundle(bundle, layout.size), bundle

@@ -30,7 +30,7 @@ class VecViews:
         self._renderers = []
         for _ in range(config.looks_per_process):
             model = build_model(task, config.draw(domain, rng), physics)
-            # What is rendered is small; the camera's full resolution would take 20 times the memory.
+            # Buffers of the camera's full resolution would take 20 times the memory.
             model.vis.global_.offwidth, model.vis.global_.offheight = size
             self._renderers.append(SceneRenderer(model, *size))
 

@@ -19,7 +19,7 @@ from ocrrl_ros.policy.image_observation import ImageLayout
 from ocrrl_ros.sim.domain import Domain
 from ocrrl_ros.sim.vec_config import TICK_S
 from ocrrl_ros.sim.world_distribution import CameraRanges, LooksRanges, Range
-from ocrrl_ros.sim.world_sampling import drawn_looks, DrawLog, placed_camera
+from ocrrl_ros.sim.world_sampling import DrawLog, drawn_looks, placed_camera
 
 
 @dataclass(frozen=True, kw_only=True)

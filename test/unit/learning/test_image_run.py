@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whole tiny trainings of residuals that see pictures: environment, learner, bundle, evaluation."""
+"""Whole tiny trainings of residuals that see pictures, up to bundle and evaluation."""
 
 import dataclasses
 import json
