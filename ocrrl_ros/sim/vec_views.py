@@ -24,19 +24,25 @@ class VecViews:
         self, task: Task, domain: Domain, physics: PhysicsConfig, config: VisualRandomization,
         rng: np.random.Generator,
     ):
-        """Draw the looks and open a context for each."""
-        self._config = config
-        size = (config.rendered * config.width, config.rendered * config.height)
-        self._renderers = []
-        for _ in range(config.looks_per_process):
-            model = build_model(task, config.draw(domain, rng), physics)
-            # Buffers of the camera's full resolution would take 20 times the memory.
-            model.vis.global_.offwidth, model.vis.global_.offheight = size
-            self._renderers.append(SceneRenderer(model, *size))
+        """Draw the looks; each gets its context with its first picture."""
+        self._task, self._physics, self._config = task, physics, config
+        self._domains = [config.draw(domain, rng) for _ in range(config.looks_per_process)]
+        self._renderers: dict[int, SceneRenderer] = {}
 
     def __len__(self) -> int:
         """Return the number of looks."""
-        return len(self._renderers)
+        return len(self._domains)
+
+    def _renderer(self, look: int) -> SceneRenderer:
+        """Return the renderer of a look."""
+        if look not in self._renderers:
+            config = self._config
+            size = (config.rendered * config.width, config.rendered * config.height)
+            model = build_model(self._task, self._domains[look], self._physics)
+            # Buffers of the camera's full resolution would take 20 times the memory.
+            model.vis.global_.offwidth, model.vis.global_.offheight = size
+            self._renderers[look] = SceneRenderer(model, *size)
+        return self._renderers[look]
 
     def __call__(self, looks: np.ndarray, qpos: list[np.ndarray]) -> np.ndarray:
         """
@@ -49,12 +55,12 @@ class VecViews:
         pictures = np.empty((len(looks), *config.layout().image_shape), np.uint8)
         # Sorted, because each change of context costs.
         for row in np.argsort(looks, kind='stable'):
-            renderer = self._renderers[looks[row]]
+            renderer = self._renderer(int(looks[row]))
             renderer.set_state(np.concatenate([[0.0], qpos[row]]))
             pictures[row] = resize_images(renderer.rgb()[None], config.width, config.height)[0]
         return pictures
 
     def close(self) -> None:
         """Free the contexts."""
-        for renderer in self._renderers:
+        for renderer in self._renderers.values():
             renderer.close()
