@@ -33,13 +33,12 @@ class BenchResidual:
         from ocrrl_ros.policy.assembly import load_residual
         from ocrrl_ros.policy.gate import ResidualGate
         from ocrrl_ros.policy.image_residual import ImageResidualNetwork
-        from ocrrl_ros.policy.task_spec import load_task_spec
         network, bundle = load_residual(self.residual or default_residual(self.task), self.task)
         if isinstance(network, ImageResidualNetwork):
             raise ConfigError(
                 f'{bundle.path} sees images; `ocrrl bench residual` measures residuals that see '
                 'object poses')
-        gate = ResidualGate.from_bundle(bundle, load_task_spec(self.task).layout().size)
+        gate = ResidualGate.from_bundle(bundle, network.layout.size)
         result = bench_residual(self.task, network, gate, runs=self.runs, ticks=self.ticks)
         git = read_git_state()
         result |= {'bundle_sha256': bundle.sha256, 'machine': describe_machine(),

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 import signal
-from typing import Any, Literal
+from typing import Any, Literal, TYPE_CHECKING
 
 from ocrrl_ros.cli.output import progress_bar, rate_text
 from ocrrl_ros.core.configuration import load_yaml
@@ -12,6 +12,11 @@ from ocrrl_ros.core.errors import ConfigError
 from ocrrl_ros.core.resources import config_path
 from rich.console import Console
 from rich.progress import Progress
+
+if TYPE_CHECKING:
+    from ocrrl_ros.learning.residual_trainer import TrainerConfig
+    from ocrrl_ros.learning.variants import Variant
+    from ocrrl_ros.sim.vec_config import VecEnvConfig
 
 EXIT_DONE, EXIT_INTERRUPTED = 0, 130
 
@@ -45,8 +50,16 @@ class TrainResidual:
             'description': 'YAML; default: config/train/residual_ALGORITHM.yaml, with '
                            '--observation image residual_td3_image.yaml'})
     pose_model: Path | None = field(default=None, metadata={
-        'description': 'YAML of the pose sensor; default: config/pose_model.yaml, with '
-        '--observation image pose_model_exact.yaml, which has neither noise nor losses'})
+        'description': "YAML of the pose sensor; default: the variant's, else "
+        'config/pose_model.yaml, with --observation image pose_model_exact.yaml, which has '
+        'neither noise nor losses'})
+    variant: str = field(default='', metadata={
+        'description': 'named changes to compare with, a file of config/train/variants (paper: '
+        'the published recipe), or a YAML file of such changes'})
+    steps_factor: int = field(default=1, metadata={
+        'description': 'how many times the steps of the settings file; not with --steps'})
+    bound_mm: float | None = field(default=None, metadata={
+        'description': 'bound of the offset along each axis, mm; default: 20'})
     envs: int = field(default=64, metadata={'description': 'environments'})
     workers: int | None = field(
         default=None, metadata={'description': 'environment processes; default: one per core'})
@@ -69,31 +82,52 @@ class TrainResidual:
         """Return the settings of the whole run."""
         from ocrrl_ros.core.resources import model_path
         from ocrrl_ros.evaluation.provenance import available_cores
-        from ocrrl_ros.learning.algorithms import find_algorithm
         from ocrrl_ros.learning.residual_run import ResidualRunConfig
-        from ocrrl_ros.sim.vec_config import VecEnvConfig
+        from ocrrl_ros.learning.variants import load_variant
         from ocrrl_ros.sim.vec_recipe import EnvRecipe, load_pose_model
         from ocrrl_ros.sim.visual_randomization import load_visual_randomization
         if self.envs < 1:
             raise ConfigError(f'envs is {self.envs}; allowed: >= 1')
+        variant = load_variant(self.variant)
+        trainer = self._trainer(variant)
         sees = self.observation == 'image'
-        algorithm = find_algorithm(self.algorithm, sees_images=sees)
-        trainer = load_yaml(
-            algorithm.config, self.settings or config_path('train', algorithm.settings_file))
-        if not self.gate and not sees:
-            trainer = replace(trainer, gate=replace(trainer.gate, enabled=False))
-        if self.steps is not None:
-            trainer = replace(trainer, steps=self.steps)
         recipe = EnvRecipe(
             task=self.task, base=self.base or str(model_path('base_sim')), seed=self.seed,
-            env=VecEnvConfig(num_envs=self.envs, guided=trainer.guided),
-            pose_model=load_pose_model(
-                self.pose_model or (config_path('pose_model_exact.yaml') if sees else None)),
+            env=self._environment(variant, guided=trainer.guided),
+            observation=variant.observation,
+            pose_model=variant.apply('pose_model', self.task, load_pose_model(
+                self.pose_model or config_path(variant.pose_model_file or (
+                    'pose_model_exact.yaml' if sees else 'pose_model.yaml')))),
             images=load_visual_randomization(self.images) if sees else None)
         workers = available_cores() if self.workers is None else self.workers
         return ResidualRunConfig(
             recipe=recipe, trainer=trainer, workers=min(workers, self.envs),
-            torch_threads=self.learner_threads, final_episodes=self.episodes)
+            torch_threads=self.learner_threads, final_episodes=self.episodes,
+            acts_per=variant.acts_per, variant=self.variant)
+
+    def _trainer(self, variant: 'Variant') -> 'TrainerConfig':
+        """Return the settings of the learner: those of the file, the variant, the options."""
+        from ocrrl_ros.learning.algorithms import find_algorithm
+        if self.steps_factor < 1 or (self.steps_factor > 1 and self.steps is not None):
+            raise ConfigError(f'steps_factor is {self.steps_factor}; allowed: >= 1, and 1 with '
+                              '--steps')
+        algorithm = find_algorithm(
+            self.algorithm, sees_images=self.observation == 'image')
+        trainer = load_yaml(
+            algorithm.config, self.settings or config_path('train', algorithm.settings_file))
+        trainer = variant.apply('trainer', self.task, trainer)
+        if not self.gate:
+            trainer = replace(trainer, gate=replace(trainer.gate, enabled=False))
+        steps = trainer.steps if self.steps is None else self.steps
+        return replace(trainer, steps=self.steps_factor * steps)
+
+    def _environment(self, variant: 'Variant', *, guided: bool) -> 'VecEnvConfig':
+        """Return the settings of the environments: the variant's, then the options."""
+        from ocrrl_ros.sim.vec_config import VecEnvConfig
+        env = variant.apply('environment', self.task, VecEnvConfig(num_envs=self.envs))
+        if self.bound_mm is not None:
+            env = replace(env, bounds=replace(env.bounds, translation_m=self.bound_mm / 1000.0))
+        return replace(env, guided=guided)
 
 
 def run_training(

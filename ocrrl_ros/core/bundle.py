@@ -8,7 +8,7 @@ hash before a byte reaches an inference library.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 import dataclasses
 import hashlib
 import json
@@ -23,6 +23,7 @@ from ocrrl_ros.core.resources import bundle_path
 MANIFEST_NAME = 'manifest.json'
 FORMAT_VERSION = 1
 KINDS = ('base', 'residual')
+ACTS_PER = ('tick', 'chunk')
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -34,7 +35,8 @@ class Manifest:
     ``layout_hash`` describe the observation (kind ``residual``) or the image and proprioception
     format (kind ``base``); ``action_scale`` the physical size of an action of 1; ``metrics``
     carries each figure with its n. ``gate`` holds the settings of ``gate.onnx`` (kind
-    ``residual``) and is empty where the bundle has none.
+    ``residual``) and is empty where the bundle has none. ``acts_per`` says whether a residual
+    answers anew in every tick or once per chunk of the base (a comparison, protocol section 7).
     """
 
     format_version: int = FORMAT_VERSION
@@ -49,6 +51,7 @@ class Manifest:
     metrics: dict[str, Any]
     files: dict[str, str] = dataclasses.field(default_factory=dict)
     gate: dict[str, float] = dataclasses.field(default_factory=dict)
+    acts_per: str = 'tick'
 
     def __post_init__(self) -> None:
         """Refuse what no reader of this version understands."""
@@ -57,6 +60,9 @@ class Manifest:
                 f'format_version is {self.format_version}; allowed: {FORMAT_VERSION}')
         if self.kind not in KINDS:
             raise ConfigError(f'kind is {self.kind!r}; allowed: {", ".join(KINDS)}')
+        if self.acts_per not in ACTS_PER:
+            raise ConfigError(
+                f'acts_per is {self.acts_per!r}; allowed: {", ".join(ACTS_PER)}')
         if not self.tasks:
             raise ConfigError('tasks is empty; name at least one task')
         if not self.rate_hz > 0:
@@ -122,14 +128,15 @@ def save_bundle(
 
 def load_bundle(
         folder: Path | str, kind: str | None, *, task: str | None = None,
-        layout_hash: str | None = None) -> Bundle:
+        layout_hash: str | Collection[str] | None = None) -> Bundle:
     """
     Read and check a bundle.
 
     :param folder: looked for as :func:`ocrrl_ros.core.resources.bundle_path` says.
     :param kind: ``base`` or ``residual``; another kind on disk is refused. None takes any.
     :param task: when given, the bundle must serve this task.
-    :param layout_hash: when given, the bundle must have been trained for this layout.
+    :param layout_hash: when given, the bundle must have been trained for this layout, or one of
+        these.
     :raises BundleError: missing, truncated, altered or unfitting; the message says which.
     """
     folder = bundle_path(folder)
@@ -144,10 +151,12 @@ def load_bundle(
         raise BundleError(
             f'{folder / MANIFEST_NAME}: layout_hash {manifest.layout_hash[:12]} does not match '
             'the layout it stands for')
-    if layout_hash is not None and manifest.layout_hash != layout_hash:
+    known = (layout_hash,) if isinstance(layout_hash, str) else layout_hash
+    if known is not None and manifest.layout_hash not in known:
         raise BundleError(
             f'{folder} was trained for observation layout {manifest.layout_hash[:12]}; this '
-            f'program builds layout {layout_hash[:12]}: retrain or take a matching version')
+            f'program builds layout {", ".join(one[:12] for one in known)}: retrain or take a '
+            'matching version')
     if task is not None and task not in manifest.tasks:
         raise BundleError(
             f'{folder} serves task {", ".join(manifest.tasks)}; asked for {task!r}')

@@ -37,7 +37,7 @@ def from_mapping(
             raise UnknownNameError('key', key, fields, source)
     hints = typing.get_type_hints(cls)
     values = {
-        key: _field_value(fields[key], hints[key], value, f'{source}: {key}')
+        key: _field_value(fields[key], hints[key], value, f'{source}: {key}', default)
         for key, value in mapping.items()}
     missing = [
         name for name, field in fields.items()
@@ -51,10 +51,15 @@ def from_mapping(
         raise ConfigError(f'{source}: {error}') from error
 
 
-def _field_value(field: dataclasses.Field, hint: Any, value: Any, source: str) -> Any:
-    """Return a field's value; a nested mapping changes what the field's default holds."""
-    default = field.default
-    if field.default_factory is not dataclasses.MISSING:
+def _field_value(
+        field: dataclasses.Field, hint: Any, value: Any, source: str, owner: Any) -> Any:
+    """
+    Return a field's value; a nested mapping changes what the field held before.
+
+    :param owner: instance that holds the values before, None for the field's own default.
+    """
+    default = field.default if owner is None else getattr(owner, field.name)
+    if default is dataclasses.MISSING and field.default_factory is not dataclasses.MISSING:
         default = field.default_factory()
     if isinstance(value, Mapping) and dataclasses.is_dataclass(default):
         return from_mapping(type(default), value, source, default)

@@ -36,6 +36,7 @@ def residual_statistics(
     weight = np.array([action.weight for action in actions])
     applied = np.clip(raw, -1.0, 1.0) * (gain * weight)[:, None] * bounds.scale()[:6]
     seconds = max(actions[-1].stamp_s - actions[0].stamp_s, 1e-3)
+    movable = bounds.scale()[:6] > 0.0
     changes = 0
     for column in raw.T:
         signs = np.sign(column[np.abs(column) > SMALLEST_SIGN])
@@ -43,7 +44,7 @@ def residual_statistics(
     return ResidualStatistics(
         mean_translation_mm=float(1e3 * np.linalg.norm(applied[:, :3], axis=1).mean()),
         mean_rotation_deg=float(np.rad2deg(np.linalg.norm(applied[:, 3:], axis=1)).mean()),
-        saturated_share=float((np.abs(raw) > SATURATED).any(axis=1).mean()),
+        saturated_share=float((np.abs(raw[:, movable]) > SATURATED).any(axis=1).mean()),
         sign_changes_per_s=changes / 6.0 / seconds, mean_gain=float(gain.mean()),
         mean_weight=float(weight.mean()))
 

@@ -22,7 +22,8 @@ class ExplorationConfig:
         default=0.25, metadata={'description': 'noise per tick around the base in warm-up'})
     share: float = field(
         default=0.7, metadata={'description': 'share of the environments with noise'})
-
+    graded: bool = field(default=True, metadata={'description': (
+        'whether the noise falls from full in the first environment to none in the last of them')})
     guide_share: float = field(default=0.15, metadata={'description': (
         'share of the environments that act as a scripted expert would, as far as the bounds of '
         'the residual allow: the critics see what success looks like before the actor finds it')})
@@ -53,8 +54,9 @@ class CorrelatedNoise:
     """
     First-order correlated noise for N environments.
 
-    Its size falls from full in the first environment to none: a brittle base still succeeds
-    where it is small, and the critics see what large corrections do where it is not.
+    Where it is graded its size falls from full in the first environment to none: a brittle base
+    still succeeds where it is small, and the critics see what large corrections do where it is
+    not.
     """
 
     def __init__(
@@ -67,7 +69,8 @@ class CorrelatedNoise:
         self._rng = rng
         self._value = np.zeros((num_envs, action_dim))
         self._size = np.zeros((num_envs, 1))
-        self._size[:self.num_noisy, 0] = np.linspace(1.0, 0.0, self.num_noisy, endpoint=False)
+        self._size[:self.num_noisy, 0] = np.linspace(
+            1.0, 0.0, self.num_noisy, endpoint=False) if config.graded else 1.0
 
     def sample(self, *, warmup: bool = False) -> np.ndarray:
         """Return the noise (N, A) of the next tick."""

@@ -13,7 +13,6 @@ from ocrrl_ros.core.errors import ConfigError
 from ocrrl_ros.learning.gate_config import GateConfig
 from ocrrl_ros.learning.image_learner import ImageBatch, ImageTd3Config, ImageTd3Learner
 from ocrrl_ros.learning.off_policy_trainer import OffPolicyConfig, OffPolicyTrainer
-from ocrrl_ros.learning.replay_buffer import ReplayBuffer
 from ocrrl_ros.learning.ring_store import RingStore
 from ocrrl_ros.sim.vec_contract import StepResult, VecEnv
 
@@ -26,8 +25,12 @@ class ImageOffPolicyConfig(OffPolicyConfig):
     gate: GateConfig = field(default_factory=lambda: GateConfig(enabled=False))
 
     def __post_init__(self) -> None:
-        """Refuse a gate, which would not see what the residual sees."""
+        """Refuse a gate, which would not see what the residual sees, and steps kept for good."""
         super().__post_init__()
+        if self.offline_steps > 0:
+            raise ConfigError(
+                f'offline_steps is {self.offline_steps}; allowed with images: 0, whose pictures '
+                'make room for newer ones')
         if self.gate.enabled:
             raise ConfigError('gate.enabled is true; allowed with images: false')
 
@@ -43,16 +46,21 @@ class ImageOffPolicyTrainer(OffPolicyTrainer):
 
     config: ImageOffPolicyConfig
     learner: ImageTd3Learner
+    further_columns = 1
 
     def __init__(
         self, env: VecEnv, config: ImageOffPolicyConfig, seed: int, folder: Path, *,
         on_progress: Callable[[int, int, dict[str, float]], None] = lambda *_: None,
     ):
-        """Build learner, replay and pictures; `folder` receives curve and checkpoints."""
+        """
+        Build learner, replay and pictures; `folder` receives curve and checkpoints.
+
+        :raises ConfigError: the environment shows its critics no truth.
+        """
+        if env.critic_obs_dim <= env.obs_dim:
+            raise ConfigError(
+                'critic_truth is False; allowed with images: True, as critics see no pictures')
         super().__init__(env, config, seed, folder, on_progress=on_progress)
-        self.replay = ReplayBuffer(
-            config.capacity, env.num_envs, env.critic_obs_dim + 1, env.action_dim,
-            n_step=config.n_step, gamma=config.gamma)
         # Transitions wait for n ticks before they enter the replay.
         self.pictures = RingStore(
             config.capacity + (config.n_step + 2) * env.num_envs,
@@ -96,6 +104,7 @@ class ImageOffPolicyTrainer(OffPolicyTrainer):
         return ImageBatch(
             critic_obs=batch.critic_obs[:, :-1], action=batch.action, reward=batch.reward,
             discount=batch.discount, next_critic_obs=batch.next_critic_obs[:, :-1],
+            guide=batch.guide,
             images=self.pictures.read(batch.critic_obs[:, -1])['image'],
             next_images=self.pictures.read(batch.next_critic_obs[:, -1])['image'])
 

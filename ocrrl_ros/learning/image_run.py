@@ -35,10 +35,17 @@ class ImageResidualRun(ResidualRun):
         """
         Keep the settings; `run` does the work.
 
-        :raises ConfigError: the recipe names no pictures.
+        :raises ConfigError: the recipe names no pictures, or asks for what none of these has.
         """
-        if config.recipe.images is None:
+        recipe = config.recipe
+        if recipe.images is None:
             raise ConfigError('images is none; a residual that sees images is trained on some')
+        for name, given, allowed in (
+                ('observation', recipe.observation, 'relative'),
+                ('critic_truth', recipe.env.critic_truth, True),
+                ('acts_per', config.acts_per, 'tick')):
+            if given != allowed:
+                raise ConfigError(f'{name} is {given!r}; allowed with images: {allowed!r}')
         super().__init__(config, folder, on_progress)
 
     def run(self) -> dict[str, Any] | None:
@@ -87,6 +94,8 @@ class TeacherRecord:
 
 class DistillationRun(ImageResidualRun):
     """Trains a residual that sees pictures to do what one that sees object poses does."""
+
+    environment_options = '--teacher and --envs'
 
     def __init__(
         self, config: ResidualRunConfig, teacher: Path | str, folder: Path,

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from ocrrl_ros.core.errors import ConfigError
@@ -25,6 +25,17 @@ class Batch:
     """Observation after those ticks, (B, C)."""
     following_obs: np.ndarray | None = None
     """What the actor saw one tick later, (B, D), where the buffer was asked to keep it."""
+    guide: np.ndarray | None = None
+    """What the guide would have done, (B, A), where the buffer was asked to keep it."""
+
+
+def join_batches(first: Batch, second: Batch) -> Batch:
+    """Return the transitions of both."""
+    joined = {}
+    for item in fields(Batch):
+        parts = getattr(first, item.name), getattr(second, item.name)
+        joined[item.name] = None if parts[0] is None else np.concatenate(parts)
+    return Batch(**joined)
 
 
 class ReplayBuffer:
@@ -38,12 +49,13 @@ class ReplayBuffer:
 
     def __init__(
         self, capacity: int, num_envs: int, critic_obs_dim: int, action_dim: int, *,
-        n_step: int = 3, gamma: float = 0.97, following_dim: int = 0,
+        n_step: int = 3, gamma: float = 0.97, following_dim: int = 0, keeps_guide: bool = False,
     ):
         """
         Allocate room for `capacity` transitions.
 
         :param following_dim: width D of what is kept of the next tick; 0 keeps nothing.
+        :param keeps_guide: whether a guide's actions come and are kept.
         """
         if capacity < num_envs or n_step < 1 or not 0.0 < gamma < 1.0:
             raise ConfigError(
@@ -53,17 +65,21 @@ class ReplayBuffer:
         self.n_step = n_step
         self.gamma = gamma
         self.num_envs = num_envs
+        self.following_dim, self.keeps_guide = following_dim, keeps_guide
         self._obs = np.zeros((capacity, critic_obs_dim), np.float32)
         self._next_obs = np.zeros((capacity, critic_obs_dim), np.float32)
         self._action = np.zeros((capacity, action_dim), np.float32)
         self._reward = np.zeros(capacity, np.float32)
         self._discount = np.zeros(capacity, np.float32)
         self._following = np.zeros((capacity, following_dim), np.float32)
+        guide_dim = action_dim if keeps_guide else 0
+        self._guide = np.zeros((capacity, guide_dim), np.float32)
         self._size = 0
         self._cursor = 0
         # The last n ticks of every environment, oldest first, and how many of them count.
         self._wait_obs = np.zeros((num_envs, n_step, critic_obs_dim), np.float32)
         self._wait_action = np.zeros((num_envs, n_step, action_dim), np.float32)
+        self._wait_guide = np.zeros((num_envs, n_step, guide_dim), np.float32)
         self._wait_reward = np.zeros((num_envs, n_step))
         self._waiting = np.zeros(num_envs, np.int64)
 
@@ -74,12 +90,14 @@ class ReplayBuffer:
     def add(
         self, critic_obs: np.ndarray, action: np.ndarray, reward: np.ndarray,
         terminated: np.ndarray, truncated: np.ndarray, final_critic_obs: np.ndarray,
+        guide: np.ndarray | None = None,
     ) -> None:
         """
         Take one tick of every environment.
 
         :param critic_obs: what the action was taken on, (N, C).
         :param final_critic_obs: what the tick led to, before any reset, (N, C).
+        :param guide: what the guide would have done, (N, A), where the buffer keeps it.
         """
         rows = np.arange(self.num_envs)
         full = self._waiting == self.n_step
@@ -88,6 +106,8 @@ class ReplayBuffer:
         self._wait_obs[rows, slot] = critic_obs
         self._wait_action[rows, slot] = action
         self._wait_reward[rows, slot] = reward
+        if self._guide.shape[1]:
+            self._wait_guide[rows, slot] = guide
         self._waiting = slot + 1
         done = terminated | truncated
         ready = rows[(self._waiting == self.n_step) | done]
@@ -104,13 +124,15 @@ class ReplayBuffer:
         return Batch(
             critic_obs=self._obs[index], action=self._action[index], reward=self._reward[index],
             discount=self._discount[index], next_critic_obs=self._next_obs[index],
-            following_obs=self._following[index] if self._following.shape[1] else None)
+            following_obs=self._following[index] if self._following.shape[1] else None,
+            guide=self._guide[index] if self._guide.shape[1] else None)
 
     def _shift(self, rows: np.ndarray) -> None:
         """Drop the oldest waiting tick of the given environments."""
         if not rows.size:
             return
-        for waiting in (self._wait_obs, self._wait_action, self._wait_reward):
+        for waiting in (
+                self._wait_obs, self._wait_action, self._wait_reward, self._wait_guide):
             waiting[rows, :-1] = waiting[rows, 1:]
         self._waiting[rows] -= 1
 
@@ -127,6 +149,7 @@ class ReplayBuffer:
         self._reward[slots] = (weight * self._wait_reward[rows]).sum(1)
         self._discount[slots] = np.where(terminated, 0.0, self.gamma ** length)
         self._next_obs[slots] = next_obs
+        self._guide[slots] = self._wait_guide[rows, 0]
         self._following[slots] = self._one_tick_later(rows, terminated, next_obs)
         self._cursor = int((self._cursor + rows.size) % self.capacity)
         self._size = min(self._size + rows.size, self.capacity)
@@ -152,7 +175,8 @@ class ReplayBuffer:
             'obs': self._obs[:used], 'next_obs': self._next_obs[:used],
             'action': self._action[:used], 'reward': self._reward[:used],
             'discount': self._discount[:used], 'cursor': np.array(self._cursor),
-            'following': self._following[:used],
+            'following': self._following[:used], 'guide': self._guide[:used],
+            'wait_guide': self._wait_guide.copy(),
             'wait_obs': self._wait_obs.copy(), 'wait_action': self._wait_action.copy(),
             'wait_reward': self._wait_reward.copy(), 'waiting': self._waiting.copy(),
         }
@@ -173,6 +197,9 @@ class ReplayBuffer:
             ring[:used] = state[name]
         if self._following.shape[1]:
             self._following[:used] = state['following']
+        if self._guide.shape[1]:
+            self._guide[:used] = state['guide']
+            self._wait_guide[:] = state['wait_guide']
         self._wait_obs[:] = state['wait_obs']
         self._wait_action[:] = state['wait_action']
         self._wait_reward[:] = state['wait_reward']

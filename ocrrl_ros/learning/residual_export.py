@@ -12,6 +12,7 @@ from ocrrl_ros.core.bundle import Bundle, Manifest, save_bundle
 from ocrrl_ros.core.configuration import to_mapping
 from ocrrl_ros.learning.export import export_onnx
 from ocrrl_ros.learning.gate_training import GateNetwork
+from ocrrl_ros.policy.action_hold import ResidualRate
 from ocrrl_ros.policy.composition import ResidualBounds
 from ocrrl_ros.policy.gate import GATE_FILE, ResidualGate
 from ocrrl_ros.policy.observation import ObservationLayout
@@ -55,6 +56,7 @@ def export_residual(
     folder: Path, policy: torch.nn.Module, inputs: Mapping[str, torch.Tensor], *, task: str,
     layout: ObservationLayout, bounds: ResidualBounds, rate_hz: float, seed: int,
     training: dict[str, Any], metrics: dict[str, Any], gate: GateModel | None = None,
+    acts_per: ResidualRate = 'tick',
 ) -> Bundle:
     """
     Export to ONNX, compare with torch on real observations, and save the bundle.
@@ -64,6 +66,7 @@ def export_residual(
     :param training: settings of the run and hash of the base bundle.
     :param metrics: figures, each with its n.
     :param gate: goes into the same bundle when given.
+    :param acts_per: how often it is to answer where it is deployed.
     :raises BundleError: the exported graph computes something else.
     """
     content, difference = export_onnx(policy, inputs, ['action'], tolerance=TOLERANCE)
@@ -75,6 +78,6 @@ def export_residual(
     manifest = Manifest(
         kind='residual', tasks=(task,), layout=layout.describe(), layout_hash=layout.sha256,
         action_scale=to_mapping(bounds), rate_hz=rate_hz, seed=seed, training=training,
-        gate=settings,
+        gate=settings, acts_per=acts_per,
         metrics=metrics | {'export_difference': differences | {'n': len(inputs['observation'])}})
     return save_bundle(folder, files, manifest)

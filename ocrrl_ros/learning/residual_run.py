@@ -23,8 +23,8 @@ from ocrrl_ros.learning.gated_policy import GatedPolicy
 from ocrrl_ros.learning.off_policy_trainer import OffPolicyConfig
 from ocrrl_ros.learning.residual_export import export_gate, export_residual, GateModel
 from ocrrl_ros.learning.residual_trainer import prepare_torch, ResidualTrainer, TrainerConfig
+from ocrrl_ros.policy.action_hold import ResidualRate
 from ocrrl_ros.policy.observation import ObservationLayout
-from ocrrl_ros.policy.task_spec import load_task_spec
 from ocrrl_ros.sim.pose_model_config import PoseModelConfig
 from ocrrl_ros.sim.vec_config import TICK_S
 from ocrrl_ros.sim.vec_contract import VecEnv
@@ -50,6 +50,10 @@ class ResidualRunConfig:
     torch_threads: int = field(default=1, metadata={'description': 'threads of the learner'})
     final_episodes: int = field(default=128, metadata={
         'description': 'episodes that the finished residual and its base are measured on'})
+    acts_per: ResidualRate = field(default='tick', metadata={'description': (
+        'how often the finished residual answers anew, measured and deployed')})
+    variant: str = field(
+        default='', metadata={'description': 'name of the changes, for the manifest'})
 
     def __post_init__(self) -> None:
         """Keep training seeds apart from those that measure."""
@@ -69,6 +73,9 @@ class ResidualRun:
     :param folder: bundle folder; the run keeps curve and checkpoints in `<folder>.run` beside it.
     :param on_progress: called with phase, done, total and the newest numbers.
     """
+
+    environment_options = '--variant and --bound-mm'
+    """Which options of the command make its environment, for people."""
 
     def __init__(
         self, config: ResidualRunConfig, folder: Path,
@@ -92,9 +99,11 @@ class ResidualRun:
         """
         Return the manifest's metrics, or None where `request_stop` came first.
 
-        :raises ConfigError: the run folder was begun with another pose sensor.
+        :raises ConfigError: the run folder was begun with another pose sensor or environment.
         """
-        self._check_unchanged('pose_model', self.config.recipe.pose_model, '--pose-model')
+        recipe = self.config.recipe
+        self._check_unchanged('pose_model', recipe.pose_model, '--pose-model')
+        self._check_unchanged('environment', recipe.env, self.environment_options)
         prepare_torch(self.config.torch_threads)
         env = make_env(self.config.recipe, self.config.workers)
         try:
@@ -103,7 +112,7 @@ class ResidualRun:
                 return None
             metrics: dict[str, Any] = {
                 'training': {'n': trainer.steps, 'unit': 'environment steps',
-                             'wall_s': trainer.wall_s, **trainer.statistics.rates()}}
+                             'wall_s': trainer.wall_s, **_known(trainer.statistics.rates())}}
             gate = self._train_gate(trainer, metrics)
             if trainer.stop_requested:
                 return None
@@ -177,7 +186,8 @@ class ResidualRun:
             return
         for name, sensor in self._sensors():
             recipe = replace(
-                self.config.recipe, pose_model=sensor, env=self.config.recipe.env.plain(),
+                self.config.recipe, pose_model=sensor,
+                env=replace(self.config.recipe.env.plain(), acts_per=self.config.acts_per),
                 seed=DEVELOPMENT_SEED + self.config.recipe.seed)
             for policy in ('base', 'residual') if gate is None else ('base', 'residual', 'gated'):
                 env = make_env(recipe, self.config.workers)
@@ -231,7 +241,7 @@ class ResidualRun:
             self.folder, trainer.learner.policy(), self._inputs(trainer), task=recipe.task,
             layout=self._layout(), bounds=recipe.env.bounds,
             rate_hz=1.0 / TICK_S, seed=recipe.seed, training=training, metrics=metrics,
-            gate=gate)
+            gate=gate, acts_per=self.config.acts_per)
 
     def _inputs(self, trainer: ResidualTrainer) -> dict[str, torch.Tensor]:
         """Return inputs of the exported graph, by name, that it is checked on."""
@@ -239,7 +249,7 @@ class ResidualRun:
 
     def _layout(self) -> ObservationLayout:
         """Return what the residual sees."""
-        return load_task_spec(self.config.recipe.task).layout()
+        return self.config.recipe.layout
 
     def _training(self) -> dict[str, Any]:
         """Return what the manifest says of the run."""
@@ -248,9 +258,15 @@ class ResidualRun:
         git = read_git_state()
         return {
             'algorithm': algorithm_of(self.config.trainer).name,
+            'variant': self.config.variant,
             'trainer': to_mapping(self.config.trainer),
             'environment': to_mapping(recipe.env), 'pose_model': to_mapping(recipe.pose_model),
             'workers': self.config.workers, 'base': recipe.base if scripted else 'bundle',
             'base_sha256': '' if scripted else load_bundle(recipe.base, 'base').sha256,
             'weights': 'last, averaged', 'git': git.commit, 'git_dirty': git.dirty,
             'machine': describe_machine()}
+
+
+def _known(rates: dict[str, float]) -> dict[str, float]:
+    """Return the rates that are known: without a quiet environment there is none of it."""
+    return {name: rate for name, rate in rates.items() if np.isfinite(rate)}

@@ -32,6 +32,8 @@ class TrainerConfig:
     warmup_steps: int = field(
         default=12_800, metadata={'description': 'steps of noise around the base before learning'})
     gamma: float = field(default=0.97, metadata={'description': 'discount per tick'})
+    unit_value: bool = field(default=False, metadata={'description': (
+        'scale rewards by 1 - gamma, so that lasting success is worth 1')})
     decay_start: float = field(
         default=1.0, metadata={
             'description': 'share of the steps from which the learning rates fall linearly'})
@@ -164,7 +166,8 @@ class ResidualTrainer(ABC):
     def _reward(self, result: StepResult) -> np.ndarray:
         """Return rewards (N,); success pays the value of staying successful for ever."""
         gamma = self.config.gamma
-        return result.reward + result.success * gamma / (1.0 - gamma)
+        reward = result.reward + result.success * gamma / (1.0 - gamma)
+        return (1.0 - gamma) * reward if self.config.unit_value else reward
 
     def _take(self, result: StepResult) -> None:
         """Count a tick and remember what to act on next."""

@@ -29,6 +29,15 @@ class Td3Config(LearnerConfig):
     action_change_penalty: float = field(
         default=0.0, metadata={'description': (
             'weight of the mean squared change of the action in a tick, in value; 0: off')})
+    guide_weight: float = field(default=0.0, metadata={'description': (
+        "weight of the mean squared distance to the guide's action, where the critic holds that "
+        'for the better one, in value; falls to 0 over the first guide_until of the steps')})
+    guide_until: float = field(
+        default=0.6, metadata={'description': 'share of the steps in which the guide pulls'})
+    target_critics: int = field(default=0, metadata={'description': (
+        'critics, drawn anew for every update, whose lowest value is the target; 0: all')})
+    actor_critics: int = field(
+        default=1, metadata={'description': 'critics whose mean value the actor climbs'})
     value_min: float = field(default=0.0, metadata={'description': 'lowest possible return'})
     value_max: float = field(
         default=34.0, metadata={'description': 'highest possible return, 1 / (1 - gamma)'})
@@ -43,6 +52,14 @@ class Td3Config(LearnerConfig):
         if self.action_change_penalty < 0.0:
             raise ConfigError(
                 f'action_change_penalty is {self.action_change_penalty}; allowed: >= 0')
+        if self.guide_weight < 0.0 or not 0.0 < self.guide_until <= 1.0:
+            raise ConfigError(
+                f'guide_weight is {self.guide_weight}, guide_until {self.guide_until}; allowed: '
+                '>= 0, above 0 and up to 1')
+        for name, low in (('target_critics', 0), ('actor_critics', 1)):
+            if not low <= getattr(self, name) <= self.networks.critics:
+                raise ConfigError(f'{name} is {getattr(self, name)}; allowed: {low} .. '
+                                  f'{self.networks.critics}, the number of critics')
         if self.value_min >= self.value_max:
             raise ConfigError(f'value_min {self.value_min} is not below {self.value_max}')
 
@@ -70,6 +87,7 @@ class Td3Learner(Learner):
             self.critic = CriticEnsemble(critic_obs_dim, action_dim, config.networks)
         super().__init__(obs_dim, critic_obs_dim, actor, config, config.networks)
         self.generator = torch.Generator().manual_seed(seed)
+        self.guide_weight = config.guide_weight
         self.target_actor = frozen_copy(self.actor)
         self.target_critic = frozen_copy(self.critic)
         self.actor_optimizer = self._optimizer(self.actor, config.actor_learning_rate)
@@ -86,6 +104,11 @@ class Td3Learner(Learner):
         return torch.optim.AdamW(
             module.parameters(), lr=learning_rate,
             weight_decay=self.config.weight_decay, fused=True)
+
+    def fade_guide(self, progress: float) -> None:
+        """Let the guide pull as far as it is to after a share of the run, 0 .. 1."""
+        left = max(0.0, 1.0 - progress / self.config.guide_until)
+        self.guide_weight = left * self.config.guide_weight
 
     def update(self, batch: Batch, *, with_actor: bool = True) -> dict[str, float]:
         """
@@ -112,13 +135,17 @@ class Td3Learner(Learner):
         self, reward: torch.Tensor, discount: torch.Tensor, next_obs: torch.Tensor,
         batch: Batch | None = None,
     ) -> torch.Tensor:
-        """Return the clipped n-step target (B,) from the lower of the target critics."""
+        """Return the clipped n-step target (B,) from the lowest of the target critics."""
         config = self.config
         action = self._target_action(next_obs, batch)
         noise = torch.randn(action.shape, generator=self.generator) * config.target_noise
         noise = noise.clamp(-config.target_noise_clip, config.target_noise_clip)
         action = (action + noise).clamp(-1.0, 1.0)
-        following = self.target_critic(next_obs, action).min(0).values
+        values = self.target_critic(next_obs, action)
+        if config.target_critics:
+            order = torch.randperm(len(values), generator=self.generator)
+            values = values[order[:config.target_critics]]
+        following = values.min(0).values
         return (reward + discount * following).clamp(config.value_min, config.value_max)
 
     def _target_action(self, next_obs: torch.Tensor, batch: Batch | None) -> torch.Tensor:
@@ -136,24 +163,41 @@ class Td3Learner(Learner):
         return self.actor.pre_activation(obs[:, :self.obs_dim]), 0.0
 
     def _update_actor(self, obs: torch.Tensor, batch: Batch) -> dict[str, float]:
-        """Climb the first critic's value, held back near the action bound."""
+        """Climb the first critics' value, held back near the action bound, led by the guide."""
         config = self.config
         output, further = self._actor_output(obs, batch)
         action = torch.tanh(output)
         self.critic.requires_grad_(False)
-        value = self.critic(obs, action, 1).mean()
-        self.critic.requires_grad_(True)
+        value = self.critic(obs, action, config.actor_critics).mean(0)
         penalty = self._penalty(output, action)
         if config.action_change_penalty > 0.0:
             following = self.normalizer.leading(torch.from_numpy(batch.following_obs))
             change = (self.actor(following) - action) ** 2
             penalty = penalty + config.action_change_penalty * change.mean()
+        if self.guide_weight > 0.0:
+            penalty = penalty + self.guide_weight * self._distance_to_guide(
+                obs, action, value.detach(), torch.from_numpy(batch.guide))
+        self.critic.requires_grad_(True)
+        value = value.mean()
         self._step(self.actor_optimizer, self.actor.parameters(), penalty - value + further)
         blend(self.target_actor, self.actor, config.polyak)
         blend(self.average_actor, self.actor, config.actor_average)
         return {
             'actor_value': value.item(), 'penalty': penalty.item(),
             'action_rms': action.detach().pow(2).mean().sqrt().item()}
+
+    def _distance_to_guide(
+        self, obs: torch.Tensor, action: torch.Tensor, value: torch.Tensor, guide: torch.Tensor,
+    ) -> torch.Tensor:
+        """
+        Return the mean squared distance of actions (B, A) to the guide's.
+
+        Only states count in which the critic gives the guide's action more than the actor's: the
+        filter of Nair et al., Overcoming Exploration in RL with Demonstrations (2018), section
+        4.C. The guide heeds neither noise nor what the base will do next.
+        """
+        better = (self.critic(obs, guide, self.config.actor_critics).mean(0) > value).float()
+        return (better[:, None] * (action - guide) ** 2).mean()
 
     def state_dict(self) -> dict[str, Any]:
         """Return tensors and plain values that restore the learner exactly."""

@@ -38,13 +38,19 @@ class Teacher:
         """
         Open a residual bundle as a teacher.
 
-        :raises BundleError: it cannot be used for the task, or sees images itself.
+        :raises BundleError: it cannot be used for the task, sees images itself, or does not
+            answer in every tick on what critics see first.
         """
         network, bundle = load_residual(folder, task)
         if isinstance(network, ImageResidualNetwork):
             raise BundleError(
                 f'{bundle.path} sees images; a teacher must see object poses')
-        size = load_task_spec(task).layout().size
+        layout = network.layout
+        if layout != load_task_spec(task).layout() or network.acts_per != 'tick':
+            raise BundleError(
+                f'{bundle.path} has observation layout {layout.variant!r} and acts_per '
+                f"{network.acts_per!r}; allowed for a teacher: 'relative', 'tick'")
+        size = layout.size
         return cls(network, size, ResidualGate.from_bundle(bundle, size, num_robots)), bundle
 
     def __call__(self, critic_obs: np.ndarray) -> np.ndarray:

@@ -29,29 +29,30 @@ def check_residual(folder: Path | str, task: str) -> tuple[Bundle, ObservationLa
     """
     Check a residual bundle and return it with the layout that it was trained for.
 
-    :raises BundleError: missing, altered, for another task, or of a layout that this program
-        does not build.
+    :raises BundleError: missing, altered, for another task, or of a layout that is not built here.
     """
-    layout = load_task_spec(task).layout()
+    layouts = load_task_spec(task).layouts()
     bundle = load_bundle(folder, 'residual', task=task)
     if sees_images(bundle.manifest.layout):
         try:
             layout = described_image_layout(bundle.manifest.layout)
         except ConfigError as error:
             raise BundleError(f'{bundle.path}: {error}') from error
-    return load_bundle(folder, 'residual', task=task, layout_hash=layout.sha256), layout
+        layouts[layout.sha256] = layout
+    bundle = load_bundle(folder, 'residual', task=task, layout_hash=tuple(layouts))
+    return bundle, layouts[bundle.manifest.layout_hash]
 
 
 def load_residual(folder: Path | str, task: str) -> tuple[AnyResidual, Bundle]:
     """
     Open a residual bundle for a task.
 
-    :raises BundleError: missing, altered, for another task, or of another layout.
+    :raises BundleError: missing, altered, for another task, or of a layout that is not built here.
     """
     bundle, layout = check_residual(folder, task)
     if isinstance(layout, ImageLayout):
         return ImageResidualNetwork.from_bundle(bundle, layout), bundle
-    return ResidualNetwork.from_bundle(bundle, layout.size), bundle
+    return ResidualNetwork.from_bundle(bundle, layout), bundle
 
 
 def load_gated_residual(
@@ -61,11 +62,12 @@ def load_gated_residual(
     Open a residual bundle for a task, with its gate where it has one.
 
     :param with_gate: False leaves the gate out, so that the whole residual acts.
-    :raises BundleError: missing, altered, for another task, or of another layout.
+    :raises BundleError: missing, altered, for another task, or of a layout that is not built here.
     """
     network, bundle = load_residual(folder, task)
-    size = load_task_spec(task).layout().size
-    return network, ResidualGate.from_bundle(bundle, size) if with_gate else None
+    if not with_gate:
+        return network, None
+    return network, ResidualGate.from_bundle(bundle, network.layout.size)
 
 
 def build_controller(
@@ -75,7 +77,7 @@ def build_controller(
     """
     Assemble kinematics, command shaping and residual for one robot.
 
-    :param residual: None runs the base policy alone.
+    :param residual: its layout is what is observed; None runs the base policy alone.
     :param gate: of the residual's bundle; None lets the whole residual act.
     :param robot: joint limits, kinematics and shaping; those of config/robots/fr3.yaml if None.
     :param speed_scale: share of the shaped joint speed, 0 < x <= 1.
@@ -83,7 +85,7 @@ def build_controller(
     :raises ConfigError: a setting contradicts the task's observation layout.
     """
     sees = isinstance(residual, ImageResidualNetwork)
-    layout = residual.layout if sees else load_task_spec(task).layout()
+    layout = load_task_spec(task).layout() if residual is None else residual.layout
     config = config or ControllerConfig()
     _check_layout(config, layout, task)
     robot = robot or load_robot()

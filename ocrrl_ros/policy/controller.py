@@ -17,6 +17,7 @@ import numpy as np
 from ocrrl_ros.core.errors import ConfigError, InputError, UnknownNameError
 from ocrrl_ros.core.se3 import check_pose
 from ocrrl_ros.policy.action_chunk import ActionChunk, ChunkBuffer, ChunkConfig, ChunkSample
+from ocrrl_ros.policy.action_hold import ActionHold, ResidualRate
 from ocrrl_ros.policy.composition import compose, ResidualBounds
 from ocrrl_ros.policy.gate import ResidualGate
 from ocrrl_ros.policy.object_poses import ObjectPoseBuffer, ObjectPoseConfig, ObjectView
@@ -45,6 +46,8 @@ class Residual(Protocol):
     """What the controller needs of a residual network."""
 
     bounds: ResidualBounds
+    layout: ObservationLayout
+    acts_per: ResidualRate
 
     def act(self, observation: np.ndarray) -> np.ndarray:
         """Return actions (N, 7) in [-1, 1]."""
@@ -123,7 +126,7 @@ class ResidualController:
     Composes base and residual every policy tick and streams the shaped command.
 
     :param layout: observation layout that the residual was trained for.
-    :param residual: network, or None to run the base policy alone.
+    :param residual: network of that layout, or None to run the base policy alone.
     :param gate: weighs the residual, or None to let all of it act.
     """
 
@@ -131,7 +134,15 @@ class ResidualController:
             self, layout: ObservationLayout, kinematics: FrankaKinematics,
             follower: TargetFollower, residual: Residual | None = None,
             config: ControllerConfig | None = None, gate: ResidualGate | None = None):
-        """Start idle: no command exists before the first episode."""
+        """
+        Start idle: no command exists before the first episode.
+
+        :raises ConfigError: the residual was trained for another layout.
+        """
+        if residual is not None and residual.layout != layout:
+            raise ConfigError(
+                f'the residual was trained for observation layout {residual.layout.sha256[:12]}; '
+                f'allowed here: {layout.sha256[:12]} ({layout.variant})')
         self.config = config or ControllerConfig()
         self.layout = layout
         self.state = ControllerState.IDLE
@@ -144,6 +155,8 @@ class ResidualController:
         self._follower = follower
         self._residual = residual
         self._gate = gate
+        once_a_chunk = residual is not None and residual.acts_per == 'chunk'
+        self._hold = ActionHold() if once_a_chunk else None
         self._objects = ObjectPoseBuffer(1, len(layout.object_ids), self.config.object_poses)
         self._q = np.zeros(7)
         self._dq = np.zeros(7)
@@ -228,8 +241,9 @@ class ResidualController:
         self._follower.seed(self._q)
         self.chunks.clear(not_before_s=now_s)
         self._objects.reset(slice(None), now_s)
-        if self._gate is not None:
-            self._gate.reset()
+        for part in (self._gate, self._hold):
+            if part is not None:
+                part.reset()
         self._command_opening = self._opening
         self._in_episode, self._seeded, self._moving = True, True, False
         self._enter(ControllerState.RUNNING, 'waiting for the base policy')
@@ -367,7 +381,9 @@ class ResidualController:
 
     def _answer(self, observation: np.ndarray) -> np.ndarray:
         """Return the network's action (7,) for an observation (1, D)."""
-        action = self._residual.act(observation)[0].astype(float)
+        action = self._residual.act(observation) if self._hold is None else self._hold.act(
+            self._residual.act, observation, self.chunks.chunk.stamp_s)
+        action = action[0].astype(float)
         if not np.isfinite(action).all():
             raise InputError(f'residual network returned {action.tolist()}')
         return action

@@ -36,9 +36,12 @@ class ImageLayout(ObservationLayout):
     height: int = 48
 
     def __post_init__(self) -> None:
-        """Refuse objects and pictures of another shape than the camera's."""
+        """Refuse objects, other entries and pictures of another shape than the camera's."""
         if self.object_ids:
             raise ConfigError(f'object_ids are {self.object_ids}; allowed with images: none')
+        if self.variant != 'relative':
+            raise ConfigError(
+                f"observation is {self.variant!r}; allowed with images: 'relative'")
         low, high = _SIZES_PX
         if self.width * 3 != self.height * 4 or not low <= self.width <= high:
             raise ConfigError(

@@ -7,6 +7,7 @@ import numpy as np
 from ocrrl_ros.core.bundle import Bundle
 from ocrrl_ros.core.errors import BundleError, InputError
 from ocrrl_ros.core.se3 import pose_identity
+from ocrrl_ros.policy.action_hold import ResidualRate
 from ocrrl_ros.policy.adapters.onnx_policy import resize_images
 from ocrrl_ros.policy.composition import ACTION_SIZE, ResidualBounds
 from ocrrl_ros.policy.controller import ResidualController
@@ -22,6 +23,8 @@ NO_OBJECTS = ObjectView(
 
 class ImageResidualNetwork:
     """Maps observations (N, D) and pictures (N, H, W, 3) uint8 to actions (N, 7) in [-1, 1]."""
+
+    acts_per: ResidualRate = 'tick'
 
     def __init__(self, session, layout: ImageLayout, bounds: ResidualBounds):
         """
@@ -42,9 +45,13 @@ class ImageResidualNetwork:
         """
         Open a residual bundle.
 
-        :raises BundleError: the model or its action scale cannot be used, or it has a gate,
-            which would not see what the residual sees.
+        :raises BundleError: the model or its action scale cannot be used, it has a gate, which
+            would not see what the residual sees, or it is to answer once per chunk.
         """
+        if bundle.manifest.acts_per != cls.acts_per:
+            raise BundleError(
+                f'{bundle.path} sees images and has acts_per {bundle.manifest.acts_per!r}; '
+                f'allowed: {cls.acts_per!r}')
         if GATE_FILE in bundle.manifest.files:
             raise BundleError(
                 f'{bundle.path} sees images and holds {GATE_FILE}; allowed: no gate')

@@ -8,21 +8,28 @@ phase, proprioception, validity and age. Object rotations are reduced over the o
 to the representative nearest to the TCP; a solid of revolution gives the direction of its axis and
 three zeros instead, as no choice of a representative would be continuous: under a hand that points
 down all turns of a standing cup are equally far. Entries of an invalid object are zero.
+
+That is the layout `relative`. The others are for comparisons (protocol section 7): `no_plan` and
+`no_validity` leave entries of it out, `world` is the one of world_observation.py.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import Any
+from typing import Any, get_args, Literal
 
 import numpy as np
 from ocrrl_ros.core.bundle import hash_layout
+from ocrrl_ros.core.errors import UnknownNameError
 from ocrrl_ros.core.symmetry import REVOLUTION, symmetry_group
 from ocrrl_ros.policy import kernels
 from ocrrl_ros.policy.object_poses import ObjectView
+from ocrrl_ros.policy.world_observation import observe_world, world_fields
 
 LAYOUT_VERSION = 2
+LayoutVariant = Literal['relative', 'no_plan', 'no_validity', 'world']
+VARIANTS: tuple[LayoutVariant, ...] = get_args(LayoutVariant)
 #: Distances are given twice: as they are, and compressed at the scale of a grasp. Normalised over
 #: an episode (0.3 m), the centimetre that decides a grasp would be a hundredth of the input.
 NEAR_M = 0.03
@@ -41,6 +48,11 @@ _BASE_ACTION = (
     ('tcp_target_position', 3), ('tcp_target_rotvec', 3),
     ('tcp_next_target_position', 3), ('tcp_next_target_rotvec', 3), ('tcp_target_near', 3),
     ('target_opening', 1), ('next_target_opening', 1), ('chunk_phase', 1), ('residual_gain', 1))
+#: Entries of `relative` that a variant lacks; those of objects by the name behind the dot.
+_LEFT_OUT = {
+    'no_plan': ('tcp_next_target_position', 'tcp_next_target_rotvec', 'next_target_opening',
+                'chunk_phase'),
+    'no_validity': ('valid', 'age')}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,20 +89,27 @@ class ObservationLayout:
     :param symmetries: symmetry group of each object, names of ``core.symmetry``.
     :param max_pose_age_s: age that is scaled to 1.
     :param lookahead_s: how far ahead the second base target lies.
+    :param variant: which entries there are.
     """
 
     object_ids: tuple[str, ...]
     symmetries: tuple[str, ...]
     max_pose_age_s: float = 0.2
     lookahead_s: float = 0.3
+    variant: LayoutVariant = 'relative'
+
+    def __post_init__(self) -> None:
+        """Refuse variants that do not exist."""
+        if self.variant not in VARIANTS:
+            raise UnknownNameError('observation layout', self.variant, VARIANTS)
 
     def fields(self) -> list[tuple[str, int]]:
         """Return (name, size) of every entry in order."""
-        found = list(_PROPRIOCEPTION)
-        for index, object_id in enumerate(self.object_ids):
-            entries = _OBJECT + _GOAL if index else _OBJECT
-            found += [(f'{object_id}.{name}', size) for name, size in entries]
-        return found + list(_BASE_ACTION)
+        if self.variant == 'world':
+            return world_fields(self.object_ids)
+        left_out = _LEFT_OUT.get(self.variant, ())
+        return [(name, size) for name, size in _relative_fields(self.object_ids)
+                if name.rpartition('.')[2] not in left_out]
 
     @property
     def size(self) -> int:
@@ -107,7 +126,9 @@ class ObservationLayout:
 
     def describe(self) -> dict[str, Any]:
         """Return the description that a bundle stores and that the hash is taken of."""
-        return {
+        # Bundles of the shipped layout were written before there were others.
+        variant = {} if self.variant == 'relative' else {'variant': self.variant}
+        return variant | {
             'version': LAYOUT_VERSION,
             'objects': list(self.object_ids),
             'symmetries': list(self.symmetries),
@@ -125,13 +146,39 @@ class ObservationLayout:
 
 def build_observation(layout: ObservationLayout, inputs: ObservationInputs) -> np.ndarray:
     """Return observations (N, D) float32 of N robots."""
-    groups, group_sizes = _padded_groups(layout.symmetries)
     objects = inputs.objects
-    return kernels.observe(
+    if layout.variant == 'world':
+        return observe_world(
+            inputs.base_T_tcp, inputs.opening, objects.poses, objects.valid,
+            inputs.targets[:, 0], inputs.target_openings[:, 0])
+    columns, size = _columns(layout)
+    groups, group_sizes = _padded_groups(layout.symmetries)
+    observed = kernels.observe(
         inputs.base_T_tcp, inputs.tcp_velocity, inputs.opening, objects.poses, objects.valid,
         objects.age_s, inputs.targets, inputs.target_openings, inputs.phase, inputs.gain,
         groups, group_sizes, layout.max_pose_age_s, NEAR_M, _POSE, _VECTOR,
-        _template(layout.size)).astype(np.float32)
+        _template(size)).astype(np.float32)
+    return observed if columns is None else observed[:, columns]
+
+
+def _relative_fields(object_ids: tuple[str, ...]) -> list[tuple[str, int]]:
+    """Return (name, size) of every entry that the kernel writes."""
+    found = list(_PROPRIOCEPTION)
+    for index, object_id in enumerate(object_ids):
+        entries = _OBJECT + _GOAL if index else _OBJECT
+        found += [(f'{object_id}.{name}', size) for name, size in entries]
+    return found + list(_BASE_ACTION)
+
+
+@functools.lru_cache(maxsize=None)
+def _columns(layout: ObservationLayout) -> tuple[np.ndarray | None, int]:
+    """Return which of the kernel's columns a layout has, None for all, and how many it writes."""
+    whole = dataclasses.replace(layout, variant='relative')
+    if whole == layout:
+        return None, whole.size
+    slices = whole.slices()
+    columns = [np.arange(whole.size)[slices[name]] for name, _ in layout.fields()]
+    return np.concatenate(columns), whole.size
 
 
 @functools.lru_cache(maxsize=None)

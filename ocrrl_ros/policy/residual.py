@@ -6,7 +6,9 @@ from __future__ import annotations
 import numpy as np
 from ocrrl_ros.core.bundle import Bundle
 from ocrrl_ros.core.errors import BundleError
+from ocrrl_ros.policy.action_hold import ResidualRate
 from ocrrl_ros.policy.composition import ACTION_SIZE, ResidualBounds
+from ocrrl_ros.policy.observation import ObservationLayout
 from ocrrl_ros.policy.onnx_network import create_session, OnnxNetwork
 
 
@@ -25,22 +27,30 @@ def bounds_of(bundle: Bundle) -> ResidualBounds:
 
 
 class ResidualNetwork:
-    """Maps observations (N, D) float32 to actions (N, 7) in [-1, 1]."""
+    """
+    Maps observations (N, D) float32 to actions (N, 7) in [-1, 1].
 
-    def __init__(self, session, observation_size: int, bounds: ResidualBounds):
-        """Bind the network; the session's input must be (N, observation_size)."""
-        self.bounds = bounds
-        self._network = OnnxNetwork(session, observation_size, ACTION_SIZE, 'residual')
+    :param layout: observation layout that it was trained for, of size D.
+    :param acts_per: whether it answers in every tick, or once per chunk of the base.
+    """
+
+    def __init__(
+            self, session, layout: ObservationLayout, bounds: ResidualBounds,
+            acts_per: ResidualRate = 'tick'):
+        """Bind the network; the session's input must be (N, D)."""
+        self.bounds, self.layout, self.acts_per = bounds, layout, acts_per
+        self._network = OnnxNetwork(session, layout.size, ACTION_SIZE, 'residual')
 
     @classmethod
-    def from_bundle(cls, bundle: Bundle, observation_size: int) -> ResidualNetwork:
+    def from_bundle(cls, bundle: Bundle, layout: ObservationLayout) -> ResidualNetwork:
         """
         Open a residual bundle.
 
+        :param layout: the one that the bundle was checked against.
         :raises BundleError: the model or its action scale cannot be used.
         """
         session = create_session(str(bundle.file('policy.onnx')))
-        return cls(session, observation_size, bounds_of(bundle))
+        return cls(session, layout, bounds_of(bundle), bundle.manifest.acts_per)
 
     def act(self, observation: np.ndarray) -> np.ndarray:
         """Return actions (N, 7) in [-1, 1] for observations (N, D)."""

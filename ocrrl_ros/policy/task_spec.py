@@ -9,7 +9,7 @@ from ocrrl_ros.core.configuration import load_yaml
 from ocrrl_ros.core.errors import ConfigError, UnknownNameError
 from ocrrl_ros.core.resources import config_path
 from ocrrl_ros.core.symmetry import GROUPS
-from ocrrl_ros.policy.observation import ObservationLayout
+from ocrrl_ros.policy.observation import LayoutVariant, ObservationLayout, VARIANTS
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,9 +39,14 @@ class TaskSpec:
         if not 0 < self.timeout_s <= 600:
             raise ConfigError(f'timeout_s is {self.timeout_s} s; allowed: 0 < x <= 600')
 
-    def layout(self) -> ObservationLayout:
-        """Return the observation layout of the task's residual."""
-        return ObservationLayout(self.object_ids, self.symmetries)
+    def layout(self, variant: LayoutVariant = 'relative') -> ObservationLayout:
+        """Return the observation layout of the task's residual, or one to compare it with."""
+        return ObservationLayout(self.object_ids, self.symmetries, variant=variant)
+
+    def layouts(self) -> dict[str, ObservationLayout]:
+        """Return all layouts of the task by their hash, the shipped one first."""
+        found = (self.layout(variant) for variant in VARIANTS)
+        return {layout.sha256: layout for layout in found}
 
 
 def known_task_specs() -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from scipy.linalg.lapack import dposv
 
 _IDENTITY = np.eye(6)
 _VELOCITY_DAMPING = 1e-4
+_WRIST = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,12 +47,17 @@ class KinematicsConfig:
     limit_speed_rad_s: float = field(
         default=0.15, metadata={'description': (
             'solutions stay where each joint may still move this fast, rad/s')})
+    wrist_range_rad: float = field(
+        default=1.0, metadata={'description': (
+            'joint 5 does not turn away from zero beyond this, so that the wrist never turns over '
+            'to save a little error in passing; pi: only its limits hold, rad')})
 
     def __post_init__(self) -> None:
         """Refuse values outside their ranges."""
         if not 1 <= self.iterations <= 1000:
             raise ConfigError(f'iterations is {self.iterations}; allowed: 1..1000')
-        for name in ('position_tolerance_m', 'rotation_tolerance_rad', 'damping', 'max_step_rad'):
+        for name in ('position_tolerance_m', 'rotation_tolerance_rad', 'damping', 'max_step_rad',
+                     'wrist_range_rad'):
             if not getattr(self, name) > 0.0:
                 raise ConfigError(f'{name} is {getattr(self, name)}; allowed: > 0')
         for name in ('damping_per_error', 'limit_speed_rad_s'):
@@ -83,7 +89,11 @@ class FrankaKinematics:
         self._tcp = self._model.getFrameId(fr3.TCP_FRAME)
         self.ready_position = np.array(fr3.READY_POSITION)
         lower, upper = self.limits.box(self.config.limit_speed_rad_s)
-        self._lower, self._upper = lower.tolist(), upper.tolist()
+        self._limits = lower.tolist(), upper.tolist()
+        wrist = self.config.wrist_range_rad
+        self._narrow = (
+            [max(v, -wrist) if i == _WRIST else v for i, v in enumerate(self._limits[0])],
+            [min(v, wrist) if i == _WRIST else v for i, v in enumerate(self._limits[1])])
 
     def forward(self, q: np.ndarray) -> np.ndarray:
         """Return base_T_tcp (7,) at joint positions q (7,) in rad."""
@@ -124,7 +134,10 @@ class FrankaKinematics:
 
         Damped least squares from q_start, with the null space drawn toward the ready posture and
         joints held inside their limits. The damping grows with the error, so far targets do not
-        overshoot and near ones converge quadratically.
+        overshoot and near ones converge quadratically. Joint 5 stays within
+        ``wrist_range_rad`` of zero or, started outside, goes no further out: where joints 5 and 7
+        are nearly in line, tracking a target that passes beside that line exactly would turn the
+        wrist over, and leave the arm in a corner of its limits (docs/notes/tasks.md).
 
         :param base_T_tcp: target (7,); its quaternion must have unit norm.
         :param q_start: start (7,), best the last solution.
@@ -132,7 +145,9 @@ class FrankaKinematics:
         :raises InputError: the target or the start is not finite.
         """
         config = self.config
-        q = self._inside(np.asarray(q_start, dtype=float))
+        q = np.asarray(q_start, dtype=float)
+        bounds = self._bounds(q[_WRIST])
+        q = _inside(q, bounds)
         if not math.isfinite(sum(base_T_tcp.tolist()) + sum(q.tolist())):
             raise InputError(
                 f'IK target {base_T_tcp.tolist()} from {np.asarray(q_start).tolist()}: every '
@@ -143,7 +158,7 @@ class FrankaKinematics:
             error, translation2, rotation2 = self._error(q, target)
             if posture is None and self._is_converged(translation2, rotation2):
                 return q, True
-            q = self._step(q, error, translation2 + rotation2, posture)
+            q = self._step(q, error, translation2 + rotation2, posture, bounds)
             posture = None
         return q, self._is_converged(*self._error(q, target)[1:])
 
@@ -153,12 +168,15 @@ class FrankaKinematics:
         return (translation2 <= config.position_tolerance_m ** 2
                 and rotation2 <= config.rotation_tolerance_rad ** 2)
 
-    def _inside(self, q: np.ndarray) -> np.ndarray:
-        """Return q (7,) clipped to the limits; NaN stays NaN."""
-        for value, lower, upper in zip(q.tolist(), self._lower, self._upper):
-            if not lower <= value <= upper:
-                return np.minimum(np.maximum(q, self._lower), self._upper)
-        return q
+    def _bounds(self, wrist_rad: float) -> tuple[list[float], list[float]]:
+        """Return the lower and upper positions of solutions that start with joint 5 there."""
+        lower, upper = self._narrow
+        if lower[_WRIST] <= wrist_rad <= upper[_WRIST]:
+            return self._narrow
+        lower, upper = list(lower), list(upper)
+        lower[_WRIST] = max(min(wrist_rad, lower[_WRIST]), self._limits[0][_WRIST])
+        upper[_WRIST] = min(max(wrist_rad, upper[_WRIST]), self._limits[1][_WRIST])
+        return lower, upper
 
     def _error(self, q: np.ndarray, target: pin.SE3) -> tuple[np.ndarray, float, float]:
         """Return the error twist (6,) in the TCP frame and its squared norms, m^2 and rad^2."""
@@ -169,22 +187,22 @@ class FrankaKinematics:
         return error, x * x + y * y + z * z, rx * rx + ry * ry + rz * rz
 
     def _step(
-            self, q: np.ndarray, error: np.ndarray, error2: float,
-            posture: np.ndarray | None) -> np.ndarray:
+            self, q: np.ndarray, error: np.ndarray, error2: float, posture: np.ndarray | None,
+            bounds: tuple[list[float], list[float]]) -> np.ndarray:
         """
-        Return the positions (7,) after one damped Newton step inside the limits.
+        Return the positions (7,) after one damped Newton step inside the bounds.
 
         :param error2: squared norm of the error.
         :param posture: null-space motion (7,) to add.
         """
         jacobian = pin.computeFrameJacobian(self._model, self._data, q, self._tcp, pin.LOCAL)
         moved = q + self._damped_step(jacobian, error, error2, posture)
-        inside = self._inside(moved)
+        inside = _inside(moved, bounds)
         if inside is moved:
             return moved
         # Let the free joints make up for those that their limits stop.
         jacobian = np.where(inside == moved, jacobian, 0.0)
-        return self._inside(q + self._damped_step(jacobian, error, error2, None))
+        return _inside(q + self._damped_step(jacobian, error, error2, None), bounds)
 
     def _damped_step(
             self, jacobian: np.ndarray, error: np.ndarray, error2: float,
@@ -201,6 +219,15 @@ class FrankaKinematics:
         if largest > config.max_step_rad:
             step *= config.max_step_rad / largest
         return step
+
+
+def _inside(q: np.ndarray, bounds: tuple[list[float], list[float]]) -> np.ndarray:
+    """Return q (7,) clipped to bounds; NaN stays NaN."""
+    lower, upper = bounds
+    for value, least, most in zip(q.tolist(), lower, upper):
+        if not least <= value <= most:
+            return np.minimum(np.maximum(q, lower), upper)
+    return q
 
 
 def _canonical(pose: np.ndarray) -> np.ndarray:

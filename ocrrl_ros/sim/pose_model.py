@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from ocrrl_ros.core.se3 import (
-    pose, pose_interpolate, quat_from_rotvec, quat_multiply)
+    pose, pose_interpolate, quat_from_rotvec, quat_multiply, quat_normalize)
 from ocrrl_ros.sim.pose_model_config import PoseModelConfig
 
 HISTORY = 24
@@ -68,6 +68,7 @@ class PoseModel:
     Frames are taken at the camera's rate, seen through per-episode bias, Ornstein-Uhlenbeck
     drift and white noise, and delivered after their latency. Losses are single or in bursts; an
     episode can lack poses from the start or lose them for good. Works at any tick rate.
+    Uniform noise and dropout, independent in every report, are those of the published recipe.
     """
 
     def __init__(
@@ -184,7 +185,14 @@ class PoseModel:
         error = error + self._rng.normal(size=shape) * self._white[phase]
         truth = self._truth_at(rows, stamp)
         rotation = quat_multiply(quat_from_rotvec(error[..., 3:]), truth[..., 3:])
-        return pose(truth[..., :3] + error[..., :3], rotation)
+        found = pose(truth[..., :3] + error[..., :3], rotation)
+        return self._spread(found) if config.uniform > 0.0 else found
+
+    def _spread(self, poses: np.ndarray) -> np.ndarray:
+        """Return poses (M, K, 7) with uniform noise, equally wide in all numbers of a report."""
+        width = self.config.uniform * self._rng.random((len(poses), 1, 1))
+        noisy = poses + width * self._rng.uniform(-1.0, 1.0, poses.shape)
+        return pose(noisy[..., :3], quat_normalize(noisy[..., 3:]))
 
     def _losses(
         self, rows: np.ndarray, stamp: np.ndarray, frames: np.ndarray, phase: np.ndarray,
@@ -200,8 +208,10 @@ class PoseModel:
             self._rng.exponential(config.burst_mean_s, phase.shape))
         starts = seen & (draw < single + burst)
         state['lost_until'][rows] = np.where(starts, stamp[:, None] + length, until)
-        permanent = (stamp >= state['lost_from'][rows])[:, None]
-        return starts | ~seen | permanent
+        lost = starts | ~seen | (stamp >= state['lost_from'][rows])[:, None]
+        if config.dropout > 0.0:
+            lost |= self._rng.random((rows.size, 1)) < config.dropout
+        return lost
 
     def state_dict(self) -> dict[str, Any]:
         """Return arrays that restore the model; the generator belongs to the caller."""

@@ -61,12 +61,17 @@ class PoseModelConfig:
         default=0.1, metadata={'description': 'share of episodes without any pose'})
     lost_for_good: float = field(
         default=0.1, metadata={'description': 'share of episodes that lose the poses midway'})
+    uniform: float = field(default=0.0, metadata={'description': (
+        "largest half width of uniform noise on each of a pose's seven numbers, m and 1; the half "
+        'width itself is uniform anew in every report, which makes uniform / 3 rms')})
+    dropout: float = field(default=0.0, metadata={'description': (
+        'probability that a report lacks all objects, whatever the one before did')})
     near_distance_m: float = field(
         default=0.1, metadata={'description': 'TCP distance below which a hand is near, m'})
 
     def __post_init__(self) -> None:
         """Refuse values without meaning, naming the range."""
-        for name in ('burst_share', 'lost_from_start', 'lost_for_good'):
+        for name in ('burst_share', 'lost_from_start', 'lost_for_good', 'uniform', 'dropout'):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ConfigError(f'{name} is {getattr(self, name)}; allowed: 0 to 1')
         if self.lost_from_start + self.lost_for_good > 1.0:

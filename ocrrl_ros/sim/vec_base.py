@@ -58,6 +58,11 @@ class VecBase:
         """Return (N,) bool, whether a plan has arrived since the episode began."""
         return self._state['active']
 
+    @property
+    def stamp_s(self) -> np.ndarray:
+        """Return when the plans (N,) that are executed were asked for; of no plan, anything."""
+        return self._state['stamp']
+
     def start(self, rows: np.ndarray, tick: int) -> None:
         """Start episodes (M,): forget plans and plan in this tick."""
         state = self._state

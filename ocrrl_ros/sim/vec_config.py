@@ -8,6 +8,7 @@ import math
 
 from ocrrl_ros.core.errors import ConfigError
 from ocrrl_ros.policy.action_chunk import ChunkConfig
+from ocrrl_ros.policy.action_hold import ResidualRate
 from ocrrl_ros.policy.composition import ResidualBounds
 from ocrrl_ros.policy.object_poses import ObjectPoseConfig
 
@@ -43,6 +44,12 @@ class VecEnvConfig:
         "share of the episodes that start somewhere along the scripted expert's way")})
     mid_starts: int = field(
         default=1000, metadata={'description': 'states that such episodes are drawn from'})
+    critic_truth: bool = field(default=True, metadata={'description': (
+        "whether critics see simulator truth beside the actor's observation; without they are "
+        'symmetric')})
+    acts_per: ResidualRate = field(default='tick', metadata={'description': (
+        'when an action takes effect: every tick, or the first tick of a chunk of the base, '
+        'which then holds; for measuring what deployment would do')})
     bounds: ResidualBounds = field(default_factory=ResidualBounds)
     chunk: ChunkConfig = field(default_factory=ChunkConfig)
     object_poses: ObjectPoseConfig = field(default_factory=ObjectPoseConfig)

@@ -9,6 +9,7 @@ import time
 from typing import Any
 
 import numpy as np
+from ocrrl_ros.policy.action_hold import ActionHold
 from ocrrl_ros.policy.adapters.onnx_policy import IMAGE_HEIGHT, IMAGE_WIDTH
 from ocrrl_ros.policy.base_policy import BasePolicy
 from ocrrl_ros.policy.composition import ACTION_SIZE, compose, decompose
@@ -88,7 +89,9 @@ class ResidualVecEnv(VecEnv):
         self._horizon = round(config.horizon_share * task.horizon_s / TICK_S)
         self._tick = 0
         self.obs_dim = layout.size
-        self.critic_obs_dim = layout.size + critic_truth_size(task)
+        self.critic_obs_dim = layout.size + (
+            critic_truth_size(task) if config.critic_truth else 0)
+        self._hold = ActionHold(self.num_envs)
         self._times: dict[str, float] = {}
         self._whole = np.ones(self.num_envs, bool)
         self._best_reward = np.zeros(self.num_envs)
@@ -186,6 +189,8 @@ class ResidualVecEnv(VecEnv):
         """Send base plus residual down the command path and step the physics."""
         targets, openings, _, twists = self._plan
         active = self._base.active
+        if self.config.acts_per == 'chunk':
+            action = self._hold.update(action, self._base.stamp_s)
         poses, openings = compose(
             targets[:, 0], openings[:, 0], action, self.config.bounds,
             np.where(active, self._gain, 0.0))
@@ -232,7 +237,7 @@ class ResidualVecEnv(VecEnv):
                 base_T_tcp=reading.base_T_tcp, tcp_velocity=reading.tcp_velocity,
                 opening=reading.opening, objects=view, targets=targets,
                 target_openings=openings, phase=phase, gain=self._gain))
-            return np.hstack([actor, critic_truth(
+            return actor if not self.config.critic_truth else np.hstack([actor, critic_truth(
                 self.task, truth, self.layout.symmetries, self._held,
                 self._arm.width_target_m)])
 
@@ -260,6 +265,7 @@ class ResidualVecEnv(VecEnv):
             self._sensor.reset(rows, self.now_s, self._horizon * TICK_S)
             self._objects.reset(rows, self.now_s)
             self._success.reset(rows)
+            self._hold.reset(rows)
             self._whole[rows] = [state is None for state in midway]
             self._best_reward[rows] = 0.0
             self._progress_age[rows] = 0
@@ -287,7 +293,7 @@ class ResidualVecEnv(VecEnv):
             'physics': self._physics.state_dict(), 'arm': self._arm.state_dict(),
             'base': self._base.state_dict(), 'sensor': self._sensor.state_dict(),
             'guide': None if self._guide is None else self._guide.state_dict(),
-            'objects': array_state(self._objects)}
+            'objects': array_state(self._objects), 'hold': array_state(self._hold)}
 
     def load_state_dict(self, state: dict[str, Any]) -> np.ndarray:
         """Continue from a saved state of an environment with the same settings and seed."""
@@ -299,6 +305,7 @@ class ResidualVecEnv(VecEnv):
         self._progress_age = np.array(state['progress_age'])
         restore_array_state(self._success, state['success'])
         restore_array_state(self._objects, state['objects'])
+        restore_array_state(self._hold, state.get('hold', {}))
         for part in ('physics', 'arm', 'base', 'sensor'):
             getattr(self, f'_{part}').load_state_dict(state[part])
         if self._guide is not None:

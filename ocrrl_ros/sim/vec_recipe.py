@@ -14,6 +14,7 @@ from ocrrl_ros.core.errors import ConfigError
 from ocrrl_ros.core.resources import config_path
 from ocrrl_ros.policy.adapters.onnx_policy import OnnxBasePolicy
 from ocrrl_ros.policy.base_policy import BasePolicy
+from ocrrl_ros.policy.observation import LayoutVariant, ObservationLayout
 from ocrrl_ros.policy.task_spec import load_task_spec
 from ocrrl_ros.sim.domain import load_domain
 from ocrrl_ros.sim.experts import expert_for
@@ -46,6 +47,8 @@ class EnvRecipe:
         + ', '.join(SCRIPTED_BASES)})
     seed: int = 0
     env: VecEnvConfig = field(default_factory=VecEnvConfig)
+    observation: LayoutVariant = field(
+        default='relative', metadata={'description': 'observation layout of the residual'})
     pose_model: PoseModelConfig = field(default_factory=load_pose_model)
     stand_in: StandInConfig = field(default_factory=StandInConfig)
     images: VisualRandomization | None = field(default=None, metadata={
@@ -54,10 +57,16 @@ class EnvRecipe:
     def __post_init__(self) -> None:
         """Refuse unknown tasks, missing bundles and seeds early, before any process starts."""
         get_task(self.task)
+        load_task_spec(self.task).layout(self.observation)
         if self.seed < 0:
             raise ConfigError(f'seed is {self.seed}; allowed: >= 0')
         if self.base not in SCRIPTED_BASES:
             load_bundle(self.base, 'base', task=self.task)
+
+    @property
+    def layout(self) -> ObservationLayout:
+        """Return the observation layout of the residual."""
+        return load_task_spec(self.task).layout(self.observation)
 
     def split(self, parts: int) -> list[EnvRecipe]:
         """Return recipes of nearly equal numbers of environments that make up this one."""
@@ -86,7 +95,7 @@ class EnvRecipe:
             ImageVecEnv, visual=self.images)
         env = kind(
             task, load_domain(TRAINING_DOMAIN), load_physics(), self._base(rng),
-            load_task_spec(self.task).layout(), self.pose_model, self.env, rng,
+            self.layout, self.pose_model, self.env, rng,
             guide=expert_for(task) if self.env.guided else None)
         if self.env.mid_start_share > 0.0:
             env.collect_mid_starts(expert_for(task))

@@ -99,12 +99,11 @@ class CellGroup:
             raise ConfigError(f'{self.name}: minutes is {self.minutes}; allowed: > 0')
         if self.goal is not None and not 0.0 < self.goal <= 1.0:
             raise ConfigError(f'{self.name}: goal is {self.goal}; allowed: a rate in (0, 1]')
-        if self._count() is None:
+        if self._count(self.options) is None:
             raise ConfigError(f'{self.name}: n is missing; the options name no episodes or steps')
 
-    def _count(self) -> int | None:
+    def _count(self, options: dict[str, Any]) -> int | None:
         """Return n, or None when nothing says it."""
-        options = self.options
         return self.n or options.get('episodes') or options.get('steps') or options.get('states')
 
     def expand(self) -> Iterator[Cell]:
@@ -115,7 +114,7 @@ class CellGroup:
             yield Cell(
                 name=str(_filled(self.name, values)), group=self.name, section=self.section,
                 row=str(_filled(self.row, values)), command=self.command, options=options,
-                values=values, n=int(self._count()), minutes=self.minutes, goal=self.goal,
+                values=values, n=int(self._count(options)), minutes=self.minutes, goal=self.goal,
                 minus=str(_filled(self.minus, values)), least=self.least, awaits=self.awaits)
 
 

@@ -13,7 +13,7 @@ from ocrrl_ros.evaluation.results import plots
 from ocrrl_ros.evaluation.results.cells import ResultPlan, Section
 from ocrrl_ros.evaluation.results.others import other_results
 from ocrrl_ros.evaluation.results.pairs import pair_table
-from ocrrl_ros.evaluation.results.seeds import seed_table
+from ocrrl_ros.evaluation.results.seeds import seed_table, variant_of
 from ocrrl_ros.evaluation.results.status import CellStatus, State
 from ocrrl_ros.evaluation.results.tables import (
     is_rate, residual_table, section_table, status_table, table)
@@ -105,18 +105,24 @@ class ResultPage:
         return []
 
     def _curves(self, members: Sequence[CellStatus]) -> list[str]:
-        """Draw the learning curves that are kept, a picture per task."""
-        by_task: dict[str, dict[str, Path]] = {}
+        """
+        Draw the learning curves that are kept, a picture per task and comparison.
+
+        The main learner has a curve per seed, what it is compared with the mean of its seeds.
+        """
+        pictures: dict[tuple[str, ...], dict[str, list[Path]]] = {}
         for status in members:
             source = status.cell.curve_path(self._folder)
             if status.cell.command == 'train residual' and source.exists():
-                task = str(status.cell.options['task'])
-                by_task.setdefault(task, {})[status.cell.row] = source
+                varied = [key for key in status.cell.values if key not in ('task', 'seed')]
+                key = str(status.cell.options['task']), *varied
+                label = variant_of(status) or status.cell.row
+                pictures.setdefault(key, {}).setdefault(label, []).append(source)
         links = []
-        for task, curves in by_task.items():
-            path = self._picture(f'curves_{task}')
+        for key, curves in pictures.items():
+            path = self._picture('_'.join(('curves', *key)))
             if plots.curve_plot(curves, path):
-                links.append(self._link(f'learning curves of {task}', path))
+                links.append(self._link(f'learning curves of {", ".join(key)}', path))
         return links or ['Learning curves: *not run yet*']
 
     def _corrections(self, members: Sequence[CellStatus]) -> list[str]:

@@ -116,36 +116,51 @@ def noise_plot(statuses: Sequence[CellStatus], path: Path) -> bool:
     return True
 
 
+_CURVE = {'steps': 'steps', 'wall_s': 'wall_s', 'success': 'success_greedy'}
+
+
 def read_curve(path: Path) -> dict[str, np.ndarray]:
     """
-    Return the columns of a learning curve.
+    Return steps, wall time and success of a learning curve, that without exploration if known.
 
     :raises InputError: it cannot be read or lacks a column that is drawn.
     """
     try:
         with path.open(newline='', encoding='utf-8') as file:
             rows = list(csv.DictReader(file))
-        names = ('steps', 'wall_s', 'success_greedy')
-        return {name: np.array([float(row[name] or 'nan') for row in rows]) for name in names}
+        curve = {name: np.array([float(row[column] or 'nan') for row in rows])
+                 for name, column in _CURVE.items()}
+        if np.isnan(curve['success']).all():
+            # Where every environment explores there is no other success.
+            curve['success'] = np.array([float(row.get('success_all') or 'nan') for row in rows])
+        return curve
     except (OSError, KeyError, ValueError) as error:
         raise InputError(f'{path} is no learning curve: {error!r}') from error
 
 
-def curve_plot(curves: Mapping[str, Path], path: Path) -> bool:
+def mean_curve(sources: Sequence[Path]) -> dict[str, np.ndarray]:
+    """Return the mean of learning curves of several seeds, as far as the shortest goes."""
+    curves = [read_curve(source) for source in sources]
+    length = min(len(curve['steps']) for curve in curves)
+    return {name: np.mean([curve[name][:length] for curve in curves], axis=0)
+            for name in curves[0]}
+
+
+def curve_plot(curves: Mapping[str, Sequence[Path]], path: Path) -> bool:
     """
     Draw success without exploration over environment steps and over wall time.
 
-    :param curves: CSV files by legend entry.
+    :param curves: CSV files by legend entry, those of several seeds as their mean.
     :return: whether there was anything to draw.
     """
     if not curves:
         return False
     figure = new_figure(10, 3.4)
     left, right = figure.subplots(1, 2, sharey=True)
-    for label, source in curves.items():
-        curve = read_curve(source)
-        left.plot(curve['steps'] / 1e3, 100 * curve['success_greedy'], label=label)
-        right.plot(curve['wall_s'] / 60, 100 * curve['success_greedy'], label=label)
+    for label, sources in curves.items():
+        curve = mean_curve(sources)
+        left.plot(curve['steps'] / 1e3, 100 * curve['success'], label=label)
+        right.plot(curve['wall_s'] / 60, 100 * curve['success'], label=label)
     left.set_xlabel('environment steps, thousands')
     right.set_xlabel('wall time, min')
     left.set_ylabel('success while training, %')

@@ -71,6 +71,19 @@ def test_edited_manifest_fields_are_refused(folder, field, value):
         load_bundle(folder, 'residual')
 
 
+def test_bundle_of_one_of_several_layouts_is_taken_and_another_refused_by_all_their_names(folder):
+    hashes = ('f' * 64, hash_layout(LAYOUT))
+    assert load_bundle(folder, 'residual', layout_hash=hashes).manifest.layout == LAYOUT
+    with pytest.raises(BundleError, match='layout ffffffffffff, eeeeeeeeeeee'):
+        load_bundle(folder, 'residual', layout_hash=('f' * 64, 'e' * 64))
+
+
+def test_residual_acts_per_tick_unless_its_manifest_says_otherwise(folder):
+    assert load_bundle(folder, 'residual').manifest.acts_per == 'tick'
+    with pytest.raises(ConfigError, match="acts_per is 'second'; allowed: tick, chunk"):
+        _manifest(acts_per='second')
+
+
 def test_manifest_without_a_task_cannot_be_built():
     with pytest.raises(ConfigError, match='tasks is empty'):
         _manifest(tasks=())

@@ -13,6 +13,7 @@ from ocrrl_ros.policy.assembly import build_controller
 from ocrrl_ros.policy.base_policy import BasePolicy, ChunkBatch
 from ocrrl_ros.policy.composition import ResidualBounds
 from ocrrl_ros.policy.controller import PolicyAction
+from ocrrl_ros.policy.task_spec import load_task_spec
 from ocrrl_ros.robot.kinematics import FrankaKinematics
 from ocrrl_ros.sim.domain import load_domain
 from ocrrl_ros.sim.expert import ScriptedExpert
@@ -31,6 +32,8 @@ class FixedResidual:
     """A residual that always answers the same."""
 
     bounds = ResidualBounds()
+    layout = load_task_spec('cube_lift').layout()
+    acts_per = 'tick'
 
     def __init__(self, action):
         """Keep the action (7,)."""
@@ -188,6 +191,13 @@ def test_residual_statistics_of_known_ticks():
     assert found.saturated_share == pytest.approx(2 / 3)
     assert found.sign_changes_per_s == pytest.approx(2 / 6)
     assert found.mean_rotation_deg == 0.0
+
+
+def test_component_without_a_bound_does_not_count_as_saturated():
+    turn = [0, 0, 0, 1.0, 0, 0, 0]
+    shares = [residual_statistics([make_action(0.0, turn)], bounds).saturated_share
+              for bounds in (ResidualBounds(), ResidualBounds(rotation_rad=0.0))]
+    assert shares == [1.0, 0.0]
 
 
 def test_gate_counts_in_what_was_applied_and_has_a_mean_of_its_own():

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """An environment of microseconds whose target only its pictures show."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,11 @@ class PictureEnv(OffsetEnv):
 
     image_shape = (*SIDE_PX, 3)
     image_columns = np.array([2])
+
+    def step(self, action: np.ndarray) -> StepResult:
+        """Step, and report what a guide would do next: go to the target."""
+        result = super().step(action)
+        return replace(result, info={'guide': self._target.astype(np.float32)})
 
     def images(self) -> np.ndarray:
         """Draw each target: the first component to the right, the second down."""

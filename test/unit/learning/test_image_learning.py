@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Residuals that see pictures, learned by reward and from a teacher, on tiny environments."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,13 @@ def make_seeing(folder: Path, seed: int = 0, **overrides: Any) -> ImageOffPolicy
     return ImageOffPolicyTrainer(PictureEnv(seed=seed), by_reward(**overrides), 3, folder)
 
 
-MAKERS = pytest.mark.parametrize('make', [make_seeing, make_student])
+def make_led(folder: Path, seed: int = 0) -> ImageOffPolicyTrainer:
+    """Return a training by reward whose actor is drawn to the guide's actions."""
+    return make_seeing(
+        folder, seed, td3=dataclasses.replace(by_reward().td3, guide_weight=4.0))
+
+
+MAKERS = pytest.mark.parametrize('make', [make_seeing, make_student, make_led])
 
 
 def test_student_learns_from_pictures_what_the_teacher_knows(tmp_path: Path):
@@ -135,6 +142,23 @@ def test_every_transition_has_the_picture_of_its_observation(tmp_path: Path):
     np.testing.assert_allclose(shown.images(), batch.next_images.astype(int), atol=1)
 
 
+def test_guide_of_every_transition_belongs_to_its_observation_and_pulls_at_the_actor(
+        tmp_path: Path):
+    trainer = make_led(tmp_path)
+    trainer.run()
+    batch = trainer._sample()
+    # Before its first tick an environment has not yet said what the guide would do.
+    known = batch.guide.any(axis=1)
+    assert known.mean() > 0.9
+    np.testing.assert_array_equal(batch.guide[known], batch.critic_obs[known, :2])
+    learner, penalties = trainer.learner, []
+    observation = learner.normalizer(torch.from_numpy(batch.critic_obs))
+    for weight in (0.0, 1000.0):
+        learner.guide_weight = weight
+        penalties.append(learner._update_actor(observation, batch)['penalty'])
+    assert penalties[1] > penalties[0] + 1.0
+
+
 def test_student_acts_in_most_environments_and_the_teacher_in_its_share(tmp_path: Path):
     trainer = make_student(tmp_path, steps=400)
     seen = []
@@ -182,6 +206,18 @@ def test_gate_and_penalties_that_images_do_not_allow_are_refused():
         by_teacher(gate=GateConfig())
     with pytest.raises(ConfigError, match='action_change_penalty'):
         ImageTd3Config(action_change_penalty=1.0)
+
+
+def test_replay_that_is_kept_for_good_is_refused():
+    with pytest.raises(ConfigError, match='offline_steps is 80; allowed with images: 0'):
+        by_reward(offline_steps=80, offline_share=0.5)
+
+
+def test_critics_that_see_no_truth_are_refused(tmp_path: Path):
+    env = PictureEnv()
+    env.critic_obs_dim = env.obs_dim
+    with pytest.raises(ConfigError, match='critic_truth is False; allowed with images: True'):
+        ImageOffPolicyTrainer(env, by_reward(), 3, tmp_path)
 
 
 def test_algorithms_for_images_are_found_apart():

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+from ocrrl_ros.cli.train_residual import TrainResidual
 from ocrrl_ros.core.errors import BundleError, ConfigError, MissingDependencyError
 from ocrrl_ros.core.resources import config_path
 from ocrrl_ros.evaluation.evaluate import evaluate, EvaluateConfig
@@ -160,6 +161,62 @@ def test_run_without_pictures_and_a_teacher_that_sees_pictures_are_refused(tmp_p
     ImageResidualRun(by_reward(), tmp_path / 'seeing').run()
     with pytest.raises(BundleError, match='sees images'):
         DistillationRun(by_teacher(), tmp_path / 'seeing', tmp_path / 'student')
+
+
+@pytest.mark.parametrize(('changes', 'message'), [
+    ({'recipe': {'observation': 'world'}},
+     "observation is 'world'; allowed with images: 'relative'"),
+    ({'env': {'critic_truth': False}}, 'critic_truth is False; allowed with images: True'),
+    ({'run': {'acts_per': 'chunk'}}, "acts_per is 'chunk'; allowed with images: 'tick'")])
+def test_observation_critics_and_rate_that_images_do_not_allow_are_refused(
+        tmp_path: Path, changes: dict, message: str):
+    settings = by_reward()
+    env = dataclasses.replace(settings.recipe.env, **changes.get('env', {}))
+    recipe = dataclasses.replace(settings.recipe, env=env, **changes.get('recipe', {}))
+    with pytest.raises(ConfigError, match=message):
+        ImageResidualRun(dataclasses.replace(
+            settings, recipe=recipe, **changes.get('run', {})), tmp_path / 'residual')
+
+
+@pytest.mark.parametrize(('observation', 'acts_per'), [
+    ('no_plan', 'tick'), ('relative', 'chunk')])
+def test_teacher_of_another_observation_or_rate_is_refused(
+        tmp_path: Path, observation: str, acts_per: str):
+    settings = config(OffPolicyConfig(critic_only_updates=2, td3=Td3Config(
+        networks=NetworkConfig(hidden=(16, 16))), gate=GateConfig(enabled=False), **SMALL),
+        with_images=False)
+    recipe = dataclasses.replace(settings.recipe, observation=observation)
+    ResidualRun(dataclasses.replace(
+        settings, recipe=recipe, acts_per=acts_per), tmp_path / 'other').run()
+    with pytest.raises(BundleError, match=f"'{observation}' and acts_per '{acts_per}'; allowed"):
+        DistillationRun(by_teacher(), tmp_path / 'other', tmp_path / 'student')
+
+
+def command(**options) -> ResidualRunConfig:
+    """Return what `ocrrl train residual --observation image` would train with."""
+    return TrainResidual(
+        base='expert', observation='image', envs=2, out=Path('unused'), **options)._config()
+
+
+def test_variants_change_trainings_with_images_too_where_images_allow_it(tmp_path: Path):
+    plain, led = command(), command(variant='no_pull', bound_mm=5.0)
+    assert plain.recipe.pose_model == load_pose_model(config_path('pose_model_exact.yaml'))
+    assert plain.recipe.images == load_visual_randomization()
+    assert plain.trainer.td3.guide_weight > led.trainer.td3.guide_weight == 0.0
+    assert isinstance(led.trainer, ImageOffPolicyConfig)
+    assert led.recipe.env.bounds.translation_m == 0.005
+    with pytest.raises(ConfigError, match='published recipe.*offline_steps is 25600; allowed'):
+        command(variant='paper')
+    with pytest.raises(ConfigError, match='critic_truth is False'):
+        ImageResidualRun(command(variant='symmetric_critic'), tmp_path / 'residual')
+
+
+def test_bundle_that_is_to_answer_once_per_chunk_is_refused(tmp_path: Path):
+    ImageResidualRun(by_reward(), tmp_path / 'residual').run()
+    path = tmp_path / 'residual' / 'manifest.json'
+    path.write_text(json.dumps(manifest_of(path.parent) | {'acts_per': 'chunk'}), 'utf-8')
+    with pytest.raises(BundleError, match="sees images and has acts_per 'chunk'; allowed: 'tick'"):
+        load_residual(tmp_path / 'residual', 'cube_lift')
 
 
 def test_run_is_not_continued_with_other_pictures(tmp_path: Path):

@@ -63,6 +63,20 @@ def test_tick_after_each_transition_is_kept_where_asked_for(n_step: int):
     assert fill().sample(4, np.random.default_rng(0)).following_obs is None
 
 
+def test_guide_of_each_transition_is_that_of_its_first_tick():
+    buffer = ReplayBuffer(100, 1, 1, 1, n_step=3, gamma=GAMMA, keeps_guide=True)
+    for tick in range(5):
+        buffer.add(
+            np.array([[tick]]), np.array([[tick]]), np.ones(1), np.array([tick == 3]),
+            np.array([False]), np.array([[tick + 1]]), np.array([[10 + tick]]))
+    assert buffer.state_dict()['guide'][:, 0].tolist() == [10, 11, 12, 13]
+    other = ReplayBuffer(100, 1, 1, 1, n_step=3, gamma=GAMMA, keeps_guide=True)
+    other.load_state_dict(buffer.state_dict())
+    batch = other.sample(8, np.random.default_rng(0))
+    np.testing.assert_array_equal(batch.guide, 10 + batch.critic_obs)
+    assert fill().sample(4, np.random.default_rng(0)).guide is None
+
+
 def test_transitions_never_cross_an_episode_end():
     found = rows(fill(truncated_at=2, ticks=6))
     assert found[:3] == [(0, 0, 2.75, 0.125, 3), (1, 1, 3.5, 0.25, 3), (2, 2, 3.0, 0.5, 3)]

@@ -4,6 +4,7 @@
 import dataclasses
 
 import numpy as np
+from ocrrl_ros.core.errors import ConfigError
 from ocrrl_ros.learning.networks import NetworkConfig
 from ocrrl_ros.learning.replay_buffer import Batch
 from ocrrl_ros.learning.td3 import Td3Config, Td3Learner
@@ -121,3 +122,41 @@ def test_exported_policy_is_the_averaged_actor_on_raw_observations():
     with torch.no_grad():
         exported = learner.policy()(torch.from_numpy(observations[:, :D])).numpy()
     np.testing.assert_allclose(exported, learner.act(observations, averaged=True), atol=1e-6)
+
+
+def _guided_after(reward_of_first: float) -> np.ndarray:
+    """Return mean actions (A,) after learning with a guide at (0.8, 0.0) throughout."""
+    config = dataclasses.replace(
+        CONFIG, guide_weight=16.0, action_penalty=0.0, gripper_penalty=0.0,
+        learning_rate=1e-2, actor_learning_rate=3e-3)
+    learner = Td3Learner(D, C, A, config, 0)
+    guide = np.tile(np.array([0.8, 0.0], np.float32), (64, 1))
+    for seed in range(200):
+        data = batch(seed)
+        # A slope that by itself says little, and a second action that is worth nothing.
+        reward = (10.0 + reward_of_first * data.action[:, 0]).astype(np.float32)
+        learner.update(dataclasses.replace(data, reward=reward, guide=guide))
+    return learner.act(batch(999).critic_obs).mean(0)
+
+
+def test_guide_pulls_the_actor_where_the_critic_prefers_it():
+    np.testing.assert_allclose(_guided_after(0.5), [0.8, 0.0], atol=0.1)
+
+
+def test_guide_that_the_critic_holds_for_worse_is_not_followed():
+    assert _guided_after(-2.0)[0] < -0.5
+
+
+def test_guide_lets_go_in_the_course_of_the_run():
+    learner = Td3Learner(D, C, A, dataclasses.replace(CONFIG, guide_weight=8.0), 0)
+    pull = []
+    for progress in (0.0, 0.3, 0.6, 1.0):
+        learner.fade_guide(progress)
+        pull.append(learner.guide_weight)
+    np.testing.assert_allclose(pull, [8.0, 4.0, 0.0, 0.0], atol=1e-12)
+
+
+@pytest.mark.parametrize('settings', [{'guide_weight': -1.0}, {'guide_until': 0.0}])
+def test_guide_settings_out_of_range_are_refused(settings: dict):
+    with pytest.raises(ConfigError, match='guide_weight'):
+        Td3Config(**settings)

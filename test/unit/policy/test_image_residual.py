@@ -99,6 +99,11 @@ def test_description_without_a_possible_size_is_refused(image):
         described_image_layout(LAYOUT.describe() | {'image': image})
 
 
+def test_layout_with_images_has_no_variants():
+    with pytest.raises(ConfigError, match="observation is 'world'; allowed with images"):
+        ImageLayout(variant='world')
+
+
 def test_network_of_another_picture_size_is_refused():
     with pytest.raises(BundleError, match='inputs'):
         ImageResidualNetwork(Session(('n', 48, 64, 3)), LAYOUT, ResidualBounds())

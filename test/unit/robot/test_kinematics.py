@@ -126,6 +126,50 @@ def test_solutions_stay_inside_the_limits(
             assert not is_converged
 
 
+def _tilt_up(kinematics: FrankaKinematics, yaw_rad: float) -> tuple[np.ndarray, bool]:
+    """Turn the hand from down with a yaw to level, lower it, and return the last solution."""
+    down = se3.quat_multiply(se3.quat_from_rotvec(np.array([0.0, 0.0, yaw_rad])), DOWN)
+    level = se3.matrix_to_quat(np.array([[0.0, 0.0, 1.0], [0.0, -1.0, 0.0], [1.0, 0.0, 0.0]]))
+    turn = se3.quat_to_rotvec(se3.quat_multiply(se3.quat_conjugate(down), level))
+    way = [
+        se3.pose(np.array([0.5, 0.0, 0.25]) + share * np.array([0.08, 0.0, -0.05]),
+                 se3.quat_multiply(down, se3.quat_from_rotvec(share * turn)))
+        for share in np.linspace(0.0, 1.0, 60)]
+    way += [se3.pose(np.array([0.58, 0.0, height]), level)
+            for height in np.linspace(0.2, 0.055, 60)]
+    q, _ = kinematics.solve(way[0], kinematics.ready_position, iterations=100)
+    for target in way:
+        q, _ = kinematics.solve(target, q)
+    return kinematics.solve(way[-1], q, iterations=20)
+
+
+@pytest.mark.parametrize('yaw_deg', [-60, -40, -20, 0, 20, 40, 60])
+def test_wrist_does_not_turn_over_where_joints_5_and_7_pass_each_other(
+        kinematics: FrankaKinematics, yaw_deg: int) -> None:
+    """A hand that turns from down to level arrives, whichever way it was yawed."""
+    q, is_converged = _tilt_up(kinematics, np.deg2rad(yaw_deg))
+    assert is_converged
+    assert abs(q[4]) <= kinematics.config.wrist_range_rad
+
+
+def test_without_a_wrist_range_the_same_turn_ends_in_a_corner_of_the_limits() -> None:
+    """The range is what prevents it: with all of joint 5 some turns are never completed."""
+    free = FrankaKinematics(KinematicsConfig(wrist_range_rad=np.pi))
+    q, is_converged = _tilt_up(free, np.deg2rad(-40))
+    assert not is_converged
+    assert abs(q[4]) > 2.0
+
+
+def test_a_wrist_beyond_its_range_goes_no_further_out(kinematics: FrankaKinematics) -> None:
+    """An arm that was guided there starts without a jump and may come back."""
+    start = kinematics.ready_position.copy()
+    start[4] = 1.5
+    target = kinematics.forward(start)
+    q, is_converged = kinematics.solve(target, start)
+    assert is_converged
+    assert 1.2 < q[4] <= 1.5
+
+
 def test_posture_returns_toward_ready_without_moving_the_tcp(
         kinematics: FrankaKinematics) -> None:
     """Repeated solves of one pose swing the elbow back, which keeps postures repeatable."""

@@ -151,3 +151,35 @@ def test_shipped_settings_load_and_bad_ones_are_refused_by_name():
         PoseModelConfig(latency_s=(0.2, 0.1))
     with pytest.raises(ConfigError, match='invalid_share'):
         VisibilityConfig(invalid_share=1.0)
+
+
+def test_noise_of_the_published_recipe_is_uniform_independent_and_of_1_7_mm():
+    config = load_yaml(PoseModelConfig, config_path('pose_model_paper.yaml'))
+    model = make(500, config)
+    errors, lost = [], np.zeros((100, 500), bool)
+    for tick in range(100):
+        reports = model.observe(0.05 * tick, truth(500), free(500))
+        if tick < 1:
+            continue
+        # A report in every tick, of this tick.
+        assert len(reports.rows) + len(reports.lost_rows) == 500
+        assert (reports.stamp_s >= 0.05 * tick - 1.1e-3).all()
+        errors.append(reports.poses[:, 0])
+        lost[tick, reports.lost_rows] = True
+    errors = np.concatenate(errors)
+    assert np.abs(errors).max() < 0.005
+    assert errors.std() == pytest.approx(0.005 / 3.0, rel=0.02)
+    lost = lost[1:]
+    assert lost.mean() == pytest.approx(0.1, abs=0.005)
+    # A loss says nothing about the next tick.
+    assert lost[1:][lost[:-1]].mean() == pytest.approx(0.1, abs=0.02)
+
+
+def test_dropout_takes_all_objects_of_a_robot_together_and_uniform_noise_keeps_rotations():
+    config = load_yaml(PoseModelConfig, config_path('pose_model_paper.yaml'))
+    model = PoseModel(300, 2, config, np.random.default_rng(0))
+    model.reset(np.arange(300), 0.0, 15.0)
+    reports = model.observe(0.05, np.tile(pose_identity(), (300, 2, 1)), np.zeros((300, 2), int))
+    assert set(reports.rows).isdisjoint(reports.lost_rows) and len(reports.lost_rows) > 0
+    np.testing.assert_allclose(np.linalg.norm(reports.poses[:, 3:], axis=1), 1.0)
+    assert np.abs(reports.poses[:, 3]).max() > 0.002

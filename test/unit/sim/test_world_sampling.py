@@ -3,6 +3,7 @@
 
 import dataclasses
 import json
+import re
 
 import numpy as np
 from ocrrl_ros.core import se3
@@ -128,16 +129,25 @@ def test_draws_from_parts_cover_them_and_nothing_between(part):
     assert min(inside) > 150
 
 
-def test_distribution_asks_for_a_third_and_cites_a_source_for_every_range():
+def test_distribution_asks_for_a_third_outside_training_and_leaves_the_drawer_inside():
     distribution = load_distribution()
     assert 3 * distribution.least_outside >= len(distribution.trained(SIM.randomization))
     assert 'drawer_friction_n' not in distribution.outside(SIM.randomization)
+
+
+def test_every_range_names_a_listed_source_or_calls_itself_an_own_estimate():
+    distribution = load_distribution()
     lines = distribution_path().read_text(encoding='utf-8').splitlines()
     ranges = [line for line in lines if line.startswith('  ') and ': [' in line]
     sections = [getattr(distribution, name) for name in ('dynamics', 'sensors', 'camera', 'looks')]
     assert len(ranges) == sum(len(dataclasses.fields(section)) for section in sections)
-    uncited = [line for line in ranges if '#' not in line]
-    assert [line.split(':')[0].strip() for line in uncited] == ['patterns']
+    comments = [line.partition('#')[2] for line in ranges]
+    assert not [line for line, comment in zip(ranges, comments)
+                if not re.search(r'\[[A-Z]\]|own estimate', comment)]
+    listed = {line[5] for line in lines if re.match(r'#   \[[A-Z]\]  ', line)}
+    cited = {letter for line in lines if not line.startswith('#')
+             for letter in re.findall(r'\[([A-Z])\]', line)}
+    assert cited == listed
 
 
 def test_more_outside_than_there_is_to_leave_is_refused():

@@ -5,6 +5,7 @@ import dataclasses
 from ocrrl_ros.cli.cell_commands import unbuilt
 from ocrrl_ros.core.errors import ConfigError, InputError, UnknownNameError
 from ocrrl_ros.evaluation.results.cells import CellGroup, load_plan, ResultPlan, Section
+from ocrrl_ros.learning.variants import known_variants
 import pytest
 
 
@@ -75,6 +76,32 @@ def test_the_declared_protocol_covers_section_7():
     noises = {cell.values['noise'] for cell in cells if cell.section == 'noise'}
     assert noises == {'test', 'bias_0', 'bias_3', 'bias_5', 'bias_10', 'paper'}
     assert max(cell.n for cell in cells if cell.section == 'non_inferior') == 2500
+
+
+def test_paper_recipe_and_ablations_are_declared_with_seeds_and_what_they_are_compared_with():
+    cells = {cell.name: cell for cell in load_plan().cells()}
+    paper = [cell for cell in cells.values() if cell.section == 'paper']
+    assert len([cell for cell in paper if cell.options['domain'] == 'sim']) == 5 * 2 * 3
+    assert all(cell.minus for cell in paper)
+    trained = {cell.options['variant'] for cell in cells.values() if 'variant' in cell.options}
+    assert trained == set(known_variants())
+    factors = {cell.options.get('steps_factor', 1) for cell in cells.values()
+               if cell.options.get('variant') == 'paper'}
+    assert factors == {1, 5}
+    bounds = {cell.options['bound_mm'] for cell in cells.values() if 'bound_mm' in cell.options}
+    assert bounds == {5, 10, 20, 40}
+    ablations = [cell for cell in cells.values() if cell.section == 'ablations']
+    alone = {cell.name for cell in ablations if not cell.minus}
+    assert alone == {cell.minus for cell in ablations if 'bound20' in cell.minus}
+    # The bundle that each of them runs is made by a cell.
+    made = {cell.makes for cell in cells.values()}
+    assert all(cell.options['residual'] in made for cell in [*paper, *ablations]
+               if 'residual' in cell.options)
+
+
+def test_count_of_a_group_may_differ_from_cell_to_cell():
+    cells = {cell.name: cell for cell in load_plan().cells()}
+    assert [cells[f'demos_cube_lift_n{count}'].n for count in (100, 300)] == [100, 300]
 
 
 def test_every_cell_is_a_frozen_record(plan):

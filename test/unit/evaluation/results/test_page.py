@@ -4,11 +4,14 @@ import json
 import re
 
 import numpy as np
+from ocrrl_ros.core.configuration import from_mapping
 from ocrrl_ros.core.errors import InputError
 from ocrrl_ros.evaluation.results import plots
+from ocrrl_ros.evaluation.results.cells import CellGroup, ResultPlan
 from ocrrl_ros.evaluation.results.page import ResultPage
 from ocrrl_ros.evaluation.results.pairs import paired_outcomes
 from ocrrl_ros.evaluation.results.seeds import mean_of_tasks
+from ocrrl_ros.evaluation.results.status import StatusReader
 from ocrrl_ros.evaluation.results.tables import figures_text
 import pytest
 
@@ -123,6 +126,40 @@ def test_pictures_are_drawn_from_what_is_there(page, write, folder):
         'corrections', 'curves_cube_lift', 'noise', 'sim_rates')]
     for name in shown:
         assert (folder.parent / name).read_bytes().startswith(b'\x89PNG')
+
+
+def test_curve_of_several_seeds_is_their_mean_as_far_as_the_shortest_goes(tmp_path):
+    for name, rows in (('a', '100,1,0.2,0.5\n200,2,0.3,0.7\n300,3,0.4,0.9\n'),
+                       ('b', '100,3,0.0,0.3\n200,4,0.1,0.1\n')):
+        (tmp_path / name).write_text('steps,wall_s,success_all,success_greedy\n' + rows)
+    curve = plots.mean_curve([tmp_path / 'a', tmp_path / 'b'])
+    assert curve['steps'].tolist() == [100, 200] and curve['wall_s'].tolist() == [2, 3]
+    np.testing.assert_allclose(curve['success'], [0.4, 0.4])
+
+
+def test_curve_without_a_quiet_environment_shows_those_that_explore(tmp_path):
+    path = tmp_path / 'curve.csv'
+    path.write_text('steps,wall_s,success_all,success_greedy\n100,1,0.2,nan\n200,2,0.3,nan\n')
+    assert plots.read_curve(path)['success'].tolist() == [0.2, 0.3]
+
+
+def test_comparisons_have_pictures_of_their_own_and_a_curve_per_variant(
+        folder, plan, tmp_path):
+    group = {'section': 'training', 'row': '{task}, {change}, seed {seed}', 'n': 1, 'minutes': 1,
+             'command': 'train residual', 'name': 'train_{task}_{change}_s{seed}',
+             'options': {'task': '{task}', 'variant': '{change}', 'seed': '{seed}',
+                         'out': 'bundles/{task}_{change}_s{seed}'},
+             'over': {'task': ['cube_lift'], 'change': ['no_plan', 'no_guide'], 'seed': [0, 1]}}
+    wider = ResultPlan(sections=plan.sections, groups=(
+        *plan.groups, from_mapping(CellGroup, group, 'test')))
+    (folder / 'curves').mkdir()
+    for cell in wider.cells():
+        if cell.command == 'train residual':
+            cell.curve_path(folder).write_text('steps,wall_s,success_greedy\n100,1,0.5\n')
+    statuses = StatusReader(folder, lambda cell: '').read(wider.cells())
+    text = ResultPage(wider, statuses, folder, tmp_path / 'results.md').text()
+    assert sorted(re.findall(r'(curves_\w+)\.png', text)) == [
+        'curves_cube_lift', 'curves_cube_lift_change', 'curves_stack_cube']
 
 
 def test_the_same_results_give_the_same_page_and_pictures(page, write, folder):
