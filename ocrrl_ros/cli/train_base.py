@@ -19,8 +19,9 @@ class TrainBase:
     """
     Train a base policy by behaviour cloning and write its bundle.
 
-    Settings come from config/train/base.yaml, chosen by validation action error alone. Calling
-    it again continues an interrupted training from the work folder.
+    Settings come from config/train/base.yaml, chosen by validation action error alone;
+    config/train/base_flow.yaml has the architecture that samples chunks. Calling it again
+    continues an interrupted training from the work folder.
     """
 
     dataset: tuple[Path, ...] = field(metadata={
@@ -43,12 +44,10 @@ class TrainBase:
 
     def run(self, console: Console) -> dict[str, Any]:
         """Train, export and return the validation errors."""
-        from ocrrl_ros.core.configuration import load_yaml
         from ocrrl_ros.core.resources import config_path
+        from ocrrl_ros.learning.base_architectures import load_cloning_config
         from ocrrl_ros.learning.base_trainer import train_base
-        from ocrrl_ros.learning.behaviour_cloning import BehaviourCloningConfig
-        settings = load_yaml(
-            BehaviourCloningConfig, self.config or config_path('train', 'base.yaml'))
+        settings = load_cloning_config(self.config or config_path('train', 'base.yaml'))
         with progress_bar(console) as bar:
             lines: dict[str, Any] = {}
 

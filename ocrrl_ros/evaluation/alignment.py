@@ -173,7 +173,9 @@ def measure_alignment(config: AlignConfig, progress: Progress = lambda *_: None)
     bundles: list[Bundle] = [load_bundle(path, 'base', task=config.task)
                              for path in (config.base_sim, config.base_proxy)]
     states = collect_states(config, progress)
-    plans = [plan_all(OnnxBasePolicy.from_bundle(bundle), config.task, domain, states, progress)
+    # Bases that sample draw the same noise in the same state.
+    plans = [plan_all(OnnxBasePolicy.from_bundle(bundle).drawing_from(
+        np.random.default_rng(config.seed)), config.task, domain, states, progress)
              for bundle, domain in zip(bundles, ('sim', config.domain))]
     return {
         'task': config.task, 'domains': ['sim', load_domain(config.domain).name],

@@ -77,8 +77,7 @@ def base_factory(
     """
     if bundles.base is not None:
         from ocrrl_ros.policy.adapters.onnx_policy import OnnxBasePolicy
-        network = OnnxBasePolicy.from_bundle(bundles.base)
-        return lambda rng: network
+        return OnnxBasePolicy.from_bundle(bundles.base).drawing_from
     if bundles.base_name in ('expert', EXPERT_ON_POSES):
         from ocrrl_ros.sim.experts import expert_for
         return lambda rng: expert_for(task)

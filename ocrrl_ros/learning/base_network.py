@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The embedded base policy's network: image, proprioception and instruction to one chunk.
+The embedded base policy's networks: image, proprioception and instruction to one chunk.
 
 Convolutions modulated by the instruction (FiLM, Perez et al., AAAI 2018) end in a spatial
 softmax (Levine et al., JMLR 2016), so the image reaches the planner as keypoints with sub-pixel
 places: precise, and too narrow to memorise thirty demonstrations. The network first says where
 the gripper will next open or close (a target that the demonstrations themselves contain) and
 then plans the chunk as offsets from the measured TCP pose. Every scale is inside the graph.
+`ChunkNetwork` holds what all architectures share, `BaseNetwork` regresses the chunk;
+`flow_network` has the architecture that samples it.
 """
 
 from __future__ import annotations
@@ -16,14 +18,13 @@ import itertools
 import math
 
 from ocrrl_ros.core.errors import ConfigError
+from ocrrl_ros.policy.adapters.onnx_policy import POINT_SIZE, PROPRIOCEPTION_SIZE
 from ocrrl_ros.policy.base_policy import HORIZON
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 INSTRUCTION_SIZE = 64
-PROPRIOCEPTION_SIZE = 11
-POINT_SIZE = 10
 GRASP_SIZE = 9
 # Fresh features differ by a tenth; this makes their softmax neither flat nor a single pixel.
 INITIAL_SHARPNESS = 10.0
@@ -64,16 +65,26 @@ class SpatialSoftmax(nn.Module):
         return (weights @ self.grid).flatten(1)
 
 
-class BaseNetwork(nn.Module):
+class ChunkNetwork(nn.Module):
     """
-    Plan 16 steps of absolute TCP pose and gripper opening.
+    What every architecture shares: eyes, guess of the next gripper change, planner, scales.
 
-    ``forward`` is what is exported: image (N, 3, 96, 128) in 0..1, proprio (N, 11), instruction
-    (N, 64) to chunk (N, 16, 10) = position 3 (m), rotation_6d 6, opening 1.
+    ``inputs`` names what ``forward`` takes, in order: image (N, 3, 96, 128) in 0..1, proprio
+    (N, 11), instruction (N, 64), and what an architecture adds. It returns the chunk
+    (N, 16, 10) = position 3 (m), rotation_6d 6, opening 1.
     """
 
-    def __init__(self, config: BaseNetworkConfig | None = None):
-        """Build the layers; call ``fit_scales`` before training."""
+    inputs: tuple[str, ...] = ('image', 'proprio', 'instruction')
+
+    def __init__(
+            self, config: BaseNetworkConfig | None = None, extra: int = 0,
+            answers: int = HORIZON * POINT_SIZE):
+        """
+        Build the layers; call ``fit_scales`` before training.
+
+        :param extra: numbers that the planner is told beside the context.
+        :param answers: numbers that the planner answers.
+        """
         super().__init__()
         self.config = config or BaseNetworkConfig()
         channels, hidden = self.config.channels, self.config.hidden
@@ -87,11 +98,11 @@ class BaseNetwork(nn.Module):
         places = 2 * channels[3]
         self.grasp = nn.Sequential(
             nn.Linear(places + INSTRUCTION_SIZE, 128), nn.ReLU(), nn.Linear(128, GRASP_SIZE))
-        width = places + PROPRIOCEPTION_SIZE + INSTRUCTION_SIZE + GRASP_SIZE
+        width = places + PROPRIOCEPTION_SIZE + INSTRUCTION_SIZE + GRASP_SIZE + extra
         self.planner = nn.Sequential(
             nn.Linear(width, hidden), nn.ReLU(), nn.Dropout(self.config.dropout),
             nn.Linear(hidden, hidden), nn.ReLU(), nn.Dropout(self.config.dropout),
-            nn.Linear(hidden, HORIZON * POINT_SIZE))
+            nn.Linear(hidden, answers))
         self.register_buffer('proprio_mean', torch.zeros(PROPRIOCEPTION_SIZE))
         self.register_buffer('proprio_scale', torch.ones(PROPRIOCEPTION_SIZE))
         self.register_buffer('offset_mean', torch.zeros(HORIZON, 9))
@@ -130,17 +141,34 @@ class BaseNetwork(nn.Module):
                 features = F.relu(features, inplace=True)
         return self.keypoints(features)
 
+    def understand(
+            self, image: torch.Tensor, proprio: torch.Tensor,
+            instruction: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return what the planner goes by (N, W), and the unscaled grasp guess (N, 9) in it."""
+        places = self.see(image, instruction)
+        guess = self.grasp(torch.cat([places, instruction], dim=1))
+        scaled = (proprio - self.proprio_mean) / self.proprio_scale
+        return torch.cat([places, scaled, instruction, guess], dim=1), guess
+
+    def to_poses(self, raw: torch.Tensor, proprio: torch.Tensor) -> torch.Tensor:
+        """Return absolute poses (N, 16, 9) of scaled offsets (N, 16, 9)."""
+        return raw * self.offset_scale + self.offset_mean + proprio[:, None, :9]
+
+    def to_place(self, guess: torch.Tensor) -> torch.Tensor:
+        """Return the place (N, 9) of the next gripper change of an unscaled guess."""
+        return guess * self.grasp_scale + self.grasp_mean
+
+
+class BaseNetwork(ChunkNetwork):
+    """Regresses the one chunk that is nearest to the demonstrated ones."""
+
     def plan(
             self, image: torch.Tensor, proprio: torch.Tensor,
             instruction: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return poses (N, 16, 9), gripper logits (N, 16) and grasp guess (N, 9)."""
-        places = self.see(image, instruction)
-        guess = self.grasp(torch.cat([places, instruction], dim=1))
-        scaled = (proprio - self.proprio_mean) / self.proprio_scale
-        raw = self.planner(torch.cat([places, scaled, instruction, guess], dim=1))
-        raw = raw.reshape(-1, HORIZON, POINT_SIZE)
-        poses = raw[..., :9] * self.offset_scale + self.offset_mean + proprio[:, None, :9]
-        return poses, raw[..., 9], guess * self.grasp_scale + self.grasp_mean
+        context, guess = self.understand(image, proprio, instruction)
+        raw = self.planner(context).reshape(-1, HORIZON, POINT_SIZE)
+        return self.to_poses(raw[..., :9], proprio), raw[..., 9], self.to_place(guess)
 
     def forward(
             self, image: torch.Tensor, proprio: torch.Tensor,

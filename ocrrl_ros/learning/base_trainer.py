@@ -23,13 +23,13 @@ from ocrrl_ros.core.configuration import to_mapping
 from ocrrl_ros.core.errors import DatasetError
 from ocrrl_ros.data.base_samples import BaseSamples, load_samples
 from ocrrl_ros.data.lerobot_dataset import LeRobotDataset
-from ocrrl_ros.learning.base_network import BaseNetwork
+from ocrrl_ros.learning.base_architectures import architecture_of
+from ocrrl_ros.learning.base_network import ChunkNetwork
 from ocrrl_ros.learning.behaviour_cloning import (
-    action_errors, augmented_batch, BehaviourCloningConfig, cloning_loss, make_batch, predict,
-    split_episodes, WeightAverage)
+    augmented_batch, CloningConfig, make_batch, split_episodes, WeightAverage)
 from ocrrl_ros.learning.denormals import flushed_denormals
 from ocrrl_ros.learning.export import export_onnx
-from ocrrl_ros.policy.adapters.onnx_policy import base_layout
+from ocrrl_ros.policy.adapters.onnx_policy import base_layout, draw_noise
 from ocrrl_ros.policy.base_policy import STEP_S
 import torch
 
@@ -47,7 +47,7 @@ class BaseTrainer:
     """Trains one network on some episodes; stops and continues at any checkpoint."""
 
     def __init__(
-            self, samples: BaseSamples, config: BehaviourCloningConfig, seed: int,
+            self, samples: BaseSamples, config: CloningConfig, seed: int,
             checkpoint: Path):
         """
         Build the network, or take it and the optimiser from the checkpoint.
@@ -57,13 +57,14 @@ class BaseTrainer:
         :param checkpoint: file that is written while training and continued from.
         """
         self.samples, self.config, self.seed = samples, config, seed
+        self.architecture = architecture_of(config)
         self.curve: list[dict[str, float]] = []
         self.step = 0
         self.steps = config.steps(len(samples))
         self._checkpoint = checkpoint
         torch.set_num_threads(config.threads)
         torch.manual_seed(seed)
-        self.network = BaseNetwork(config.network)
+        self.network = self.architecture.network(config)
         switches = samples.switches[np.isfinite(samples.switches).all(axis=1)]
         if not len(switches):
             raise DatasetError('no episode ever closes or opens the gripper; nothing to learn')
@@ -79,7 +80,7 @@ class BaseTrainer:
         if checkpoint.is_file():
             self._resume()
 
-    def train(self, progress: Callable[[int, int, str], None]) -> BaseNetwork:
+    def train(self, progress: Callable[[int, int, str], None]) -> ChunkNetwork:
         """Run the remaining steps and return the weight average."""
         sums: dict[str, float] = {}
         while self.step < self.steps:
@@ -88,10 +89,12 @@ class BaseTrainer:
             for name, value in parts.items():
                 sums[name] = sums.get(name, 0.0) + value
             if self.step % CURVE_EVERY == 0 or self.step == self.steps:
-                means = {name: value / CURVE_EVERY for name, value in sums.items()}
+                count = (self.step - 1) % CURVE_EVERY + 1
+                means = {name: value / count for name, value in sums.items()}
                 self.curve.append({'step': self.step, **means})
                 sums = {}
-                progress(self.step, self.steps, f'position {means["position"]:.1f} mm')
+                part = next(name for name in means if name != 'loss')
+                progress(self.step, self.steps, f'{part} {means[part]:.1f} mm')
             if self.step % CHECKPOINT_EVERY == 0:
                 self._save()
         return self.average.network
@@ -101,12 +104,12 @@ class BaseTrainer:
         config = self.config
         rows = self._rows()
         rng = np.random.default_rng([self.seed, self.step, 1])
-        torch.manual_seed(int(rng.integers(2**31)))
+        generator = torch.manual_seed(int(rng.integers(2**31)))
         batch = augmented_batch(self.samples, rows, config, rng)
         for group in self.optimiser.param_groups:
             group['lr'] = config.learning_rate_at(self.step, self.steps)
         self.network.train()
-        loss, parts = cloning_loss(self.network, batch, config)
+        loss, parts = self.architecture.loss(self.network, batch, config, generator)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 100.0)
@@ -161,7 +164,7 @@ class BaseTraining:
 
 
 def train_base(
-        dataset_paths: Sequence[Path], config: BehaviourCloningConfig, *, seed: int,
+        dataset_paths: Sequence[Path], config: CloningConfig, *, seed: int,
         tasks: tuple[str, ...], out: Path, work: Path,
         progress: Progress = _silent) -> BaseTraining:
     """
@@ -181,8 +184,8 @@ def train_base(
     network = trainer.train(lambda *state: progress('train', *state))
     write_curve(work / 'final_curve', trainer.curve)
     content, difference = export_onnx(
-        network.to(memory_format=torch.contiguous_format), _example(samples), ['chunk'])
-    layout = base_layout()
+        network.to(memory_format=torch.contiguous_format), _example(network, samples), ['chunk'])
+    layout = base_layout(draws_noise='noise' in network.inputs)
     manifest = Manifest(
         kind='base', tasks=tuple(dict.fromkeys(item.description['task'] for item in datasets)),
         layout=layout, layout_hash=hash_layout(layout), action_scale={}, rate_hz=1.0 / STEP_S,
@@ -219,7 +222,7 @@ def _describe(dataset: LeRobotDataset) -> dict[str, Any]:
 
 
 def validate(
-        samples: BaseSamples, config: BehaviourCloningConfig, seed: int, work: Path,
+        samples: BaseSamples, config: CloningConfig, seed: int, work: Path,
         progress: Progress = _silent) -> dict[str, Any]:
     """Train on a part of each task's episodes and return the action errors on the others."""
     parts = [split_episodes(samples.episodes[samples.tasks == task], config.validation_share,
@@ -229,13 +232,14 @@ def validate(
     network = trainer.train(lambda *state: progress('validate', *state))
     write_curve(work / 'validation_curve', trainer.curve)
     unseen = samples.of_episodes(held_out)
-    predicted = predict(network, unseen)
+    plans = trainer.architecture.plans(network, unseen, config)
+    errors = trainer.architecture.errors
     by_task = {
-        task: action_errors(predicted[unseen.tasks == task], unseen.chunks[unseen.tasks == task])
+        task: errors(plans[unseen.tasks == task], unseen.chunks[unseen.tasks == task])
         for task in dict.fromkeys(unseen.tasks.tolist())}
     return {
         'n_episodes': len(held_out), 'trained_on_episodes': len(seen),
-        'episodes': held_out.tolist(), **action_errors(predicted, unseen.chunks),
+        'episodes': held_out.tolist(), **errors(plans, unseen.chunks),
         'by_task': by_task}
 
 
@@ -257,10 +261,12 @@ def write_curve(path: Path, curve: list[dict[str, float]]) -> None:
     figure.savefig(path.with_suffix('.png'), dpi=100)
 
 
-def _example(samples: BaseSamples) -> dict[str, torch.Tensor]:
-    """Return real inputs for the export check."""
+def _example(network: ChunkNetwork, samples: BaseSamples) -> dict[str, torch.Tensor]:
+    """Return real inputs, and noise where it is wanted, for the export check."""
     rows = np.linspace(0, len(samples) - 1, EXPORT_ROWS).astype(int)
     batch = make_batch(samples, rows)
-    return {
+    values = {
         'image': batch.image.contiguous(), 'proprio': batch.proprio,
-        'instruction': batch.instruction}
+        'instruction': batch.instruction,
+        'noise': torch.from_numpy(draw_noise(np.random.default_rng(0), len(rows)))}
+    return {name: values[name] for name in network.inputs}

@@ -12,7 +12,7 @@ import numpy as np
 from ocrrl_ros.core.errors import ConfigError
 from ocrrl_ros.core.se3 import quat_angle, quat_from_rotation_6d
 from ocrrl_ros.data.base_samples import BaseSamples
-from ocrrl_ros.learning.base_network import BaseNetwork, BaseNetworkConfig
+from ocrrl_ros.learning.base_network import BaseNetwork, BaseNetworkConfig, ChunkNetwork
 from ocrrl_ros.policy.base_policy import STEP_S, switch_steps
 import torch
 from torch.nn import functional as F
@@ -23,8 +23,8 @@ def _setting(default: float, text: str) -> Any:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BehaviourCloningConfig:
-    """How a base policy is trained; the shipped values are those of config/train/base.yaml."""
+class CloningConfig:
+    """How a base policy of any architecture is trained."""
 
     passes: float = _setting(12.5, 'passes over the training frames')
     batch: int = _setting(64, 'samples per gradient step')
@@ -34,7 +34,6 @@ class BehaviourCloningConfig:
     average_decay: float = _setting(0.995, 'decay per step of the weight average')
     position_beta_m: float = _setting(0.002, 'errors below are penalised quadratically, m')
     rotation_weight_m: float = _setting(0.1, 'm of position error that one unit of rot6d costs')
-    gripper_weight_m: float = _setting(0.01, 'm of position error that one nat of gripper costs')
     switch_weight: float = _setting(2.0, 'weight of the next gripper change place')
     shift_px: int = _setting(0, 'largest random image shift, pixels')
     colour_jitter: float = _setting(0.1, 'largest random gain and offset per colour')
@@ -67,6 +66,13 @@ class BehaviourCloningConfig:
         return self.learning_rate * rise * 0.5 * (1.0 + math.cos(math.pi * step / steps))
 
 
+@dataclass(frozen=True, kw_only=True)
+class BehaviourCloningConfig(CloningConfig):
+    """Regression of the chunk; the shipped values are those of config/train/base.yaml."""
+
+    gripper_weight_m: float = _setting(0.01, 'm of position error that one nat of gripper costs')
+
+
 @dataclass(frozen=True)
 class Batch:
     """Tensors of one gradient step, fields as in `BaseSamples`, images (B, 3, H, W) in 0..1."""
@@ -84,7 +90,7 @@ def make_batch(samples: BaseSamples, rows: np.ndarray) -> Batch:
 
 
 def augmented_batch(
-        samples: BaseSamples, rows: np.ndarray, config: BehaviourCloningConfig,
+        samples: BaseSamples, rows: np.ndarray, config: CloningConfig,
         rng: np.random.Generator) -> Batch:
     """Return some rows with shifted and recoloured images and noisy TCP positions."""
     count = len(rows)
@@ -134,15 +140,25 @@ def cloning_loss(
     position = _robust(poses[..., :3] - batch.chunk[..., :3], config.position_beta_m)
     rotation = (poses[..., 3:] - batch.chunk[..., 3:9]).abs().mean()
     gripper = F.binary_cross_entropy_with_logits(logits, batch.chunk[..., 9])
+    parts = {
+        'position': position, 'rotation': config.rotation_weight_m * rotation,
+        'gripper': config.gripper_weight_m * gripper, 'switch': switch_loss(guess, batch, config)}
+    loss = 1000.0 * sum(parts.values())
+    return loss, {name: 1000.0 * float(part.detach()) for name, part in parts.items()}
+
+
+def switch_loss(
+        guess: torch.Tensor, batch: Batch, config: CloningConfig) -> torch.Tensor:
+    """
+    Return the weighted loss (m) of where the gripper is thought to change next.
+
+    :param guess: (B, 9) position and rotation_6d.
+    """
     known = torch.isfinite(batch.switch).all(dim=1)
     target = torch.where(known[:, None], batch.switch, guess.detach())
     switch = _robust(guess[:, :3] - target[:, :3], config.position_beta_m)
     switch = switch + config.rotation_weight_m * (guess[:, 3:] - target[:, 3:]).abs().mean()
-    parts = {
-        'position': position, 'rotation': config.rotation_weight_m * rotation,
-        'gripper': config.gripper_weight_m * gripper, 'switch': config.switch_weight * switch}
-    loss = 1000.0 * sum(parts.values())
-    return loss, {name: 1000.0 * float(part.detach()) for name, part in parts.items()}
+    return config.switch_weight * switch
 
 
 def _robust(error: torch.Tensor, beta: float) -> torch.Tensor:
@@ -153,13 +169,13 @@ def _robust(error: torch.Tensor, beta: float) -> torch.Tensor:
 class WeightAverage:
     """Exponential moving average of a network's weights; early steps are forgotten faster."""
 
-    def __init__(self, network: BaseNetwork, decay: float):
+    def __init__(self, network: ChunkNetwork, decay: float):
         """Start from the network's present weights."""
         self.network = copy.deepcopy(network).eval().requires_grad_(False)
         self._decay = decay
 
     @torch.no_grad()
-    def update(self, network: BaseNetwork, step: int) -> None:
+    def update(self, network: ChunkNetwork, step: int) -> None:
         """Take in the weights after gradient step ``step``, counted from 0."""
         decay = min(self._decay, (1.0 + step) / (10.0 + step))
         for mine, new in zip(self.network.parameters(), network.parameters()):
@@ -182,13 +198,21 @@ def split_episodes(
 
 
 @torch.no_grad()
-def predict(network: BaseNetwork, samples: BaseSamples, batch: int = 256) -> np.ndarray:
-    """Return predicted chunks (F, 16, 10) for samples without augmentation."""
+def predict(
+        network: ChunkNetwork, samples: BaseSamples, noise: np.ndarray | None = None,
+        batch: int = 256) -> np.ndarray:
+    """
+    Return predicted chunks (F, 16, 10) for samples without augmentation.
+
+    :param noise: (F, 16, 10) float32, for networks that take it.
+    """
     network.eval()
     parts = []
     for start in range(0, len(samples), batch):
-        item = make_batch(samples, np.arange(start, min(start + batch, len(samples))))
-        parts.append(network(item.image, item.proprio, item.instruction).numpy())
+        rows = np.arange(start, min(start + batch, len(samples)))
+        item = make_batch(samples, rows)
+        drawn = () if noise is None else (torch.from_numpy(noise[rows]),)
+        parts.append(network(item.image, item.proprio, item.instruction, *drawn).numpy())
     return np.concatenate(parts)
 
 

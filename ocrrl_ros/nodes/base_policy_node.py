@@ -47,6 +47,8 @@ class BasePolicyConfig:
         metadata={'description': 'folder of the base bundle, absolute or as shipped'})
     threads: int = dataclasses.field(
         default=1, metadata={'description': 'threads of the inference library'})
+    noise_seed: int = dataclasses.field(default=0, metadata={
+        'description': 'with the number of the episode: seed of a base that samples its chunks'})
     replan: ReplanConfig = ReplanConfig()
     loop: LoopConfig = LoopConfig(rate_hz=100.0)
 
@@ -54,6 +56,8 @@ class BasePolicyConfig:
         """Refuse settings that cannot work."""
         if not 1 <= self.threads <= 64:
             raise ConfigError(f'threads is {self.threads}; allowed: 1 .. 64')
+        if self.noise_seed < 0:
+            raise ConfigError(f'noise_seed is {self.noise_seed}; allowed: >= 0')
 
 
 class BasePolicyNode(Node):
@@ -118,8 +122,12 @@ class BasePolicyNode(Node):
             self._warnings.attempt(self._follow_episode, message, now_s)
 
     def _follow_episode(self, message: String, now_s: float) -> None:
-        """Start or stop planning with the episode."""
-        self._replanner.set_running(episode_state.from_message(message).running, now_s)
+        """Start or stop planning with the episode; each has random numbers of its own."""
+        state = episode_state.from_message(message)
+        if state.running:
+            self._policy = self._policy.drawing_from(
+                np.random.default_rng([self.config.noise_seed, state.number]))
+        self._replanner.set_running(state.running, now_s)
 
     def _take_instruction(self, now_s: float) -> None:
         """Plan anew for a new instruction."""

@@ -77,6 +77,14 @@ class BasePolicy(abc.ABC):
     def infer(self, inputs: BaseInputs) -> ChunkBatch:
         """Return one chunk per robot in ``inputs``."""
 
+    def drawing_from(self, rng: np.random.Generator) -> BasePolicy:
+        """
+        Return this policy with all that it draws at random taken from a generator.
+
+        :param rng: of the ``base`` stream; a policy that draws nothing leaves it alone.
+        """
+        return self
+
     def reset(self, indices: np.ndarray | None = None) -> None:
         """
         Forget per-episode state of the given robots (all when None); stateless by default.

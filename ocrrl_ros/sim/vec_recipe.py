@@ -107,4 +107,6 @@ class EnvRecipe:
             return expert_for(get_task(self.task))
         if self.base == 'stand_in':
             return StandInBase(self.env.num_envs, rng, self.stand_in)
-        return OnnxBasePolicy.from_bundle(load_bundle(self.base, 'base', task=self.task))
+        bundle = load_bundle(self.base, 'base', task=self.task)
+        # The environment's own generator, which its saved state holds.
+        return OnnxBasePolicy.from_bundle(bundle).drawing_from(rng)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A bad or absent input of the base policy or the tracker is named and ends nothing."""
+"""Base policy and tracker as nodes: bad or absent inputs, and what a seed decides."""
 
+import contextlib
 import time
 
 from diagnostic_msgs.msg import DiagnosticArray
@@ -14,7 +15,7 @@ from ocrrl_ros.policy.episode_clock import EpisodeState
 import pytest
 from ros_harness import NodeProcess, running, WALL_LIMIT_S
 from std_msgs.msg import String
-from tiny_bundles import tiny_base
+from tiny_bundles import tiny_base, tiny_sampler
 from trajectory_msgs.msg import MultiDOFJointTrajectory
 
 SIZE = (480, 640)
@@ -53,22 +54,59 @@ class World:
         return any('WARN' in line and all(word in line for word in words)
                    for line in self.node.log.splitlines())
 
+    def start_episode(self, number):
+        """Let an episode run."""
+        self.publish(TOPIC, to_message(EpisodeState(
+            number=number, running=True, task='cube_lift', started_s=self.now_s())), qos.LATCHED)
+
+    def feel(self, opening):
+        """Show a picture and the arm's state."""
+        self.publish('current_pose', conv.pose_stamped(POSE, 'base', self.now_s()))
+        self.publish('camera/camera/color/image_raw', self.colour(), qos.IMAGE)
+        self.publish('gripper/joint_states', conv.joint_state(['gripper'], [opening]))
+
+
+@contextlib.contextmanager
+def planning(probe, folder, bundle, namespace):
+    """Give the world of a base policy in a namespace."""
+    node = NodeProcess('ocrrl_ros.nodes.base_policy_node', folder / 'log.txt', {
+        'bundle': str(bundle)}, ros_arguments=('-r', f'__ns:=/{namespace}'))
+    with running(node):
+        world = World(probe, node, namespace)
+        world.chunks = probe.listen(
+            MultiDOFJointTrajectory, f'{namespace}/base_policy/tcp_chunk', qos.DEEP_RELIABLE)
+        yield world
+
 
 @pytest.fixture(name='planner')
 def _planner(ros, probe, tmp_path):
     """Give the world of a base policy whose episode runs."""
     bundle = tiny_base(tmp_path / 'base', POSE, np.zeros(3))
-    node = NodeProcess('ocrrl_ros.nodes.base_policy_node', tmp_path / 'log.txt', {
-        'bundle': str(bundle)}, ros_arguments=('-r', '__ns:=/planner'))
-    with running(node):
-        world = World(probe, node, 'planner')
-        world.chunks = probe.listen(
-            MultiDOFJointTrajectory, 'planner/base_policy/tcp_chunk', qos.DEEP_RELIABLE)
+    with planning(probe, tmp_path, bundle, 'planner') as world:
         world.publish(TOPIC, String(data='{"number": "one"}'), qos.LATCHED)
         world.until(lambda: None, lambda: world.warned(TOPIC, 'number'), 'a warning')
-        world.publish(TOPIC, to_message(EpisodeState(
-            number=1, running=True, task='cube_lift', started_s=world.now_s())), qos.LATCHED)
+        world.start_episode(1)
         yield world
+
+
+def test_base_that_samples_plans_by_seed_and_number_of_the_episode(ros, probe, tmp_path):
+    with planning(probe, tmp_path, tiny_sampler(tmp_path / 'base'), 'sampler') as world:
+        def plans():
+            return [tuple(point.transforms[0].translation.x for point in chunk.points)
+                    for chunk in world.chunks]
+
+        def see_until(predicate, what):
+            world.until(lambda: world.feel(1.0), predicate, what)
+
+        world.start_episode(1)
+        see_until(plans, 'a plan')
+        first = plans()[0]
+        world.start_episode(2)
+        count = len(plans())
+        see_until(lambda: len(plans()) >= count + 3, 'plans of the next episode')
+        assert len(set(plans())) == len(plans())
+        world.start_episode(1)
+        see_until(lambda: plans().count(first) == 2, 'the first plan once more')
 
 
 def test_base_policy_names_what_it_waits_for_and_survives_bad_messages(planner):
@@ -79,19 +117,15 @@ def test_base_policy_names_what_it_waits_for_and_survives_bad_messages(planner):
         planner.publish('current_pose', conv.pose_stamped(POSE, 'base', planner.now_s()))
         see()
 
-    def feel(opening):
-        move()
-        planner.publish('gripper/joint_states', conv.joint_state(['gripper'], [opening]))
-
     planner.until(lambda: None, lambda: planner.warned(
         'waiting for', 'color/image_raw', 'current_pose', 'gripper/joint_states'), 'all three')
     planner.until(see, lambda: planner.warned(
         'waiting for current_pose, gripper/joint_states'), 'two of them')
     planner.until(move, lambda: planner.warned('waiting for gripper/joint_states'), 'the last')
-    planner.until(lambda: feel(float('nan')), lambda: planner.warned(
+    planner.until(lambda: planner.feel(float('nan')), lambda: planner.warned(
         'gripper/joint_states holds positions', 'nan'), 'the refusal of NaN')
     assert not planner.chunks
-    planner.until(lambda: feel(1.0), lambda: planner.chunks, 'a chunk')
+    planner.until(lambda: planner.feel(1.0), lambda: planner.chunks, 'a chunk')
 
 
 def test_pose_estimator_names_the_missing_camera_pose_and_survives_a_bad_one(

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 from typing import Any
 
@@ -10,17 +11,23 @@ import numpy as np
 from ocrrl_ros.core.bundle import Bundle, hash_layout
 from ocrrl_ros.core.errors import BundleError, InputError, MissingDependencyError
 from ocrrl_ros.core.se3 import pose, quat_from_rotation_6d, rotation_6d
-from ocrrl_ros.policy.base_policy import BaseInputs, BasePolicy, ChunkBatch
+from ocrrl_ros.policy.base_policy import BaseInputs, BasePolicy, ChunkBatch, HORIZON
 from ocrrl_ros.policy.instruction import embed_instruction
 from ocrrl_ros.policy.onnx_network import create_session
 
 IMAGE_HEIGHT = 96
 IMAGE_WIDTH = 128
 PROPRIOCEPTION_SIZE = 11
+POINT_SIZE = 10
 
 
-def base_layout() -> dict[str, Any]:
-    """Return the input and output format that a base bundle's layout hash stands for."""
+def base_layout(*, draws_noise: bool = False) -> dict[str, Any]:
+    """
+    Return the input and output format that a base bundle's layout hash stands for.
+
+    :param draws_noise: whether the network samples its chunk, from noise that it is given.
+    """
+    noise = {'noise': ['standard normal', HORIZON, POINT_SIZE]} if draws_noise else {}
     return {
         'version': 1,
         'image': ['rgb', 3, IMAGE_HEIGHT, IMAGE_WIDTH, 'area', 'float32 0..1'],
@@ -29,7 +36,13 @@ def base_layout() -> dict[str, Any]:
         'chunk': ['base_tcp_position 3', 'rotation_6d 6', 'gripper_opening'],
         'horizon': BasePolicy.horizon,
         'step_s': BasePolicy.step_s,
+        **noise,
     }
+
+
+def draw_noise(rng: np.random.Generator, count: int) -> np.ndarray:
+    """Return noise (N, 16, 10) float32 for networks that sample."""
+    return rng.standard_normal((count, HORIZON, POINT_SIZE), dtype=np.float32)
 
 
 def resize_images(
@@ -70,13 +83,25 @@ def proprioception(base_T_tcp: np.ndarray, gripper: np.ndarray) -> np.ndarray:
 
 
 class OnnxBasePolicy(BasePolicy):
-    """Runs a base bundle with onnxruntime."""
+    """
+    Runs a base bundle with onnxruntime.
+
+    A bundle whose layout has ``noise`` samples: every plan of every robot gets noise of its own
+    from the generator that ``drawing_from`` was given. Fresh noise each time, because an arm
+    that a plan told to wait would see the same picture and, with the same noise, wait for ever.
+    """
 
     needs_images = True
 
-    def __init__(self, session, sha256: str = ''):
-        """Take an open session whose inputs are ``image``, ``proprio`` and ``instruction``."""
+    def __init__(self, session, sha256: str = '', *, draws_noise: bool = False):
+        """
+        Take an open session whose inputs are ``image``, ``proprio`` and ``instruction``.
+
+        :param draws_noise: whether ``noise`` is an input as well.
+        """
         self.sha256 = sha256
+        self.draws_noise = draws_noise
+        self._rng: np.random.Generator | None = None
         self._session = session
         self._embed = functools.lru_cache(maxsize=256)(embed_instruction)
 
@@ -87,23 +112,33 @@ class OnnxBasePolicy(BasePolicy):
 
         :raises BundleError: the model's inputs are not those of ``base_layout``.
         """
-        if bundle.manifest.layout_hash != hash_layout(base_layout()):
+        draws_noise = 'noise' in bundle.manifest.layout
+        expected = hash_layout(base_layout(draws_noise=draws_noise))
+        if bundle.manifest.layout_hash != expected:
             raise BundleError(
                 f'{bundle.path} has input layout {bundle.manifest.layout_hash[:12]}; this '
-                f'program feeds {hash_layout(base_layout())[:12]}')
+                f'program feeds {expected[:12]}')
         session = create_session(str(bundle.file('policy.onnx')), threads)
         names = sorted(item.name for item in session.get_inputs())
-        if names != ['image', 'instruction', 'proprio']:
+        needed = ['image', 'instruction', *(['noise'] if draws_noise else []), 'proprio']
+        if names != needed:
             raise BundleError(
-                f'{bundle.path}: policy.onnx has inputs {names}; '
-                "needed: ['image', 'instruction', 'proprio']")
-        return cls(session, bundle.sha256)
+                f'{bundle.path}: policy.onnx has inputs {names}; needed: {needed}')
+        return cls(session, bundle.sha256, draws_noise=draws_noise)
+
+    def drawing_from(self, rng: np.random.Generator) -> OnnxBasePolicy:
+        """Return this policy, or where it samples one on the same session that draws from rng."""
+        if not self.draws_noise:
+            return self
+        policy = copy.copy(self)
+        policy._rng = rng
+        return policy
 
     def infer(self, inputs: BaseInputs) -> ChunkBatch:
         """
         Return one chunk per robot.
 
-        :raises InputError: images are missing, or the network answers with NaN.
+        :raises InputError: images or a generator are missing, or the network answers with NaN.
         """
         if inputs.rgb is None:
             raise InputError('the base policy needs camera images; BaseInputs.rgb is None')
@@ -113,6 +148,12 @@ class OnnxBasePolicy(BasePolicy):
             'proprio': proprioception(inputs.base_T_tcp, inputs.gripper),
             'instruction': np.stack([self._embed(text) for text in inputs.instructions]),
         }
+        if self.draws_noise:
+            if self._rng is None:
+                raise InputError(
+                    'the base policy samples its chunks and has no generator: drawing_from gives '
+                    'it one')
+            feed['noise'] = draw_noise(self._rng, len(inputs))
         chunk = self._session.run(['chunk'], feed)[0].astype(float)
         if not np.isfinite(chunk).all():
             raise InputError('the base policy returned a chunk with NaN or infinite numbers')

@@ -6,6 +6,7 @@ import numpy as np
 from ocrrl_ros.core.errors import ConfigError
 from ocrrl_ros.evaluation.chunk_schedule import ChunkSchedule, RolloutConfig
 from ocrrl_ros.evaluation.episode_record import EpisodeRecord, residual_statistics
+from ocrrl_ros.evaluation.policies import base_factory, load_policies
 from ocrrl_ros.evaluation.pose_sources import LostPoses, ModelledPoses, TruthPoses
 from ocrrl_ros.evaluation.rollout import Rollout
 from ocrrl_ros.evaluation.seen_objects import SeenObjects
@@ -24,6 +25,7 @@ from ocrrl_ros.sim.stand_in import IdleBase
 from ocrrl_ros.sim.tasks import get_task
 from ocrrl_ros.sim.world import SimWorld
 import pytest
+from tiny_bundles import tiny_sampler
 
 IDS = ('cube',)
 
@@ -166,6 +168,39 @@ def test_base_plans_every_period_and_chunks_arrive_after_the_drawn_latency(short
     assert len(arrivals) >= 2
     assert np.all((latencies >= 0.08) & (latencies <= 0.205))
     assert np.ptp(latencies) > 0.0
+
+
+class BlackCamera:
+    """A renderer that sees nothing."""
+
+    def set_state(self, state):
+        """Look at a state."""
+
+    def rgb(self):
+        """Return a black picture."""
+        return np.zeros((96, 128, 3), np.uint8)
+
+
+def test_base_that_samples_plans_the_same_in_the_same_episode_and_otherwise_in_another(
+        short, tmp_path):
+    bundles = load_policies(short.task, str(tiny_sampler(tmp_path / 'base')), None)
+    schedule = ChunkSchedule(
+        base_factory(bundles, short.task), short, FrankaKinematics(), BlackCamera(),
+        RolloutConfig())
+
+    def plans(episode):
+        short.reset(np.random.default_rng(0))
+        schedule.reset(episode_rngs('cube_lift', 'sim', 7, episode).base)
+        chunks = []
+        for _ in range(2):
+            schedule.start(0.0)
+            chunks.append(schedule.arrived(1.0).poses)
+        return np.stack(chunks)
+
+    first, other = plans(0), plans(1)
+    assert np.abs(first[0] - first[1]).max() > 1e-3
+    assert np.abs(first - other).max() > 1e-3
+    np.testing.assert_array_equal(first, plans(0))
 
 
 def test_clocks_that_do_not_fit_are_refused():

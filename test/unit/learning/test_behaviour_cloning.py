@@ -4,20 +4,21 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
+from dot_demonstrations import dot_episode, dot_samples, write_dataset
 import numpy as np
 from ocrrl_ros.core.bundle import load_bundle
 from ocrrl_ros.core.errors import ConfigError, DatasetError
 from ocrrl_ros.core.se3 import rotation_6d
 from ocrrl_ros.data.base_samples import BaseSamples, chunk_targets, switch_targets
-from ocrrl_ros.data.lerobot_layout import DemonstrationEpisode
-from ocrrl_ros.data.lerobot_writer import LeRobotWriter
 from ocrrl_ros.learning.base_network import BaseNetworkConfig
 from ocrrl_ros.learning.base_trainer import BaseTrainer, train_base
 from ocrrl_ros.learning.behaviour_cloning import (
-    action_errors, augmented_batch, BehaviourCloningConfig, make_batch, shift_images,
-    split_episodes)
+    action_errors, augmented_batch, BehaviourCloningConfig, CloningConfig, make_batch,
+    shift_images, split_episodes)
+from ocrrl_ros.learning.flow_matching import FlowMatchingConfig
 from ocrrl_ros.policy.adapters.onnx_policy import OnnxBasePolicy
 from ocrrl_ros.policy.base_policy import BaseInputs
 import pytest
@@ -26,42 +27,15 @@ import torch
 TINY = BehaviourCloningConfig(
     passes=9.6, batch=16, warmup_steps=5, shift_px=0,
     network=BaseNetworkConfig(channels=(4, 4, 8, 8), hidden=32))
-
-
-def dot_episode(seed: int, length: int = 20) -> DemonstrationEpisode:
-    """Return a hand that goes to where a red dot is in the picture, and closes there."""
-    rng = np.random.default_rng(seed)
-    row, column = rng.integers(10, 80), rng.integers(10, 110)
-    rgb = np.full((length, 96, 128, 3), 40, dtype=np.uint8)
-    rgb[:, row:row + 6, column:column + 6] = (220, 30, 30)
-    goal = np.array([0.3 + row / 400, (column - 64) / 400, 0.02])
-    share = np.linspace(0, 1, length)[:, None]
-    poses = np.tile([1.0, 0.0, 0.0, 0.0], (length, 1))
-    poses = np.concatenate([(1 - share) * [0.3, 0.0, 0.4] + share * goal, poses], axis=1)
-    grippers = (share[:, 0] < 0.8).astype(float)
-    return DemonstrationEpisode(
-        instruction='touch the dot', joints=np.zeros((length, 7)), base_T_tcp=poses,
-        opening=grippers, action_poses=poses, action_grippers=grippers, rgb=rgb)
-
-
-def write_dataset(
-        root: Path, episodes: int = 5, task: str = 'cube_lift', domain: str = 'sim') -> Path:
-    """Write a dataset of dot episodes."""
-    with LeRobotWriter(
-            root, fps=20, image_size=(96, 128),
-            description={'task': task, 'seed': 0, 'domain': domain}) as writer:
-        for seed in range(episodes):
-            writer.save_episode(dot_episode(seed))
-    return root
+TINY_FLOW = FlowMatchingConfig(
+    passes=9.6, batch=16, warmup_steps=5, integration_steps=3, network=TINY.network)
+BOTH = pytest.mark.parametrize('config', [TINY, TINY_FLOW], ids=['regression', 'flow'])
 
 
 @pytest.fixture(scope='module')
 def samples(tmp_path_factory: pytest.TempPathFactory) -> BaseSamples:
     """Return the samples of a small dataset."""
-    from ocrrl_ros.data.base_samples import load_samples
-    from ocrrl_ros.data.lerobot_dataset import LeRobotDataset
-    return load_samples(
-        [LeRobotDataset(write_dataset(tmp_path_factory.mktemp('dots') / 'set'))])
+    return dot_samples(tmp_path_factory.mktemp('dots') / 'set')
 
 
 def test_chunk_target_i_is_the_action_i_steps_later() -> None:
@@ -83,29 +57,36 @@ def test_switch_target_is_the_pose_at_the_next_gripper_change() -> None:
     assert np.isnan(switch_targets(poses, np.ones(6))).all()
 
 
-def test_training_reduces_the_error(samples: BaseSamples, tmp_path: Path) -> None:
-    trainer = BaseTrainer(samples, TINY, 0, tmp_path / 'state.pt')
+@BOTH
+def test_training_reduces_the_error(
+        samples: BaseSamples, tmp_path: Path, config: CloningConfig) -> None:
+    trainer = BaseTrainer(samples, replace(config, passes=40, learning_rate=3e-3), 0,
+                          tmp_path / 'state.pt')
     notes: list[int] = []
     trainer.train(lambda done, total, note: notes.append(done))
-    assert notes == [50, 60]
-    assert trainer.curve[-1]['position'] < 0.7 * trainer.curve[0]['position']
+    assert notes == [50, 100, 150, 200, 250]
+    part = 'position' if config is TINY else 'chunk'
+    assert trainer.curve[-1][part] < 0.7 * trainer.curve[0][part]
 
 
+@BOTH
 def test_same_seed_gives_the_same_network_and_another_does_not(
-        samples: BaseSamples, tmp_path: Path) -> None:
+        samples: BaseSamples, tmp_path: Path, config: CloningConfig) -> None:
     weights = []
     for name, seed in (('a', 3), ('b', 3), ('c', 4)):
-        trainer = BaseTrainer(samples, TINY, seed, tmp_path / f'{name}.pt')
+        trainer = BaseTrainer(samples, config, seed, tmp_path / f'{name}.pt')
         weights.append(torch.cat([p.flatten() for p in trainer.train(
             lambda *state: None).parameters()]))
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
 
 
+@BOTH
 def test_interrupted_training_continues_to_the_same_weights(
-        samples: BaseSamples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        samples: BaseSamples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+        config: CloningConfig) -> None:
     monkeypatch.setattr('ocrrl_ros.learning.base_trainer.CHECKPOINT_EVERY', 20)
-    whole = BaseTrainer(samples, TINY, 0, tmp_path / 'whole.pt').train(lambda *state: None)
+    whole = BaseTrainer(samples, config, 0, tmp_path / 'whole.pt').train(lambda *state: None)
 
     class Interrupt(Exception):
         """Stands for Ctrl-C."""
@@ -114,8 +95,8 @@ def test_interrupted_training_continues_to_the_same_weights(
         raise Interrupt
 
     with pytest.raises(Interrupt):
-        BaseTrainer(samples, TINY, 0, tmp_path / 'cut.pt').train(stop)
-    resumed = BaseTrainer(samples, TINY, 0, tmp_path / 'cut.pt')
+        BaseTrainer(samples, config, 0, tmp_path / 'cut.pt').train(stop)
+    resumed = BaseTrainer(samples, config, 0, tmp_path / 'cut.pt')
     assert resumed.step == 40
     for one, other in zip(whole.parameters(), resumed.train(lambda *state: None).parameters()):
         assert torch.equal(one, other)
@@ -128,6 +109,7 @@ def test_checkpoint_of_other_settings_is_not_continued(
     trainer._save()
     assert BaseTrainer(samples, TINY, 0, tmp_path / 'state.pt').step == 20
     assert BaseTrainer(samples, TINY, 1, tmp_path / 'state.pt').step == 0
+    assert BaseTrainer(samples, TINY_FLOW, 0, tmp_path / 'state.pt').step == 0
 
 
 def test_bundle_is_usable_and_names_its_data(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from ocrrl_ros.sim.vec_env import ResidualVecEnv
 from ocrrl_ros.sim.vec_recipe import EnvRecipe
 from ocrrl_ros.sim.vec_workers import WorkerVecEnv
 import pytest
+from tiny_bundles import tiny_sampler
 
 
 def make(num_envs: int = 3, base: str = 'expert', seed: int = 0, **env: Any) -> ResidualVecEnv:
@@ -99,8 +100,10 @@ def test_time_limit_truncates_and_keeps_the_last_observation():
     assert not env._base.active.any()
 
 
-def test_saved_environment_continues_exactly():
-    env = make(seed=4)
+@pytest.mark.parametrize('samples', [False, True], ids=['expert', 'base that samples'])
+def test_saved_environment_continues_exactly(samples, tmp_path):
+    base = str(tiny_sampler(tmp_path / 'base')) if samples else 'expert'
+    env = make(seed=4, base=base)
     env.reset()
     rng = np.random.default_rng(0)
     actions = rng.uniform(-1, 1, (40, 3, 7))
@@ -108,7 +111,7 @@ def test_saved_environment_continues_exactly():
     for action in actions[:20]:
         env.step(action)
     state = env.state_dict()
-    other = make(seed=4)
+    other = make(seed=4, base=base)
     other._horizon = 25
     np.testing.assert_array_equal(other.load_state_dict(state)[:, :5], env._observe(
         env._physics.truth())[:, :5])

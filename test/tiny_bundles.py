@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Valid bundles with the smallest networks, so that node tests need no trained model."""
+"""Valid bundles with the smallest networks, so that tests need no trained model."""
 
 from __future__ import annotations
 
@@ -57,14 +57,38 @@ def tiny_base(folder: Path, start: np.ndarray, offset: np.ndarray, opening: floa
         ],
         axis=1)
     nodes, constants = _repeat_rows('proprio', chunk, 'chunk')
-    # The unused inputs must exist: real base policies have them.
-    inputs = [
-        helper.make_tensor_value_info('image', TensorProto.FLOAT, ['n', 3, 96, 128]),
-        helper.make_tensor_value_info('proprio', TensorProto.FLOAT, ['n', 11]),
-        helper.make_tensor_value_info('instruction', TensorProto.FLOAT, ['n', 64])]
+    return _save(folder, 'base', _base_graph(nodes, constants), base_layout(), {})
+
+
+def tiny_sampler(
+        folder: Path, *, takes_noise: bool = True, layout: dict | None = None) -> Path:
+    """
+    Return a base bundle that plans to stay, 1 cm (1 sigma) of noise in every number.
+
+    :param takes_noise: False leaves the network without the input that its layout names.
+    :param layout: another one than that of bases that sample.
+    """
+    constants = [numpy_helper.from_array(value, name) for name, value in (
+        ('first', np.array([0], dtype=np.int64)), ('last', np.array([10], dtype=np.int64)),
+        ('axis', np.array([1], dtype=np.int64)), ('sigma', np.array(0.01, dtype=np.float32)))]
+    constants.append(numpy_helper.from_array(np.zeros((1, 16, 10), np.float32), 'still'))
+    nodes = [
+        helper.make_node('Slice', ['proprio', 'first', 'last', 'axis'], ['state']),
+        helper.make_node('Unsqueeze', ['state', 'axis'], ['point']),
+        helper.make_node('Mul', ['noise' if takes_noise else 'still', 'sigma'], ['error']),
+        helper.make_node('Add', ['point', 'error'], ['chunk'])]
+    graph = _base_graph(nodes, constants, {'noise': ('n', 16, 10)} if takes_noise else {})
+    return _save(folder, 'base', graph, layout or base_layout(draws_noise=True), {})
+
+
+def _base_graph(nodes: list, constants: list, more: dict | None = None) -> onnx.GraphProto:
+    """Return nodes that make ``chunk`` as a graph with all inputs of a base policy, and more."""
+    # Inputs that no node uses must exist as well: real base policies have them.
+    shapes = {'image': ('n', 3, 96, 128), 'proprio': ('n', 11), 'instruction': ('n', 64)}
+    inputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+              for name, shape in (shapes | (more or {})).items()]
     output = helper.make_tensor_value_info('chunk', TensorProto.FLOAT, ['n', 16, 10])
-    graph = helper.make_graph(nodes, 'tiny_base', inputs, [output], constants)
-    return _save(folder, 'base', graph, base_layout(), {})
+    return helper.make_graph(nodes, 'tiny_base', inputs, [output], constants)
 
 
 def tiny_residual(folder: Path, action: np.ndarray) -> Path:
