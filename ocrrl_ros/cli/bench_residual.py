@@ -32,7 +32,12 @@ class BenchResidual:
         from ocrrl_ros.evaluation.residual_bench import bench_residual
         from ocrrl_ros.policy.assembly import load_residual
         from ocrrl_ros.policy.gate import ResidualGate
+        from ocrrl_ros.policy.image_residual import ImageResidualNetwork
         network, bundle = load_residual(self.residual or default_residual(self.task), self.task)
+        if isinstance(network, ImageResidualNetwork):
+            raise ConfigError(
+                f'{bundle.path} sees images; `ocrrl bench residual` measures residuals that see '
+                'object poses')
         gate = ResidualGate.from_bundle(bundle, network.layout.size)
         result = bench_residual(self.task, network, gate, runs=self.runs, ticks=self.ticks)
         git = read_git_state()

@@ -27,6 +27,8 @@ COMMANDS: tuple[CommandEntry, ...] = (
     _entry('train base', 'train_base', 'TrainBase', 'train a base policy from demonstrations'),
     _entry('train residual', 'train_residual', 'TrainResidual',
            'train a residual policy in simulation'),
+    _entry('train distill', 'train_distill', 'TrainDistill',
+           'train a residual that sees images to do what one on object poses does'),
     _entry('evaluate', 'evaluate', 'Evaluate', 'measure a success rate offline'),
     _entry('compare', 'compare', 'Compare', 'compare two results on the same episodes'),
     _entry('domains seed', 'domains', 'DomainsSeed',

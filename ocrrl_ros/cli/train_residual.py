@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`ocrrl train residual`."""
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 import signal
@@ -34,16 +35,24 @@ class TrainResidual:
                               'and expert are scripted, for trials alone'})
     algorithm: Literal['td3', 'ppo'] = field(
         default='td3', metadata={'description': 'learner'})
+    observation: Literal['poses', 'image'] = field(
+        default='poses', metadata={'description': (
+            "what the residual sees: object poses, or the camera's picture instead (td3 alone, "
+            'no gate)')})
+    images: Path | None = field(default=None, metadata={
+        'description': 'YAML of the pictures; default: config/train/images.yaml'})
     seed: int = field(default=0, metadata={'description': 'training seed, 0 .. 9999'})
     steps: int | None = field(
         default=None, metadata={'description': 'environment steps; default: the settings file'})
     out: Path = field(metadata={'description': 'folder of the new bundle'})
     settings: Path | None = field(
         default=None, metadata={
-            'description': 'YAML; default: config/train/residual_ALGORITHM.yaml'})
+            'description': 'YAML; default: config/train/residual_ALGORITHM.yaml, with '
+                           '--observation image residual_td3_image.yaml'})
     pose_model: Path | None = field(default=None, metadata={
         'description': "YAML of the pose sensor; default: the variant's, else "
-        'config/pose_model.yaml. config/pose_model_exact.yaml has neither noise nor losses'})
+        'config/pose_model.yaml, with --observation image pose_model_exact.yaml, which has '
+        'neither noise nor losses'})
     variant: str = field(default='', metadata={
         'description': 'named changes to compare with, a file of config/train/variants (paper: '
         'the published recipe), or a YAML file of such changes'})
@@ -62,27 +71,12 @@ class TrainResidual:
 
     def run(self, console: Console) -> int | dict[str, Any]:
         """Train with a progress bar; Ctrl-C and SIGTERM save first."""
+        from ocrrl_ros.learning.image_run import ImageResidualRun
         from ocrrl_ros.learning.residual_run import ResidualRun
         config = self._config()
-        with progress_bar(console) as bar:
-            run = ResidualRun(config, self.out, _Show(bar))
-            previous = {
-                number: signal.signal(number, lambda *_: run.request_stop())
-                for number in (signal.SIGINT, signal.SIGTERM)}
-            try:
-                metrics = run.run()
-            finally:
-                for number, handler in previous.items():
-                    signal.signal(number, handler)
-        if metrics is None:
-            console.print(f'interrupted; the same command continues from {run.run_folder}')
-            return EXIT_INTERRUPTED
-        for name, found in metrics.items():
-            if 'wilson95' in found:
-                console.print(f'{name}: {rate_text(found["success_rate"], found["wilson95"])}, '
-                              f'n = {found["n"]}, saturated {found["saturated_ticks"]:.1%}')
-        console.print(f'wrote {self.out}')
-        return {'out': str(self.out), 'metrics': metrics}
+        kind = ResidualRun if self.observation == 'poses' else ImageResidualRun
+        return run_training(
+            console, self.out, lambda progress: kind(config, self.out, progress))
 
     def _config(self) -> Any:
         """Return the settings of the whole run."""
@@ -91,16 +85,20 @@ class TrainResidual:
         from ocrrl_ros.learning.residual_run import ResidualRunConfig
         from ocrrl_ros.learning.variants import load_variant
         from ocrrl_ros.sim.vec_recipe import EnvRecipe, load_pose_model
+        from ocrrl_ros.sim.visual_randomization import load_visual_randomization
         if self.envs < 1:
             raise ConfigError(f'envs is {self.envs}; allowed: >= 1')
         variant = load_variant(self.variant)
         trainer = self._trainer(variant)
-        sensor = load_pose_model(self.pose_model or config_path(variant.pose_model_file))
+        sees = self.observation == 'image'
         recipe = EnvRecipe(
             task=self.task, base=self.base or str(model_path('base_sim')), seed=self.seed,
             env=self._environment(variant, guided=trainer.guided),
             observation=variant.observation,
-            pose_model=variant.apply('pose_model', self.task, sensor))
+            pose_model=variant.apply('pose_model', self.task, load_pose_model(
+                self.pose_model or config_path(variant.pose_model_file or (
+                    'pose_model_exact.yaml' if sees else 'pose_model.yaml')))),
+            images=load_visual_randomization(self.images) if sees else None)
         workers = available_cores() if self.workers is None else self.workers
         return ResidualRunConfig(
             recipe=recipe, trainer=trainer, workers=min(workers, self.envs),
@@ -113,7 +111,8 @@ class TrainResidual:
         if self.steps_factor < 1 or (self.steps_factor > 1 and self.steps is not None):
             raise ConfigError(f'steps_factor is {self.steps_factor}; allowed: >= 1, and 1 with '
                               '--steps')
-        algorithm = find_algorithm(self.algorithm)
+        algorithm = find_algorithm(
+            self.algorithm, sees_images=self.observation == 'image')
         trainer = load_yaml(
             algorithm.config, self.settings or config_path('train', algorithm.settings_file))
         trainer = variant.apply('trainer', self.task, trainer)
@@ -129,6 +128,35 @@ class TrainResidual:
         if self.bound_mm is not None:
             env = replace(env, bounds=replace(env.bounds, translation_m=self.bound_mm / 1000.0))
         return replace(env, guided=guided)
+
+
+def run_training(
+    console: Console, out: Path, make_run: Callable[[Any], Any],
+) -> int | dict[str, Any]:
+    """
+    Run a training with a progress bar; Ctrl-C and SIGTERM save first.
+
+    :param make_run: builds the run; called with what it is to tell its progress.
+    """
+    with progress_bar(console) as bar:
+        run = make_run(_Show(bar))
+        previous = {
+            number: signal.signal(number, lambda *_: run.request_stop())
+            for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            metrics = run.run()
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+    if metrics is None:
+        console.print(f'interrupted; the same command continues from {run.run_folder}')
+        return EXIT_INTERRUPTED
+    for name, found in metrics.items():
+        if 'wilson95' in found:
+            console.print(f'{name}: {rate_text(found["success_rate"], found["wilson95"])}, '
+                          f'n = {found["n"]}, saturated {found["saturated_ticks"]:.1%}')
+    console.print(f'wrote {out}')
+    return {'out': str(out), 'metrics': metrics}
 
 
 class _Show:

@@ -7,10 +7,9 @@ import numpy as np
 from ocrrl_ros.core.bundle import Bundle, load_bundle
 from ocrrl_ros.core.errors import BundleError, ConfigError
 from ocrrl_ros.core.resources import bundle_path
-from ocrrl_ros.policy.assembly import check_residual, load_gated_residual
+from ocrrl_ros.policy.assembly import AnyResidual, check_residual, load_gated_residual
 from ocrrl_ros.policy.base_policy import BasePolicy
 from ocrrl_ros.policy.gate import GATE_FILE, ResidualGate
-from ocrrl_ros.policy.residual import ResidualNetwork
 from ocrrl_ros.sim.tasks import Task
 
 EXPERT_ON_POSES = 'expert_on_poses'
@@ -93,7 +92,7 @@ def base_factory(
 
 def create_residual(
         bundles: PolicyBundles, task: str, *, with_gate: bool = True,
-) -> tuple[ResidualNetwork | None, ResidualGate | None]:
+) -> tuple[AnyResidual | None, ResidualGate | None]:
     """Build the residual network and its gate; None for what is not there or not wanted."""
     if bundles.residual is None:
         return None, None

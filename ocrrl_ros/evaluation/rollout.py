@@ -15,6 +15,7 @@ from ocrrl_ros.evaluation.chunk_schedule import BaseFactory, ChunkSchedule, Roll
 from ocrrl_ros.evaluation.episode_record import EpisodeRecord, residual_statistics
 from ocrrl_ros.evaluation.failure_modes import SUCCESS
 from ocrrl_ros.evaluation.film import Film, RATE_HZ
+from ocrrl_ros.evaluation.image_feed import ImageFeed
 from ocrrl_ros.evaluation.pose_sources import PoseSource
 from ocrrl_ros.evaluation.seen_objects import SeenObjects
 from ocrrl_ros.evaluation.task_failures import (
@@ -60,18 +61,20 @@ class Rollout:
     :param poses: where the object poses come from.
     :param seen: poses that a scripted base goes by; None for the truth.
     :param renderer: camera for image policies and films; None when neither is used.
+    :param images: shows the controller of a residual that sees images the camera's pictures.
     """
 
     def __init__(self, world: SimWorld, policies: BaseFactory,
                  controller: ResidualController, poses: PoseSource, *,
                  kinematics: FrankaKinematics, renderer: SceneRenderer | None,
                  bounds: ResidualBounds, config: RolloutConfig,
-                 seen: SeenObjects | None = None):
+                 seen: SeenObjects | None = None, images: ImageFeed | None = None):
         """Keep the parts; they serve any number of episodes one after another."""
         self._world = world
         self._controller = controller
         self._poses = poses
         self._renderer = renderer
+        self._images = images
         self._config = config
         self._bounds = bounds
         self._chunks = ChunkSchedule(policies, world, kinematics, renderer, config, seen)
@@ -91,6 +94,9 @@ class Rollout:
         self._world.reset(streams.initial)
         self._chunks.reset(streams.base, instruction)
         self._poses.reset(self._world, streams.sensor)
+        if self._images is not None:
+            # A stream of its own: what the camera draws must not shift the errors of the poses.
+            self._images.reset(self._world, streams.sensor.spawn(1)[0])
         run = _Run(self._world, self._controller)
         end, success, left = self._loop(run, film)
         truth, task = run.log.episode(), self._world.task
@@ -133,6 +139,9 @@ class Rollout:
             readings = self._poses.poll(world) if tick % every['pose'] == 0 else []
             run.take_poses(readings)
             self._chunks.take_poses(readings)
+            if self._images is not None:
+                for picture, stamp_s in self._images.poll(world):
+                    run.controller.on_image(picture, stamp_s)
             chunk = self._chunks.arrived(now)
             if chunk is not None:
                 run.controller.on_chunk(chunk, now)

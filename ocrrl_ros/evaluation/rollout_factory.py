@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from ocrrl_ros.evaluation.chunk_schedule import RolloutConfig
+from ocrrl_ros.evaluation.image_feed import ImageFeed
 from ocrrl_ros.evaluation.policies import (
     base_factory, create_residual, EXPERT_ON_POSES, load_policies, PolicyBundles, SCRIPTED)
 from ocrrl_ros.evaluation.pose_noise import named_noise, NoiseName, NoisyPoses, without_errors
@@ -13,6 +14,7 @@ from ocrrl_ros.evaluation.seen_objects import SeenObjects
 from ocrrl_ros.policy.assembly import build_controller
 from ocrrl_ros.policy.composition import ResidualBounds
 from ocrrl_ros.policy.controller import ControllerConfig
+from ocrrl_ros.policy.image_residual import ImageResidualNetwork
 from ocrrl_ros.robot.kinematics import FrankaKinematics
 from ocrrl_ros.sim.domain import load_domain
 from ocrrl_ros.sim.physics import load_physics
@@ -78,7 +80,9 @@ def build_rollout(settings: RolloutSettings, bundles: PolicyBundles | None = Non
     world = SimWorld(task, domain, load_physics(), estimates_torque=False)
     bundles = bundles or load_policies(task, settings.base, settings.residual)
     residual, gate = create_residual(bundles, task.name, with_gate=settings.gate)
-    sees = settings.base not in SCRIPTED or settings.poses == 'perceived' or settings.film
+    sees_images = isinstance(residual, ImageResidualNetwork)
+    sees = (settings.base not in SCRIPTED or settings.poses == 'perceived' or settings.film
+            or sees_images)
     renderer = None
     if sees:
         renderer = SceneRenderer(world.model, domain.camera.width, domain.camera.height)
@@ -92,4 +96,5 @@ def build_rollout(settings: RolloutSettings, bundles: PolicyBundles | None = Non
         build_pose_source(settings, world, renderer), kinematics=FrankaKinematics(),
         renderer=renderer,
         bounds=residual.bounds if residual is not None else ResidualBounds(), config=timing,
-        seen=SeenObjects(task.object_ids) if settings.base == EXPERT_ON_POSES else None)
+        seen=SeenObjects(task.object_ids) if settings.base == EXPERT_ON_POSES else None,
+        images=ImageFeed(renderer, domain.camera) if sees_images else None)

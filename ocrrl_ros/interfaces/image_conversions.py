@@ -9,6 +9,8 @@ from ocrrl_ros.interfaces.conversions import to_stamp
 from ocrrl_ros.perception.frame import depth_to_metres, Intrinsics
 from sensor_msgs.msg import CameraInfo, Image
 
+COLOUR_TOPIC = 'camera/camera/color/image_raw'
+"""The colour images that policies see."""
 #: encoding -> (numpy type, channels)
 _ENCODINGS = {
     'rgb8': (np.uint8, 3), 'bgr8': (np.uint8, 3), '16UC1': (np.uint16, 1),

@@ -54,6 +54,11 @@ class EpisodeStatistics:
             'success_greedy': float(np.mean(self._greedy)) if self._greedy else float('nan'),
         }
 
+    def clear(self) -> None:
+        """Forget the window: from here on another policy acts."""
+        self._all.clear()
+        self._greedy.clear()
+
     def state_dict(self) -> dict[str, Any]:
         """Return what the window holds."""
         return {'all': list(self._all), 'greedy': list(self._greedy), 'episodes': self.episodes}

@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from ocrrl_ros.policy.gate import ResidualGate
 from ocrrl_ros.sim.vec_config import TICK_S
+from ocrrl_ros.sim.vec_state import array_state, restore_array_state
 
 
 class GatedPolicy:
@@ -34,6 +36,15 @@ class GatedPolicy:
         weight = self._gate.weight(critic_obs[:, :self._obs_dim], self._tick * TICK_S)
         self._tick += 1
         return (weight[:, None] * self._act(critic_obs)).astype(np.float32)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what the next weights depend on."""
+        return {'tick': self._tick, 'gate': array_state(self._gate)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from a saved state."""
+        self._tick = int(state['tick'])
+        restore_array_state(self._gate, state['gate'])
 
     def reset(self, rows: np.ndarray) -> None:
         """Start new episodes of the given robots."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import numpy as np
 from ocrrl_ros.core.errors import ConfigError
 import torch
 from torch import nn
@@ -85,9 +86,13 @@ class ObservationNormalizer(nn.Module):
 
     def first(self, count: int) -> ObservationNormalizer:
         """Return a frozen normaliser of the first entries: the actor's part of the critic's."""
-        part = ObservationNormalizer(count, self.clip, self.min_std)
+        return self.pick(slice(count))
+
+    def pick(self, entries: slice | np.ndarray) -> ObservationNormalizer:
+        """Return a frozen normaliser of some entries, in the order given."""
+        part = ObservationNormalizer(self.shift[entries].numel(), self.clip, self.min_std)
         for name in ('mean', 'm2', 'shift', 'scale'):
-            getattr(part, name).copy_(getattr(self, name)[:count])
+            getattr(part, name).copy_(getattr(self, name)[entries])
         part.freeze()
         return part
 

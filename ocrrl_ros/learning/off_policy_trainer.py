@@ -72,30 +72,38 @@ class OffPolicyTrainer(ResidualTrainer):
     learner: Td3Learner
     metric_names = (
         'critic_loss', 'value', 'actor_value', 'penalty', 'action_rms', 'saturated')
+    further_columns = 0
+    """What the replay keeps of an observation beside the critic's, in columns."""
 
     def __init__(
         self, env: VecEnv, config: OffPolicyConfig, seed: int, folder: Path, *,
         on_progress: Callable[[int, int, dict[str, float]], None] = lambda *_: None,
     ):
         """Build learner, replay and noise from the seed; `folder` receives curve, checkpoints."""
-        learner = Td3Learner(env.obs_dim, env.critic_obs_dim, env.action_dim, config.td3, seed)
+        learner = self._make_learner(env, config, seed)
         num_noisy, num_acting, _ = config.exploration.split(env.num_envs)
         super().__init__(
             env, config, seed, folder, learner, on_progress=on_progress, num_noisy=num_noisy,
             num_acting=num_acting)
         self._guide: np.ndarray | None = None
-        self.replay = ReplayBuffer(
-            config.capacity, env.num_envs, env.critic_obs_dim, env.action_dim,
+        self.replay = self._make_replay(config.capacity)
+        self.offline = self._make_replay(
+            max(config.offline_steps, env.num_envs)) if config.offline_steps else None
+        self.noise = CorrelatedNoise(
+            env.num_envs, env.action_dim, config.exploration, self._rng)
+
+    def _make_learner(self, env: VecEnv, config: OffPolicyConfig, seed: int) -> Td3Learner:
+        """Return the learner before training."""
+        return Td3Learner(env.obs_dim, env.critic_obs_dim, env.action_dim, config.td3, seed)
+
+    def _make_replay(self, capacity: int) -> ReplayBuffer:
+        """Return an empty replay of so many transitions."""
+        env, config = self.env, self.config
+        return ReplayBuffer(
+            capacity, env.num_envs, env.critic_obs_dim + self.further_columns, env.action_dim,
             n_step=config.n_step, gamma=config.gamma,
             following_dim=env.obs_dim if config.td3.action_change_penalty > 0.0 else 0,
             keeps_guide=config.td3.guide_weight > 0.0)
-        self.offline = ReplayBuffer(
-            max(config.offline_steps, env.num_envs), env.num_envs, env.critic_obs_dim,
-            env.action_dim, n_step=config.n_step, gamma=config.gamma,
-            following_dim=self.replay.following_dim,
-            keeps_guide=self.replay.keeps_guide) if config.offline_steps else None
-        self.noise = CorrelatedNoise(
-            env.num_envs, env.action_dim, config.exploration, self._rng)
 
     def examples(self, count: int) -> np.ndarray:
         """Return critic observations (M, C) drawn from the replay."""
@@ -118,7 +126,7 @@ class OffPolicyTrainer(ResidualTrainer):
                 return still
             return self.noise.explore(still, self._guide, warmup=True)
         self.learner.normalizer.freeze()
-        greedy = self.learner.act(observation)
+        greedy = self._greedy(observation)
         self._metrics['saturated'] = float(saturated(greedy).mean())
         return self.noise.explore(greedy, self._guide)
 
@@ -148,6 +156,10 @@ class OffPolicyTrainer(ResidualTrainer):
             with flushed_denormals():
                 self._metrics |= self.learner.update(batch, with_actor=learns)
         self.learner_s += time.perf_counter() - started
+
+    def _greedy(self, observation: np.ndarray) -> np.ndarray:
+        """Return the actor's own actions (N, A) on what is seen now."""
+        return self.learner.act(observation)
 
     def _store(self, observation: np.ndarray, action: np.ndarray, result: StepResult) -> None:
         """Put a tick into the replay."""

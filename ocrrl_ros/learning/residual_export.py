@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,6 @@ from ocrrl_ros.core.bundle import Bundle, Manifest, save_bundle
 from ocrrl_ros.core.configuration import to_mapping
 from ocrrl_ros.learning.export import export_onnx
 from ocrrl_ros.learning.gate_training import GateNetwork
-from ocrrl_ros.learning.networks import ResidualPolicy
 from ocrrl_ros.policy.action_hold import ResidualRate
 from ocrrl_ros.policy.composition import ResidualBounds
 from ocrrl_ros.policy.gate import GATE_FILE, ResidualGate
@@ -53,7 +53,7 @@ def export_gate(gate: GateNetwork, examples: torch.Tensor, smoothing_s: float) -
 
 
 def export_residual(
-    folder: Path, policy: ResidualPolicy, examples: torch.Tensor, *, task: str,
+    folder: Path, policy: torch.nn.Module, inputs: Mapping[str, torch.Tensor], *, task: str,
     layout: ObservationLayout, bounds: ResidualBounds, rate_hz: float, seed: int,
     training: dict[str, Any], metrics: dict[str, Any], gate: GateModel | None = None,
     acts_per: ResidualRate = 'tick',
@@ -61,15 +61,15 @@ def export_residual(
     """
     Export to ONNX, compare with torch on real observations, and save the bundle.
 
-    :param examples: raw observations (M, D), M >= 2, that both must agree on.
+    :param inputs: raw inputs of the policy by name, (M, ...) with M >= 2, that both must agree on;
+        `observation` is one.
     :param training: settings of the run and hash of the base bundle.
     :param metrics: figures, each with its n.
     :param gate: goes into the same bundle when given.
     :param acts_per: how often it is to answer where it is deployed.
     :raises BundleError: the exported graph computes something else.
     """
-    content, difference = export_onnx(
-        policy, {'observation': examples}, ['action'], tolerance=TOLERANCE)
+    content, difference = export_onnx(policy, inputs, ['action'], tolerance=TOLERANCE)
     files, settings = {'policy.onnx': content}, {}
     differences = {'largest': difference}
     if gate is not None:
@@ -79,5 +79,5 @@ def export_residual(
         kind='residual', tasks=(task,), layout=layout.describe(), layout_hash=layout.sha256,
         action_scale=to_mapping(bounds), rate_hz=rate_hz, seed=seed, training=training,
         gate=settings, acts_per=acts_per,
-        metrics=metrics | {'export_difference': differences | {'n': len(examples)}})
+        metrics=metrics | {'export_difference': differences | {'n': len(inputs['observation'])}})
     return save_bundle(folder, files, manifest)

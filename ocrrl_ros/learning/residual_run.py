@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 import hashlib
 from pathlib import Path
@@ -24,7 +24,10 @@ from ocrrl_ros.learning.off_policy_trainer import OffPolicyConfig
 from ocrrl_ros.learning.residual_export import export_gate, export_residual, GateModel
 from ocrrl_ros.learning.residual_trainer import prepare_torch, ResidualTrainer, TrainerConfig
 from ocrrl_ros.policy.action_hold import ResidualRate
+from ocrrl_ros.policy.observation import ObservationLayout
+from ocrrl_ros.sim.pose_model_config import PoseModelConfig
 from ocrrl_ros.sim.vec_config import TICK_S
+from ocrrl_ros.sim.vec_contract import VecEnv
 from ocrrl_ros.sim.vec_recipe import EnvRecipe, SCRIPTED_BASES
 from ocrrl_ros.sim.vec_workers import make_env
 import torch
@@ -71,6 +74,9 @@ class ResidualRun:
     :param on_progress: called with phase, done, total and the newest numbers.
     """
 
+    environment_options = '--variant and --bound-mm'
+    """Which options of the command make its environment, for people."""
+
     def __init__(
         self, config: ResidualRunConfig, folder: Path,
         on_progress: Progress = lambda *_: None,
@@ -97,13 +103,11 @@ class ResidualRun:
         """
         recipe = self.config.recipe
         self._check_unchanged('pose_model', recipe.pose_model, '--pose-model')
-        self._check_unchanged('environment', recipe.env, '--variant and --bound-mm')
+        self._check_unchanged('environment', recipe.env, self.environment_options)
         prepare_torch(self.config.torch_threads)
         env = make_env(self.config.recipe, self.config.workers)
         try:
-            trainer = self._trainer = algorithm_of(self.config.trainer).trainer(
-                env, self.config.trainer, self.config.recipe.seed, self.run_folder,
-                on_progress=lambda *a: self._on_progress('training', *a))
+            trainer = self._trainer = self._make_trainer(env)
             if self._stop_requested or not trainer.run():
                 return None
             metrics: dict[str, Any] = {
@@ -117,6 +121,16 @@ class ResidualRun:
         self._measure(trainer, gate, metrics)
         self._export(trainer, gate, metrics)
         return metrics
+
+    def _make_trainer(self, env: VecEnv, **further: Any) -> ResidualTrainer:
+        """
+        Return the trainer that the settings ask for.
+
+        :param further: arguments that this kind of trainer has beside those of all.
+        """
+        return algorithm_of(self.config.trainer).trainer(
+            env, self.config.trainer, self.config.recipe.seed, self.run_folder,
+            on_progress=lambda *a: self._on_progress('training', *a), **further)
 
     def _check_unchanged(self, name: str, settings: Any, options: str) -> None:
         """
@@ -170,34 +184,41 @@ class ResidualRun:
         """Add success of base and residual with ordinary poses and without any."""
         if self.config.final_episodes == 0:
             return
-        pose_model = self.config.recipe.pose_model
-        for name, sensor in (('modelled', pose_model.without_permanent_loss()),
-                             ('lost', pose_model.always_lost())):
+        for name, sensor in self._sensors():
             recipe = replace(
                 self.config.recipe, pose_model=sensor,
                 env=replace(self.config.recipe.env.plain(), acts_per=self.config.acts_per),
                 seed=DEVELOPMENT_SEED + self.config.recipe.seed)
-            for policy, act in self._policies(trainer, gate).items():
+            for policy in ('base', 'residual') if gate is None else ('base', 'residual', 'gated'):
                 env = make_env(recipe, self.config.workers)
                 try:
-                    metrics[f'{policy}_{name}'] = self._success(env, act, f'{policy}, {name}')
+                    metrics[f'{policy}_{name}'] = self._success(
+                        env, self._policy(policy, trainer, gate, env), f'{policy}, {name}')
                 finally:
                     env.close()
 
-    def _policies(
-        self, trainer: ResidualTrainer, gate: GateModel | None,
-    ) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
-        """Return what is measured: the base, all of the residual, and the gated residual."""
-        def act(observations: np.ndarray) -> np.ndarray:
-            return trainer.learner.act(observations, averaged=True)
+    def _sensors(self) -> Iterator[tuple[str, PoseModelConfig]]:
+        """Yield the pose sensors that are measured with, by name."""
+        pose_model = self.config.recipe.pose_model
+        yield 'modelled', pose_model.without_permanent_loss()
+        yield 'lost', pose_model.always_lost()
 
-        policies = {
-            'base': lambda o: np.zeros((len(o), trainer.env.action_dim), np.float32),
-            'residual': act}
-        if gate is not None:
-            size = trainer.env.obs_dim
-            policies['gated'] = GatedPolicy(act, gate.build(size, trainer.env.num_envs), size)
-        return policies
+    def _policy(
+        self, name: str, trainer: ResidualTrainer, gate: GateModel | None, env: VecEnv,
+    ) -> Callable[[np.ndarray], np.ndarray]:
+        """Return what is measured: the base, all of the residual, or the gated residual."""
+        if name == 'base':
+            return lambda o: np.zeros((len(o), env.action_dim), np.float32)
+        if name == 'residual':
+            return self._act(trainer, env)
+        return GatedPolicy(
+            self._act(trainer, env), gate.build(env.obs_dim, env.num_envs), env.obs_dim)
+
+    def _act(
+        self, trainer: ResidualTrainer, env: VecEnv,
+    ) -> Callable[[np.ndarray], np.ndarray]:
+        """Return the finished residual for an environment."""
+        return lambda observations: trainer.learner.act(observations, averaged=True)
 
     def _success(self, env: Any, act: Callable, label: str) -> dict[str, Any]:
         """Return the success of one policy with its interval."""
@@ -213,9 +234,29 @@ class ResidualRun:
     ) -> None:
         """Write the bundle of the last, weight-averaged actor."""
         recipe = self.config.recipe
+        training = self._training()
+        training['settings_sha256'] = hashlib.sha256(
+            repr(sorted(training['trainer'].items())).encode()).hexdigest()
+        export_residual(
+            self.folder, trainer.learner.policy(), self._inputs(trainer), task=recipe.task,
+            layout=self._layout(), bounds=recipe.env.bounds,
+            rate_hz=1.0 / TICK_S, seed=recipe.seed, training=training, metrics=metrics,
+            gate=gate, acts_per=self.config.acts_per)
+
+    def _inputs(self, trainer: ResidualTrainer) -> dict[str, torch.Tensor]:
+        """Return inputs of the exported graph, by name, that it is checked on."""
+        return {'observation': self._examples(trainer)}
+
+    def _layout(self) -> ObservationLayout:
+        """Return what the residual sees."""
+        return self.config.recipe.layout
+
+    def _training(self) -> dict[str, Any]:
+        """Return what the manifest says of the run."""
+        recipe = self.config.recipe
         scripted = recipe.base in SCRIPTED_BASES
         git = read_git_state()
-        training = {
+        return {
             'algorithm': algorithm_of(self.config.trainer).name,
             'variant': self.config.variant,
             'trainer': to_mapping(self.config.trainer),
@@ -224,13 +265,6 @@ class ResidualRun:
             'base_sha256': '' if scripted else load_bundle(recipe.base, 'base').sha256,
             'weights': 'last, averaged', 'git': git.commit, 'git_dirty': git.dirty,
             'machine': describe_machine()}
-        training['settings_sha256'] = hashlib.sha256(
-            repr(sorted(training['trainer'].items())).encode()).hexdigest()
-        export_residual(
-            self.folder, trainer.learner.policy(), self._examples(trainer), task=recipe.task,
-            layout=recipe.layout, bounds=recipe.env.bounds,
-            rate_hz=1.0 / TICK_S, seed=recipe.seed, training=training, metrics=metrics,
-            gate=gate, acts_per=self.config.acts_per)
 
 
 def _known(rates: dict[str, float]) -> dict[str, float]:

@@ -80,9 +80,10 @@ class Td3Learner(Learner):
         self, obs_dim: int, critic_obs_dim: int, action_dim: int, config: Td3Config, seed: int,
     ):
         """Build networks and optimisers from a seed."""
+        self.config = config
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            actor = Actor(obs_dim, action_dim, config.networks)
+            actor = self._make_actor(obs_dim, critic_obs_dim, action_dim)
             self.critic = CriticEnsemble(critic_obs_dim, action_dim, config.networks)
         super().__init__(obs_dim, critic_obs_dim, actor, config, config.networks)
         self.generator = torch.Generator().manual_seed(seed)
@@ -91,6 +92,10 @@ class Td3Learner(Learner):
         self.target_critic = frozen_copy(self.critic)
         self.actor_optimizer = self._optimizer(self.actor, config.actor_learning_rate)
         self.critic_optimizer = self._optimizer(self.critic, config.learning_rate)
+
+    def _make_actor(self, obs_dim: int, critic_obs_dim: int, action_dim: int) -> Actor:
+        """Return the actor before training."""
+        return Actor(obs_dim, action_dim, self.config.networks)
 
     def _optimizer(
         self, module: torch.nn.Module, learning_rate: float,
@@ -114,7 +119,7 @@ class Td3Learner(Learner):
         obs = self.normalizer(torch.from_numpy(batch.critic_obs))
         next_obs = self.normalizer(torch.from_numpy(batch.next_critic_obs))
         target = self._target(
-            torch.from_numpy(batch.reward), torch.from_numpy(batch.discount), next_obs)
+            torch.from_numpy(batch.reward), torch.from_numpy(batch.discount), next_obs, batch)
         values = self.critic(obs, torch.from_numpy(batch.action))
         loss = ((values - target) ** 2).mean(1).sum()
         self._step(self.critic_optimizer, self.critic.parameters(), loss)
@@ -128,10 +133,11 @@ class Td3Learner(Learner):
     @torch.no_grad()
     def _target(
         self, reward: torch.Tensor, discount: torch.Tensor, next_obs: torch.Tensor,
+        batch: Batch | None = None,
     ) -> torch.Tensor:
         """Return the clipped n-step target (B,) from the lowest of the target critics."""
         config = self.config
-        action = self.target_actor(next_obs[:, :self.obs_dim])
+        action = self._target_action(next_obs, batch)
         noise = torch.randn(action.shape, generator=self.generator) * config.target_noise
         noise = noise.clamp(-config.target_noise_clip, config.target_noise_clip)
         action = (action + noise).clamp(-1.0, 1.0)
@@ -142,10 +148,24 @@ class Td3Learner(Learner):
         following = values.min(0).values
         return (reward + discount * following).clamp(config.value_min, config.value_max)
 
+    def _target_action(self, next_obs: torch.Tensor, batch: Batch | None) -> torch.Tensor:
+        """
+        Return what the target actor does (B, A) on normalised observations (B, C).
+
+        :param batch: where they come from, for actors that see more.
+        """
+        return self.target_actor(next_obs[:, :self.obs_dim])
+
+    def _actor_output(
+        self, obs: torch.Tensor, batch: Batch,
+    ) -> tuple[torch.Tensor, torch.Tensor | float]:
+        """Return the actor's output before tanh (B, A), and what else it is to minimise."""
+        return self.actor.pre_activation(obs[:, :self.obs_dim]), 0.0
+
     def _update_actor(self, obs: torch.Tensor, batch: Batch) -> dict[str, float]:
         """Climb the first critics' value, held back near the action bound, led by the guide."""
         config = self.config
-        output = self.actor.pre_activation(obs[:, :self.obs_dim])
+        output, further = self._actor_output(obs, batch)
         action = torch.tanh(output)
         self.critic.requires_grad_(False)
         value = self.critic(obs, action, config.actor_critics).mean(0)
@@ -159,7 +179,7 @@ class Td3Learner(Learner):
                 obs, action, value.detach(), torch.from_numpy(batch.guide))
         self.critic.requires_grad_(True)
         value = value.mean()
-        self._step(self.actor_optimizer, self.actor.parameters(), penalty - value)
+        self._step(self.actor_optimizer, self.actor.parameters(), penalty - value + further)
         blend(self.target_actor, self.actor, config.polyak)
         blend(self.average_actor, self.actor, config.actor_average)
         return {

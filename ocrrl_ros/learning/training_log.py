@@ -8,7 +8,7 @@ from pathlib import Path
 
 _CURVES = (
     (('success_greedy', 'success_all'), 'success rate'), (('value', 'actor_value'), 'value'),
-    (('critic_loss',), 'critic loss'), (('action_rms', 'saturated'), 'action'))
+    (('critic_loss', 'imitation_loss'), 'loss'), (('action_rms', 'saturated'), 'action'))
 
 
 class TrainingLog:
@@ -56,5 +56,6 @@ class TrainingLog:
                 axis.plot(*zip(*points), label=name) if points else None
             axis.set_title(title)
             axis.set_xlabel('environment steps')
-            axis.legend()
+            if axis.lines:
+                axis.legend()
         figure.savefig(path, dpi=100)

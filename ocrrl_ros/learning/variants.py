@@ -38,8 +38,9 @@ class Variant(Changes):
         default='relative', metadata={'description': 'observation layout'})
     acts_per: ResidualRate = field(default='tick', metadata={'description': (
         'how often the finished residual answers anew when it is measured and deployed')})
-    pose_model_file: str = field(default='pose_model.yaml', metadata={
-        'description': 'pose sensor that the changes are applied to, a file of config'})
+    pose_model_file: str = field(default='', metadata={
+        'description': 'pose sensor that the changes are applied to, a file of config; default: '
+        'that of a training without a variant'})
     tasks: dict[str, Changes] = field(
         default_factory=dict, metadata={'description': 'further changes by task'})
 

@@ -15,7 +15,7 @@ from ocrrl_ros.interfaces import episode_state
 from ocrrl_ros.interfaces.chunk_conversions import chunk_to_messages
 from ocrrl_ros.interfaces.conversions import checked_pose, from_stamp
 from ocrrl_ros.interfaces.gripper_state import GRIPPER_STATE_TOPIC, opening_from_message
-from ocrrl_ros.interfaces.image_conversions import image_to_rgb
+from ocrrl_ros.interfaces.image_conversions import COLOUR_TOPIC, image_to_rgb
 from ocrrl_ros.interfaces.input_warnings import InputWarnings
 from ocrrl_ros.interfaces.parameters import declare_config
 from ocrrl_ros.interfaces.polling import PolledSubscription
@@ -32,7 +32,6 @@ from std_msgs.msg import String
 from trajectory_msgs.msg import JointTrajectory, MultiDOFJointTrajectory
 
 NODE_NAME = 'base_policy'
-_IMAGE_TOPIC = 'camera/camera/color/image_raw'
 _POSE_TOPIC = 'current_pose'
 _HISTORY = 200
 #: A plan that waits longer than this for an input says for which.
@@ -91,7 +90,7 @@ class BasePolicyNode(Node):
     def _inputs(self) -> None:
         """Create the polled subscriptions."""
         self._image_in = PolledSubscription(
-            self, Image, _IMAGE_TOPIC, LATEST_BEST_EFFORT)
+            self, Image, COLOUR_TOPIC, LATEST_BEST_EFFORT)
         self._pose_in = PolledSubscription(
             self, PoseStamped, _POSE_TOPIC, LATEST_BEST_EFFORT)
         self._gripper_in = PolledSubscription(
@@ -181,13 +180,13 @@ class BasePolicyNode(Node):
             return
         image_s = self._newest_image_s
         missing = [topic for topic, is_missing in (
-            (_IMAGE_TOPIC, image_s is None), (_POSE_TOPIC, not self._poses),
+            (COLOUR_TOPIC, image_s is None), (_POSE_TOPIC, not self._poses),
             (GRIPPER_STATE_TOPIC, self._opening is None)) if is_missing]
         if missing:
             self._warnings.warn(f'no plan: waiting for {", ".join(missing)}')
         elif not self._replanner.accepts(image_s):
             self._warnings.warn(
-                f'no plan: the newest image on {_IMAGE_TOPIC} is of {image_s:.3f} s, before the '
+                f'no plan: the newest image on {COLOUR_TOPIC} is of {image_s:.3f} s, before the '
                 'episode or instruction began; do the clocks agree?')
 
 

@@ -16,6 +16,7 @@ from ocrrl_ros.interfaces.conversions import (
     from_stamp, has_joints, joint_values, pose_with_covariance_to_arrays)
 from ocrrl_ros.interfaces.gripper_state import (
     GRIPPER_COMMAND_TOPIC, GRIPPER_STATE_TOPIC, opening_from_message)
+from ocrrl_ros.interfaces.image_conversions import COLOUR_TOPIC, image_to_rgb
 from ocrrl_ros.interfaces.input_warnings import InputWarnings
 from ocrrl_ros.interfaces.parameters import declare_config, follow_changes
 from ocrrl_ros.interfaces.policy_outputs import PolicyOutputs
@@ -25,11 +26,12 @@ from ocrrl_ros.interfaces.spin import loop_node
 from ocrrl_ros.interfaces.tick_loop import LoopConfig, TickLoop
 from ocrrl_ros.policy.assembly import build_controller, load_gated_residual
 from ocrrl_ros.policy.controller import Command, ControllerConfig, ControllerState
+from ocrrl_ros.policy.image_residual import ImageResidualController
 from ocrrl_ros.policy.task_spec import load_task_spec
 from ocrrl_ros.robot.fr3 import ARM_JOINT_NAMES
 from ocrrl_ros.robot.robot_config import load_robot
 from rclpy.node import Node
-from sensor_msgs.msg import JointState
+from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import Bool, Float64MultiArray, String
 from std_srvs.srv import SetBool, Trigger
 
@@ -122,6 +124,9 @@ class ResidualPolicyNode(Node):
             object_id: PolledSubscription(
                 self, PoseWithCovarianceStamped, f'objects/{object_id}/pose', RELIABLE)
             for object_id in self.controller.layout.object_ids}
+        self._sees = isinstance(self.controller, ImageResidualController)
+        self._image_in = PolledSubscription(
+            self, Image, COLOUR_TOPIC, LATEST_BEST_EFFORT) if self._sees else None
         self._chunks = ChunkInbox(self, self.controller.forward)
         self._instruction_in = PolledSubscription(
             self, String, 'base_policy/instruction', LATCHED)
@@ -177,7 +182,7 @@ class ResidualPolicyNode(Node):
         """Hand everything that has arrived to the controller; refuse what is wrong, by name."""
         for take in (
                 self._take_joints, self._take_gripper, self._take_deadman, self._take_episode,
-                self._take_chunk, self._take_objects):
+                self._take_chunk, self._take_objects, self._take_image):
             self._warnings.attempt(take, now_s)
 
     def _take_joints(self, now_s: float) -> None:
@@ -266,6 +271,14 @@ class ResidualPolicyNode(Node):
         # A new pose is acted on at once, not at the next tick of the policy's own period.
         self._policy_due_s = now_s
         self.loop.monitor.on_input(f'object_{object_id}', stamp_s)
+
+    def _take_image(self, now_s: float) -> None:
+        """Take the newest picture, for a residual that sees the base policy's camera."""
+        message = self._image_in.take_newest() if self._sees else None
+        if message is not None:
+            stamp_s = from_stamp(message.header.stamp)
+            self.controller.on_image(image_to_rgb(message), stamp_s)
+            self.loop.monitor.on_input('image', stamp_s)
 
     def _send_gripper(self, command: Command, now_s: float) -> None:
         """Publish the opening at 30 Hz; the driver adds hysteresis."""

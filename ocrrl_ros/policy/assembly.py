@@ -6,9 +6,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from ocrrl_ros.core.bundle import Bundle, load_bundle
-from ocrrl_ros.core.errors import ConfigError
+from ocrrl_ros.core.errors import BundleError, ConfigError
 from ocrrl_ros.policy.controller import ControllerConfig, ResidualController
 from ocrrl_ros.policy.gate import ResidualGate
+from ocrrl_ros.policy.image_observation import (
+    described_image_layout, ImageLayout, sees_images)
+from ocrrl_ros.policy.image_residual import ImageResidualController, ImageResidualNetwork
 from ocrrl_ros.policy.observation import ObservationLayout
 from ocrrl_ros.policy.residual import ResidualNetwork
 from ocrrl_ros.policy.target_follower import TargetFollower
@@ -18,6 +21,10 @@ from ocrrl_ros.robot.kinematics import FrankaKinematics
 from ocrrl_ros.robot.robot_config import load_robot, RobotConfig
 
 
+AnyResidual = ResidualNetwork | ImageResidualNetwork
+"""A residual that sees object poses, or one that sees pictures."""
+
+
 def check_residual(folder: Path | str, task: str) -> tuple[Bundle, ObservationLayout]:
     """
     Check a residual bundle and return it with the layout that it was trained for.
@@ -25,23 +32,32 @@ def check_residual(folder: Path | str, task: str) -> tuple[Bundle, ObservationLa
     :raises BundleError: missing, altered, for another task, or of a layout that is not built here.
     """
     layouts = load_task_spec(task).layouts()
+    bundle = load_bundle(folder, 'residual', task=task)
+    if sees_images(bundle.manifest.layout):
+        try:
+            layout = described_image_layout(bundle.manifest.layout)
+        except ConfigError as error:
+            raise BundleError(f'{bundle.path}: {error}') from error
+        layouts[layout.sha256] = layout
     bundle = load_bundle(folder, 'residual', task=task, layout_hash=tuple(layouts))
     return bundle, layouts[bundle.manifest.layout_hash]
 
 
-def load_residual(folder: Path | str, task: str) -> tuple[ResidualNetwork, Bundle]:
+def load_residual(folder: Path | str, task: str) -> tuple[AnyResidual, Bundle]:
     """
     Open a residual bundle for a task.
 
     :raises BundleError: missing, altered, for another task, or of a layout that is not built here.
     """
     bundle, layout = check_residual(folder, task)
+    if isinstance(layout, ImageLayout):
+        return ImageResidualNetwork.from_bundle(bundle, layout), bundle
     return ResidualNetwork.from_bundle(bundle, layout), bundle
 
 
 def load_gated_residual(
         folder: Path | str, task: str, *, with_gate: bool = True,
-) -> tuple[ResidualNetwork, ResidualGate | None]:
+) -> tuple[AnyResidual, ResidualGate | None]:
     """
     Open a residual bundle for a task, with its gate where it has one.
 
@@ -55,7 +71,7 @@ def load_gated_residual(
 
 
 def build_controller(
-        task: str, residual: ResidualNetwork | None = None,
+        task: str, residual: AnyResidual | None = None,
         config: ControllerConfig | None = None, robot: RobotConfig | None = None, *,
         gate: ResidualGate | None = None, speed_scale: float = 1.0) -> ResidualController:
     """
@@ -68,13 +84,14 @@ def build_controller(
     :raises UnknownNameError: no such task.
     :raises ConfigError: a setting contradicts the task's observation layout.
     """
+    sees = isinstance(residual, ImageResidualNetwork)
     layout = load_task_spec(task).layout() if residual is None else residual.layout
     config = config or ControllerConfig()
     _check_layout(config, layout, task)
     robot = robot or load_robot()
     limits = robot.limits()
     kinematics = FrankaKinematics(robot.kinematics, limits)
-    controller = ResidualController(
+    controller = (ImageResidualController if sees else ResidualController)(
         layout, kinematics, TargetFollower(kinematics, CommandShaper(limits, robot.shaping)),
         residual, config, gate)
     controller.set_speed_scale(speed_scale)

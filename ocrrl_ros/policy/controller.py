@@ -20,7 +20,7 @@ from ocrrl_ros.policy.action_chunk import ActionChunk, ChunkBuffer, ChunkConfig,
 from ocrrl_ros.policy.action_hold import ActionHold, ResidualRate
 from ocrrl_ros.policy.composition import compose, ResidualBounds
 from ocrrl_ros.policy.gate import ResidualGate
-from ocrrl_ros.policy.object_poses import ObjectPoseBuffer, ObjectPoseConfig
+from ocrrl_ros.policy.object_poses import ObjectPoseBuffer, ObjectPoseConfig, ObjectView
 from ocrrl_ros.policy.observation import (
     build_observation,
     ObservationInputs,
@@ -358,8 +358,7 @@ class ResidualController:
     def _residual_action(
             self, sample: ChunkSample, now_s: float) -> tuple[np.ndarray, float, float]:
         """Return action (7,), gain and gate's weight; the first two zero while it is off."""
-        view = self._objects.query(now_s)
-        gain = float(self._objects.gain()[0])
+        view, gain = self._view(now_s)
         if not self.enabled or self._residual is None:
             return np.zeros(7), 0.0, 1.0
         jacobian = self._kinematics.jacobian(self._q)
@@ -372,13 +371,22 @@ class ResidualController:
             target_openings=sample.grippers[None],
             phase=np.array([sample.phase]),
             gain=np.array([gain])))
+        action = self._answer(observation)
+        weight = 1.0 if self._gate is None else float(self._gate.weight(observation, now_s)[0])
+        return action, gain * self.residual_gain, weight
+
+    def _view(self, now_s: float) -> tuple[ObjectView, float]:
+        """Return the objects as they may be used now and the gain that losses leave."""
+        return self._objects.query(now_s), float(self._objects.gain()[0])
+
+    def _answer(self, observation: np.ndarray) -> np.ndarray:
+        """Return the network's action (7,) for an observation (1, D)."""
         action = self._residual.act(observation) if self._hold is None else self._hold.act(
             self._residual.act, observation, self.chunks.chunk.stamp_s)
         action = action[0].astype(float)
         if not np.isfinite(action).all():
             raise InputError(f'residual network returned {action.tolist()}')
-        weight = 1.0 if self._gate is None else float(self._gate.weight(observation, now_s)[0])
-        return action, gain * self.residual_gain, weight
+        return action
 
     def _halt(self) -> None:
         """Decelerate once; a second call must not restart the deceleration."""

@@ -12,6 +12,20 @@ from ocrrl_ros.policy.observation import ObservationLayout
 from ocrrl_ros.policy.onnx_network import create_session, OnnxNetwork
 
 
+def bounds_of(bundle: Bundle) -> ResidualBounds:
+    """
+    Return the physical size of a residual bundle's actions.
+
+    :raises BundleError: its action scale cannot be used.
+    """
+    scale = bundle.manifest.action_scale
+    known = {'translation_m', 'rotation_rad', 'gripper'}
+    if set(scale) != known:
+        raise BundleError(
+            f'{bundle.path}: action_scale names {sorted(scale)}; needed: {sorted(known)}')
+    return ResidualBounds(**scale)
+
+
 class ResidualNetwork:
     """
     Maps observations (N, D) float32 to actions (N, 7) in [-1, 1].
@@ -36,12 +50,7 @@ class ResidualNetwork:
         :raises BundleError: the model or its action scale cannot be used.
         """
         session = create_session(str(bundle.file('policy.onnx')))
-        scale = bundle.manifest.action_scale
-        known = {'translation_m', 'rotation_rad', 'gripper'}
-        if set(scale) != known:
-            raise BundleError(
-                f'{bundle.path}: action_scale names {sorted(scale)}; needed: {sorted(known)}')
-        return cls(session, layout, ResidualBounds(**scale), bundle.manifest.acts_per)
+        return cls(session, layout, bounds_of(bundle), bundle.manifest.acts_per)
 
     def act(self, observation: np.ndarray) -> np.ndarray:
         """Return actions (N, 7) in [-1, 1] for observations (N, D)."""

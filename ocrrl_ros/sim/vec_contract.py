@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from ocrrl_ros.core.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,11 @@ class VecEnv(ABC):
     action_dim: int
     """Width A of the action, every entry in [-1, 1]."""
 
+    image_shape: tuple[int, int, int] | None = None
+    """(H, W, 3) of the pictures, where the environment takes any."""
+    image_columns: np.ndarray | None = None
+    """Entries of the actor's observation that an actor sees beside its picture."""
+
     @abstractmethod
     def reset(self) -> np.ndarray:
         """Start N new episodes and return the critic's observation (N, C) float32."""
@@ -75,6 +81,10 @@ class VecEnv(ABC):
     @abstractmethod
     def load_state_dict(self, state: dict[str, Any]) -> np.ndarray:
         """Continue from a saved state; return the observation (N, C) to act on next."""
+
+    def images(self) -> np.ndarray:
+        """Return the pictures (N, H, W, 3) uint8 that belong to the newest observation."""
+        raise ConfigError('this environment takes no pictures; give its recipe `images`')
 
     def timings(self) -> dict[str, float]:
         """Return the seconds spent so far by part, where the environment measures them."""

@@ -151,9 +151,9 @@ class VecPhysics:
         """Return (N,) bool, whether a state is no longer finite."""
         return ~np.isfinite(self._states[:, -1]).all(axis=1)
 
-    def qpos(self, row: int) -> np.ndarray:
-        """Return the generalised positions (nq,) of one environment."""
-        return self._states[row, -1, self._qpos]
+    def qpos(self, row: int, age_s: float = 0.0) -> np.ndarray:
+        """Return the generalised positions (nq,) of one environment, up to a tick ago."""
+        return self._states[row, self._steps - 1 - round(age_s / self._dt), self._qpos]
 
     def finger_positions(self) -> np.ndarray:
         """Return the mean measured finger positions (N,), m."""

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,8 @@ from ocrrl_ros.sim.stand_in import StandInBase, StandInConfig
 from ocrrl_ros.sim.tasks import get_task
 from ocrrl_ros.sim.vec_config import VecEnvConfig
 from ocrrl_ros.sim.vec_env import ResidualVecEnv
+from ocrrl_ros.sim.vec_image_env import ImageVecEnv
+from ocrrl_ros.sim.visual_randomization import VisualRandomization
 
 TRAINING_DOMAIN = 'sim'
 """The only world that training opens."""
@@ -48,6 +51,8 @@ class EnvRecipe:
         default='relative', metadata={'description': 'observation layout of the residual'})
     pose_model: PoseModelConfig = field(default_factory=load_pose_model)
     stand_in: StandInConfig = field(default_factory=StandInConfig)
+    images: VisualRandomization | None = field(default=None, metadata={
+        'description': 'pictures for a residual that sees them; None takes none'})
 
     def __post_init__(self) -> None:
         """Refuse unknown tasks, missing bundles and seeds early, before any process starts."""
@@ -86,7 +91,9 @@ class EnvRecipe:
         """
         rng = np.random.default_rng(np.random.SeedSequence([self.seed, 2, shard]))
         task = get_task(self.task)
-        env = ResidualVecEnv(
+        kind = ResidualVecEnv if self.images is None else functools.partial(
+            ImageVecEnv, visual=self.images)
+        env = kind(
             task, load_domain(TRAINING_DOMAIN), load_physics(), self._base(rng),
             self.layout, self.pose_model, self.env, rng,
             guide=expert_for(task) if self.env.guided else None)

@@ -15,6 +15,8 @@ from ocrrl_ros.sim.vec_contract import StepResult, VecEnv
 from ocrrl_ros.sim.vec_recipe import EnvRecipe
 
 _JOIN_S = 10.0
+_ANNOUNCED = ('obs_dim', 'critic_obs_dim', 'action_dim', 'image_shape', 'image_columns')
+"""What every worker says of its environments first."""
 
 
 class WorkerVecEnv(VecEnv):
@@ -47,7 +49,8 @@ class WorkerVecEnv(VecEnv):
             start += part.env.num_envs
         self.num_envs = start
         sizes = self._gather()
-        self.obs_dim, self.critic_obs_dim, self.action_dim = sizes[0]
+        for name, value in zip(_ANNOUNCED, sizes[0]):
+            setattr(self, name, value)
 
     def reset(self) -> np.ndarray:
         """Start new episodes everywhere."""
@@ -86,6 +89,10 @@ class WorkerVecEnv(VecEnv):
         for pipe, part in zip(self._pipes, state['workers']):
             pipe.send(('load_state_dict', part))
         return np.concatenate(self._gather())
+
+    def images(self) -> np.ndarray:
+        """Return the pictures of all workers."""
+        return np.concatenate(self._ask('images'))
 
     def timings(self) -> dict[str, float]:
         """Return the mean seconds per worker by part."""
@@ -131,7 +138,7 @@ def _serve(pipe: Connection, recipe: EnvRecipe, shard: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         env = recipe.build(shard)
-        pipe.send((False, (env.obs_dim, env.critic_obs_dim, env.action_dim)))
+        pipe.send((False, tuple(getattr(env, name) for name in _ANNOUNCED)))
         while True:
             command, argument = pipe.recv()
             if command == 'close':

@@ -109,10 +109,10 @@ def sample_worlds(
         domain = _dynamics(log, looks_of, distribution, training.randomization)
         domain = replace(domain, camera=_told_camera(log, domain.camera, distribution.sensors))
         if is_new:
-            looks = _new_looks(log, distribution.looks, training.looks.objects)
+            looks = drawn_looks(log, distribution.looks, training.looks.objects)
             domain = replace(
                 domain, looks=looks,
-                camera=_placed_camera(log, domain.camera, distribution.camera))
+                camera=placed_camera(log, domain.camera, distribution.camera))
         name = f'world_{tag}_{index}' + ('_new' if is_new else '')
         found.append(DrawnWorld(
             domain=replace(domain, name=name, randomization=None), is_new=is_new,
@@ -191,7 +191,7 @@ def _from_above(azimuth_deg: float, elevation_deg: float, distance_m: float) -> 
         math.sin(elevation)])
 
 
-def _placed_camera(log: DrawLog, camera: CameraConfig, ranges: CameraRanges) -> CameraConfig:
+def placed_camera(log: DrawLog, camera: CameraConfig, ranges: CameraRanges) -> CameraConfig:
     """Return the camera at a drawn place with drawn optics."""
     def draw(name: str) -> float:
         return log.uniform(name, getattr(ranges, name))
@@ -207,7 +207,7 @@ def _placed_camera(log: DrawLog, camera: CameraConfig, ranges: CameraRanges) -> 
         cy_px=0.5 * (camera.height - 1) + draw('centre_offset_px'))
 
 
-def _new_looks(
+def drawn_looks(
         log: DrawLog, ranges: LooksRanges, objects: dict[str, Triple]) -> LooksConfig:
     """Return drawn surfaces, lights and object colours."""
     def draw(name: str, what: str) -> float:

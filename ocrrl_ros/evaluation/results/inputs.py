@@ -21,7 +21,7 @@ from ocrrl_ros.evaluation.results.cells import Cell
 from ocrrl_ros.sim.domain import load_domain
 from ocrrl_ros.sim.tasks import SUCCESS_VERSION
 
-BUNDLE_OPTIONS = ('base', 'residual', 'base_sim', 'base_proxy')
+BUNDLE_OPTIONS = ('base', 'residual', 'teacher', 'base_sim', 'base_proxy')
 FILE_OPTIONS = ('domain', 'dataset')
 SCENES = {'bench language': 'lift_red_of_two'}
 """Task of commands that have one of their own."""

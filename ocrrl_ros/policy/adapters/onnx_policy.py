@@ -45,9 +45,12 @@ def draw_noise(rng: np.random.Generator, count: int) -> np.ndarray:
     return rng.standard_normal((count, HORIZON, POINT_SIZE), dtype=np.float32)
 
 
-def resize_images(rgb: np.ndarray) -> np.ndarray:
+def resize_images(
+        rgb: np.ndarray, width: int = IMAGE_WIDTH, height: int = IMAGE_HEIGHT) -> np.ndarray:
     """
-    Shrink camera images (N, H, W, 3) uint8 to the network's (N, 96, 128, 3) uint8 by area mean.
+    Shrink camera images (N, H, W, 3) uint8 to a network's (N, height, width, 3) by area mean.
+
+    :param width: px, 4:3 with the height; those of the base policy by default.
 
     :raises InputError: the images are not 4:3 colour images of at least that size.
     """
@@ -56,15 +59,15 @@ def resize_images(rgb: np.ndarray) -> np.ndarray:
     except ImportError as error:
         raise MissingDependencyError(
             'OpenCV (scales camera images)', 'pip install opencv-python-headless') from error
-    n, height, width, channels = rgb.shape
-    if channels != 3 or height * 4 != width * 3 or height < IMAGE_HEIGHT:
+    n, rows, columns, channels = rgb.shape
+    if channels != 3 or rows * 4 != columns * 3 or rows < height:
         raise InputError(
-            f'camera image is {width}x{height} with {channels} channels; allowed: 4:3 colour '
-            f'of at least {IMAGE_WIDTH}x{IMAGE_HEIGHT}')
-    if (height, width) == (IMAGE_HEIGHT, IMAGE_WIDTH):
+            f'camera image is {columns}x{rows} with {channels} channels; allowed: 4:3 colour '
+            f'of at least {width}x{height}')
+    if (rows, columns) == (height, width):
         return rgb
-    size = (IMAGE_WIDTH, IMAGE_HEIGHT)
-    return np.stack([cv2.resize(image, size, interpolation=cv2.INTER_AREA) for image in rgb])
+    return np.stack([
+        cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA) for image in rgb])
 
 
 def proprioception(base_T_tcp: np.ndarray, gripper: np.ndarray) -> np.ndarray:

@@ -12,7 +12,9 @@ import subprocess
 import sys
 
 from ocrrl_ros.core.configuration import read_yaml
+from ocrrl_ros.core.errors import MissingDependencyError
 from ocrrl_ros.core.resources import config_path
+from ocrrl_ros.sim.domain import load_domain
 import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -72,6 +74,37 @@ def test_residual_training_opens_sim_alone(tmp_path):
         tmp_path, RUN, 'train', 'residual', '--base', str(ROOT / 'models' / 'base_sim'),
         '--settings', 'settings.yaml', '--envs', '2', '--workers', '1', '--episodes', '0',
         '--no-gate', '--out', 'residual')
+    assert (tmp_path / 'residual' / 'policy.onnx').is_file()
+    assert found == {'sim.yaml'}
+
+
+@pytest.fixture
+def needs_pictures():
+    """Skip where OpenGL is missing."""
+    from ocrrl_ros.sim.physics import load_physics
+    from ocrrl_ros.sim.renderer import SceneRenderer
+    from ocrrl_ros.sim.scene import build_model
+    from ocrrl_ros.sim.tasks import get_task
+    try:
+        SceneRenderer(build_model(
+            get_task('cube_lift'), load_domain('sim'), load_physics()), 32, 24).close()
+    except MissingDependencyError as error:
+        pytest.skip(str(error))
+
+
+@pytest.mark.parametrize('words', [
+    ('train', 'residual', '--observation', 'image'),
+    ('train', 'distill', '--teacher', str(ROOT / 'models' / 'residual_cube_lift'))],
+    ids=['by reward', 'from a teacher'])
+def test_training_on_images_opens_sim_alone(tmp_path, needs_pictures, words):
+    text = SETTINGS.replace('critic_only_updates: 2\n', '')
+    (tmp_path / 'settings.yaml').write_text(text, encoding='utf-8')
+    images = config_path('train', 'images.yaml').read_text(encoding='utf-8')
+    (tmp_path / 'images.yaml').write_text(
+        images.replace('looks_per_process: 24', 'looks_per_process: 2'), encoding='utf-8')
+    found = opened_domains(
+        tmp_path, RUN, *words, '--base', 'expert', '--settings', 'settings.yaml', '--images',
+        'images.yaml', '--envs', '2', '--workers', '1', '--episodes', '0', '--out', 'residual')
     assert (tmp_path / 'residual' / 'policy.onnx').is_file()
     assert found == {'sim.yaml'}
 
