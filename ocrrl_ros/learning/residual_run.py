@@ -102,6 +102,7 @@ class ResidualRun:
         :raises ConfigError: the run folder was begun with another pose sensor or environment.
         """
         recipe = self.config.recipe
+        self._check_unchanged('origin', recipe.origin, '--task and --base')
         self._check_unchanged('pose_model', recipe.pose_model, '--pose-model')
         self._check_unchanged('environment', recipe.env, self.environment_options)
         prepare_torch(self.config.torch_threads)

@@ -38,6 +38,19 @@ def load_pose_model(path: Path | None = None) -> PoseModelConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EnvOrigin:
+    """
+    The task and the base that a run is for.
+
+    :param base: name of a scripted base, or the hash of a bundle's network: the same network
+        under another path, or with other metrics in its manifest, is the same base.
+    """
+
+    task: str = ''
+    base: str = ''
+
+
+@dataclass(frozen=True, kw_only=True)
 class EnvRecipe:
     """Everything that a `ResidualVecEnv` is made of; pickles to worker processes."""
 
@@ -62,6 +75,14 @@ class EnvRecipe:
             raise ConfigError(f'seed is {self.seed}; allowed: >= 0')
         if self.base not in SCRIPTED_BASES:
             load_bundle(self.base, 'base', task=self.task)
+
+    @property
+    def origin(self) -> EnvOrigin:
+        """Return what a run on these environments must keep to be the same run."""
+        if self.base in SCRIPTED_BASES:
+            return EnvOrigin(task=self.task, base=self.base)
+        files = load_bundle(self.base, 'base', task=self.task).manifest.files
+        return EnvOrigin(task=self.task, base=files['policy.onnx'])
 
     @property
     def layout(self) -> ObservationLayout:

@@ -162,3 +162,14 @@ def test_run_is_not_continued_with_another_pose_sensor(tmp_path: Path):
     changed = dataclasses.replace(config(steps=10_000), recipe=recipe)
     with pytest.raises(ConfigError, match='pose_model'):
         ResidualRun(changed, tmp_path / 'residual').run()
+
+
+def test_run_is_not_continued_with_another_base(tmp_path: Path):
+    run = ResidualRun(config(), tmp_path / 'residual')
+    run._on_progress = lambda phase, done, *_: run.request_stop() if done >= 40 else None
+    assert run.run() is None
+    other = dataclasses.replace(run.config, recipe=dataclasses.replace(
+        run.config.recipe, base='stand_in'))
+    with pytest.raises(ConfigError, match='origin.yaml differs from the origin.*--base'):
+        ResidualRun(other, tmp_path / 'residual').run()
+    assert ResidualRun(run.config, tmp_path / 'residual').run() is not None
