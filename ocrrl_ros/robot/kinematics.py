@@ -90,10 +90,6 @@ class FrankaKinematics:
         self.ready_position = np.array(fr3.READY_POSITION)
         lower, upper = self.limits.box(self.config.limit_speed_rad_s)
         self._limits = lower.tolist(), upper.tolist()
-        wrist = self.config.wrist_range_rad
-        self._narrow = (
-            [max(v, -wrist) if i == _WRIST else v for i, v in enumerate(self._limits[0])],
-            [min(v, wrist) if i == _WRIST else v for i, v in enumerate(self._limits[1])])
 
     def forward(self, q: np.ndarray) -> np.ndarray:
         """Return base_T_tcp (7,) at joint positions q (7,) in rad."""
@@ -170,12 +166,10 @@ class FrankaKinematics:
 
     def _bounds(self, wrist_rad: float) -> tuple[list[float], list[float]]:
         """Return the lower and upper positions of solutions that start with joint 5 there."""
-        lower, upper = self._narrow
-        if lower[_WRIST] <= wrist_rad <= upper[_WRIST]:
-            return self._narrow
-        lower, upper = list(lower), list(upper)
-        lower[_WRIST] = max(min(wrist_rad, lower[_WRIST]), self._limits[0][_WRIST])
-        upper[_WRIST] = min(max(wrist_rad, upper[_WRIST]), self._limits[1][_WRIST])
+        lower, upper = (limits.copy() for limits in self._limits)
+        reach = self.config.wrist_range_rad
+        lower[_WRIST] = max(min(wrist_rad, -reach), lower[_WRIST])
+        upper[_WRIST] = min(max(wrist_rad, reach), upper[_WRIST])
         return lower, upper
 
     def _error(self, q: np.ndarray, target: pin.SE3) -> tuple[np.ndarray, float, float]:
