@@ -29,6 +29,11 @@ class OffPolicyConfig(TrainerConfig):
         default=1000, metadata={'description': 'critic updates before the actor learns'})
     updates_per_tick: int = field(
         default=8, metadata={'description': 'critic updates per tick of all environments'})
+    led_steps: int = field(default=0, metadata={'description': (
+        'steps, warm-up included, up to which the actor learns what the guide does in the states '
+        'that it meets, and the critics what that brings; 0: from rewards at once')})
+    led_updates_per_tick: int = field(default=24, metadata={
+        'description': 'actor updates per tick of all environments in those steps'})
     batch_size: int = field(default=256, metadata={'description': 'transitions per update'})
     capacity: int = field(
         default=200_000, metadata={'description': 'transitions that the replay holds'})
@@ -44,9 +49,15 @@ class OffPolicyConfig(TrainerConfig):
     def __post_init__(self) -> None:
         """Refuse runs that cannot learn."""
         super().__post_init__()
-        for name in ('updates_per_tick', 'batch_size'):
+        for name in ('updates_per_tick', 'led_updates_per_tick', 'batch_size'):
             if getattr(self, name) < 1:
                 raise ConfigError(f'{name} is {getattr(self, name)}; allowed: >= 1')
+        if self.led_steps and not (
+                self.warmup_steps < self.led_steps <= self.steps and self.td3.guide_weight > 0.0):
+            raise ConfigError(
+                f'led_steps is {self.led_steps}; allowed: 0, or above warmup_steps, '
+                f'{self.warmup_steps}, and up to steps, {self.steps}, with a guide_weight above '
+                f'0, not {self.td3.guide_weight}')
         if not 0 <= self.offline_steps < self.warmup_steps:
             raise ConfigError(f'offline_steps is {self.offline_steps}; allowed: 0 .. below '
                               f'warmup_steps, {self.warmup_steps}')
@@ -71,7 +82,8 @@ class OffPolicyTrainer(ResidualTrainer):
     config: OffPolicyConfig
     learner: Td3Learner
     metric_names = (
-        'critic_loss', 'value', 'actor_value', 'penalty', 'action_rms', 'saturated')
+        'critic_loss', 'value', 'actor_value', 'penalty', 'action_rms', 'saturated',
+        'imitation_loss')
     further_columns = 0
     """What the replay keeps of an observation beside the critic's, in columns."""
 
@@ -152,10 +164,27 @@ class OffPolicyTrainer(ResidualTrainer):
         self.learner.fade_guide(self.steps / self.config.steps)
         for _ in range(self.config.updates_per_tick):
             batch = self._sample()
-            learns = self.learner.updates >= self.config.critic_only_updates
+            learns = not self.is_led and (
+                self.learner.updates >= self.config.critic_only_updates)
             with flushed_denormals():
                 self._metrics |= self.learner.update(batch, with_actor=learns)
+        if self.is_led:
+            self._imitate()
         self.learner_s += time.perf_counter() - started
+
+    @property
+    def is_led(self) -> bool:
+        """Return whether the actor learns from the guide alone."""
+        return self.steps < self.config.led_steps
+
+    def _imitate(self) -> None:
+        """Take the actor's updates of one tick towards the guide."""
+        config = self.config
+        progress = (self.steps - config.warmup_steps) / (config.led_steps - config.warmup_steps)
+        for _ in range(config.led_updates_per_tick):
+            batch = self.replay.sample(config.batch_size, self._rng)
+            with flushed_denormals():
+                self._metrics |= self.learner.imitate(batch, progress)
 
     def _greedy(self, observation: np.ndarray) -> np.ndarray:
         """Return the actor's own actions (N, A) on what is seen now."""

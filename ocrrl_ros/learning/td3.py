@@ -34,6 +34,9 @@ class Td3Config(LearnerConfig):
         'for the better one, in value; falls to 0 over the first guide_until of the steps')})
     guide_until: float = field(
         default=0.6, metadata={'description': 'share of the steps in which the guide pulls'})
+    led_learning_rate: float = field(default=1e-3, metadata={'description': (
+        'AdamW step size of the actor while it learns from the guide alone, at first; falls to '
+        'actor_learning_rate')})
     target_critics: int = field(default=0, metadata={'description': (
         'critics, drawn anew for every update, whose lowest value is the target; 0: all')})
     actor_critics: int = field(
@@ -52,6 +55,8 @@ class Td3Config(LearnerConfig):
         if self.action_change_penalty < 0.0:
             raise ConfigError(
                 f'action_change_penalty is {self.action_change_penalty}; allowed: >= 0')
+        if self.led_learning_rate <= 0.0:
+            raise ConfigError(f'led_learning_rate is {self.led_learning_rate}; allowed: > 0')
         if self.guide_weight < 0.0 or not 0.0 < self.guide_until <= 1.0:
             raise ConfigError(
                 f'guide_weight is {self.guide_weight}, guide_until {self.guide_until}; allowed: '
@@ -74,7 +79,7 @@ class Td3Learner(Learner):
     config: Td3Config
     parts = (
         'actor', 'critic', 'target_actor', 'target_critic', 'average_actor', 'normalizer',
-        'actor_optimizer', 'critic_optimizer')
+        'actor_optimizer', 'led_optimizer', 'critic_optimizer')
 
     def __init__(
         self, obs_dim: int, critic_obs_dim: int, action_dim: int, config: Td3Config, seed: int,
@@ -91,6 +96,7 @@ class Td3Learner(Learner):
         self.target_actor = frozen_copy(self.actor)
         self.target_critic = frozen_copy(self.critic)
         self.actor_optimizer = self._optimizer(self.actor, config.actor_learning_rate)
+        self.led_optimizer = self._optimizer(self.actor, config.led_learning_rate)
         self.critic_optimizer = self._optimizer(self.critic, config.learning_rate)
 
     def _make_actor(self, obs_dim: int, critic_obs_dim: int, action_dim: int) -> Actor:
@@ -109,6 +115,24 @@ class Td3Learner(Learner):
         """Let the guide pull as far as it is to after a share of the run, 0 .. 1."""
         left = max(0.0, 1.0 - progress / self.config.guide_until)
         self.guide_weight = left * self.config.guide_weight
+
+    def imitate(self, batch: Batch, progress: float) -> dict[str, float]:
+        """
+        Take one step of the actor towards the guide's actions, whatever they are worth.
+
+        :param progress: 0 .. 1 of the time in which the actor learns like this.
+        """
+        config = self.config
+        for group in self.led_optimizer.param_groups:
+            group['lr'] = config.led_learning_rate + progress * (
+                config.actor_learning_rate - config.led_learning_rate)
+        obs = self.normalizer(torch.from_numpy(batch.critic_obs))
+        output, further = self._actor_output(obs, batch)
+        loss = ((torch.tanh(output) - torch.from_numpy(batch.guide)) ** 2).mean()
+        self._step(self.led_optimizer, self.actor.parameters(), loss + further)
+        blend(self.target_actor, self.actor, config.polyak)
+        blend(self.average_actor, self.actor, config.actor_average)
+        return {'imitation_loss': loss.item()}
 
     def update(self, batch: Batch, *, with_actor: bool = True) -> dict[str, float]:
         """

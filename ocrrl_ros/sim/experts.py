@@ -31,19 +31,18 @@ def expert_for(task: Task) -> BasePolicy:
     """Return a fresh scripted expert of a task."""
     if isinstance(task, CloseDrawer):
         return PushExpert(task.objects[0].shape)
-    rules = {PickPlace: BlockToBowl, StackCube: CubeOnCube, StandCup: CupUpright}
-    rule = rules.get(type(task))
+    rule = PLACE_RULES.get(type(task))
     return ScriptedExpert() if rule is None else PlaceExpert(rule(task))
 
 
-def _keep_level(truth: TruthState) -> np.ndarray:
+def keep_level(truth: TruthState) -> np.ndarray:
     """Return downward orientations (N, 4) with the hand's present yaw."""
     return down_with_yaw(yaw_of(truth.base_T_tcp[:, 3:]))
 
 
 def _above(truth: TruthState, xyz: np.ndarray, tcp_T_object: np.ndarray) -> np.ndarray:
     """Return base_T_tcp (N, 7), hand down, that holds the object's centre at ``xyz`` (N, 3)."""
-    quaternion = _keep_level(truth)
+    quaternion = keep_level(truth)
     return se3.pose(xyz - se3.quat_rotate(quaternion, tcp_T_object[:, :3]), quaternion)
 
 
@@ -138,3 +137,7 @@ class CupUpright:
         up = se3.quat_rotate(cup[:, 3:], np.array([0.0, 0.0, 1.0]))[:, 2]
         base = cup[:, 2] - truth.object_half_extents[:, 0, 2] * up
         return (up > np.cos(np.deg2rad(8.0))) & (base < 2 * _DROP_M)
+
+
+#: What tells how tasks are done that put something down.
+PLACE_RULES = {PickPlace: BlockToBowl, StackCube: CubeOnCube, StandCup: CupUpright}

@@ -9,7 +9,7 @@ import dataclasses
 import numpy as np
 from ocrrl_ros.core import se3
 from ocrrl_ros.core.errors import InputError
-from ocrrl_ros.sim.experts import BlockToBowl, CubeOnCube, CupUpright
+from ocrrl_ros.sim.experts import PLACE_RULES
 from ocrrl_ros.sim.object_shapes import Drawer
 from ocrrl_ros.sim.place_expert import PlaceRule
 from ocrrl_ros.sim.scripted_motion import down_with_yaw, nearest_yaw, yaw_of
@@ -21,8 +21,6 @@ from ocrrl_ros.sim.tasks.stand_cup import StandCup
 from ocrrl_ros.sim.teleoperator import OperatorView, ScriptedOperator
 from ocrrl_ros.sim.truth import TaskState
 
-_RULES = {PickPlace: BlockToBowl, StackCube: CubeOnCube, StandCup: CupUpright}
-
 
 def operator_for(task: Task, rng: np.random.Generator, **settings: object) -> ScriptedOperator:
     """
@@ -33,7 +31,7 @@ def operator_for(task: Task, rng: np.random.Generator, **settings: object) -> Sc
     """
     if isinstance(task, CloseDrawer):
         return PushOperator(task.objects[0].shape, rng, **settings)
-    rule = _RULES.get(type(task))
+    rule = PLACE_RULES.get(type(task))
     if rule is None:
         return ScriptedOperator(rng, **settings)
     return PlaceOperator(rule(task), rng, **settings)

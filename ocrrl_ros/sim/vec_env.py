@@ -16,6 +16,7 @@ from ocrrl_ros.policy.composition import ACTION_SIZE, compose, decompose
 from ocrrl_ros.policy.object_poses import ObjectPoseBuffer
 from ocrrl_ros.policy.observation import build_observation, ObservationInputs, ObservationLayout
 from ocrrl_ros.sim.domain import Domain
+from ocrrl_ros.sim.guide import keep_pace
 from ocrrl_ros.sim.physics import PhysicsConfig
 from ocrrl_ros.sim.pose_model import PoseModel, visibility
 from ocrrl_ros.sim.pose_model_config import PoseModelConfig
@@ -63,8 +64,8 @@ class ResidualVecEnv(VecEnv):
         :param domain: the training world; its ranges are drawn from where `config.randomize`.
         :param base: plans chunks; an image base makes this environment render.
         :param rng: the only source of randomness.
-        :param guide: a stateless scripted expert; what it would do is reported with every tick,
-            as `StepResult.info['guide']`, for exploration.
+        :param guide: stateless, sees the truth (`sim/guide.py`); what it would do, at the base's pace, is
+            reported with every tick, as `StepResult.info['guide']`.
         """
         self.task, self.layout, self.config = task, layout, config
         self.num_envs = config.num_envs
@@ -180,9 +181,10 @@ class ResidualVecEnv(VecEnv):
             targets, openings, _, _ = self._plan
             wanted, wanted_openings, _, _ = self._guide.sample(
                 self.now_s, self._physics.reading)
+            paced = keep_pace(
+                self._physics.reading.base_T_tcp, wanted[:, 0], targets[:, 0])
             action = decompose(
-                targets[:, 0], openings[:, 0], wanted[:, 0], wanted_openings[:, 0],
-                self.config.bounds)
+                targets[:, 0], openings[:, 0], paced, wanted_openings[:, 0], self.config.bounds)
             return np.where(self._guide.active[:, None], action, 0.0)
 
     def _act(self, action: np.ndarray) -> None:

@@ -18,6 +18,7 @@ from ocrrl_ros.policy.observation import LayoutVariant, ObservationLayout
 from ocrrl_ros.policy.task_spec import load_task_spec
 from ocrrl_ros.sim.domain import load_domain
 from ocrrl_ros.sim.experts import expert_for
+from ocrrl_ros.sim.guide import guide_for
 from ocrrl_ros.sim.physics import load_physics
 from ocrrl_ros.sim.pose_model_config import PoseModelConfig
 from ocrrl_ros.sim.stand_in import StandInBase, StandInConfig
@@ -117,7 +118,7 @@ class EnvRecipe:
         env = kind(
             task, load_domain(TRAINING_DOMAIN), load_physics(), self._base(rng),
             self.layout, self.pose_model, self.env, rng,
-            guide=expert_for(task) if self.env.guided else None)
+            guide=guide_for(task) if self.env.guided else None)
         if self.env.mid_start_share > 0.0:
             env.collect_mid_starts(expert_for(task))
         return env
