@@ -133,10 +133,13 @@ class OffPolicyTrainer(ResidualTrainer):
         """Return the explored actions (N, A); normalisation freezes when warm-up ends."""
         if self.in_warmup:
             self.learner.normalizer.update(torch.from_numpy(observation))
-            still = np.zeros((len(observation), self.env.action_dim), np.float32)
+            first = np.zeros((len(observation), self.env.action_dim), np.float32)
             if self._base_acts_alone:
-                return still
-            return self.noise.explore(still, self._guide, warmup=True)
+                return first
+            # Led ones begin where the guide gets to: the normalisation is fitted to that, too.
+            if self.is_led and self._guide is not None:
+                first += self._guide
+            return self.noise.explore(first, self._guide, warmup=True)
         self.learner.normalizer.freeze()
         greedy = self._greedy(observation)
         self._metrics['saturated'] = float(saturated(greedy).mean())

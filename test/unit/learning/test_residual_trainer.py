@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The training loop, on an environment that takes microseconds."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,66 @@ def test_curve_is_written_as_csv_and_png(tmp_path: Path):
     header = (tmp_path / 'curve.csv').read_text().splitlines()[0].split(',')
     assert {'steps', 'success_all', 'success_greedy', 'critic_loss', 'saturated'} <= set(header)
     assert (tmp_path / 'curve.png').stat().st_size > 1000
+
+
+class GuidedEnv(OffsetEnv):
+    """The same with a guide that always answers with a share of the target."""
+
+    share = 0.5
+
+    def step(self, action: np.ndarray) -> StepResult:
+        """Say what the guide would do in the new state."""
+        return dataclasses.replace(
+            super().step(action), info={'guide': self.share * self._target})
+
+
+def led(**overrides: Any) -> OffPolicyConfig:
+    """Return settings under which the actor is led at first."""
+    return config(**({
+        'steps': 1600, 'led_steps': 1600, 'td3': dataclasses.replace(
+            config().td3, guide_weight=4.0, led_learning_rate=3e-3)} | overrides))
+
+
+def test_led_actor_does_what_the_guide_does_and_not_what_pays_most(tmp_path: Path):
+    trainer = OffPolicyTrainer(GuidedEnv(), led(), 0, tmp_path)
+    trainer.run()
+    assert trainer.learner.updates > 0
+    seen = OffsetEnv(seed=9).reset()
+    np.testing.assert_allclose(
+        trainer.learner.act(seen), 0.5 * seen[:, :2], atol=0.12)
+    assert trainer.learner.led_optimizer.param_groups[0]['lr'] == pytest.approx(
+        trainer.config.td3.actor_learning_rate, rel=0.3)
+
+
+def test_after_the_lead_the_actor_learns_from_rewards(tmp_path: Path):
+    trainer = OffPolicyTrainer(GuidedEnv(), led(steps=5600, led_steps=800), 0, tmp_path)
+    _, trained = success_before_and_after(trainer)
+    assert not trainer.is_led
+    # The guide alone stops half way to targets that are up to 0.99 away.
+    assert trained > 0.95
+
+
+def test_led_run_resumes_like_an_unbroken_one(tmp_path: Path):
+    def guided(folder: Path) -> OffPolicyTrainer:
+        return OffPolicyTrainer(GuidedEnv(), led(steps=960, led_steps=640), 3, folder)
+
+    whole = guided(tmp_path / 'whole')
+    assert whole.run()
+    first = guided(tmp_path / 'parts')
+    first._on_progress = lambda done, *_: first.request_stop() if done >= 480 else None
+    assert not first.run()
+    second = guided(tmp_path / 'parts')
+    assert second.run()
+    observations = OffsetEnv(seed=9).reset()
+    np.testing.assert_array_equal(
+        whole.learner.act(observations), second.learner.act(observations))
+
+
+@pytest.mark.parametrize('settings', [
+    {'led_steps': 100}, {'led_steps': 2000}, {'td3': Td3Config(guide_weight=0.0)}])
+def test_lead_that_cannot_be_is_refused(settings: dict):
+    with pytest.raises(ConfigError, match='led_steps'):
+        led(**settings)
 
 
 def test_checkpoint_returns_nested_values_of_every_kind(tmp_path: Path):
