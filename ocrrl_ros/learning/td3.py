@@ -30,10 +30,12 @@ class Td3Config(LearnerConfig):
         default=0.0, metadata={'description': (
             'weight of the mean squared change of the action in a tick, in value; 0: off')})
     guide_weight: float = field(default=0.0, metadata={'description': (
-        "weight of the mean squared distance to the guide's action, where the critic holds that "
-        'for the better one, in value; falls to 0 over the first guide_until of the steps')})
-    guide_until: float = field(
-        default=0.6, metadata={'description': 'share of the steps in which the guide pulls'})
+        "weight of the mean squared distance to the guide's action, in value; falls linearly and "
+        'would be 0 after guide_until of the steps')})
+    guide_until: float = field(default=0.6, metadata={'description': (
+        'share of the steps in which the guide pulls; above 1 it still does at the end')})
+    guide_filter: bool = field(default=True, metadata={'description': (
+        "whether the guide pulls only where the critic prefers its action to the actor's")})
     led_learning_rate: float = field(default=1e-3, metadata={'description': (
         'AdamW step size of the actor while it learns from the guide alone, at first; falls to '
         'actor_learning_rate')})
@@ -57,10 +59,10 @@ class Td3Config(LearnerConfig):
                 f'action_change_penalty is {self.action_change_penalty}; allowed: >= 0')
         if self.led_learning_rate <= 0.0:
             raise ConfigError(f'led_learning_rate is {self.led_learning_rate}; allowed: > 0')
-        if self.guide_weight < 0.0 or not 0.0 < self.guide_until <= 1.0:
+        if self.guide_weight < 0.0 or self.guide_until <= 0.0:
             raise ConfigError(
                 f'guide_weight is {self.guide_weight}, guide_until {self.guide_until}; allowed: '
-                '>= 0, above 0 and up to 1')
+                '>= 0, above 0')
         for name, low in (('target_critics', 0), ('actor_critics', 1)):
             if not low <= getattr(self, name) <= self.networks.critics:
                 raise ConfigError(f'{name} is {getattr(self, name)}; allowed: {low} .. '
@@ -216,12 +218,16 @@ class Td3Learner(Learner):
         """
         Return the mean squared distance of actions (B, A) to the guide's.
 
-        Only states count in which the critic gives the guide's action more than the actor's: the
-        filter of Nair et al., Overcoming Exploration in RL with Demonstrations (2018), section
-        4.C. The guide heeds neither noise nor what the base will do next.
+        With the filter of Nair et al., Overcoming Exploration in RL with Demonstrations (2018),
+        section 4.C, only states count in which the critic gives the guide's action more than
+        the actor's. Without it this is what keeps TD3+BC near its data (Fujimoto and Gu, A
+        Minimalist Approach to Offline RL, 2021): critics are wrong far from what they have seen.
         """
+        squared = (action - guide) ** 2
+        if not self.config.guide_filter:
+            return squared.mean()
         better = (self.critic(obs, guide, self.config.actor_critics).mean(0) > value).float()
-        return (better[:, None] * (action - guide) ** 2).mean()
+        return (better[:, None] * squared).mean()
 
     def state_dict(self) -> dict[str, Any]:
         """Return tensors and plain values that restore the learner exactly."""

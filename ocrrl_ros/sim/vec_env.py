@@ -37,6 +37,8 @@ _COLLECTED_TICKS = 320
 # Offsets of the expert while states are collected: standard deviation, and how long one lasts.
 _OFFSET_SIGMA = 0.25
 _OFFSET_TICKS = 60
+# The guide stays within this share of the residual's bounds.
+_GUIDE_BOUND = 0.9
 # A smaller rise of the reward is no progress.
 _PROGRESS = 0.01
 
@@ -185,6 +187,8 @@ class ResidualVecEnv(VecEnv):
                 self._physics.reading.base_T_tcp, wanted[:, 0], targets[:, 0])
             action = decompose(
                 targets[:, 0], openings[:, 0], paced, wanted_openings[:, 0], self.config.bounds)
+            # At the bound itself a residual has nothing left to answer with.
+            action = np.clip(action, -_GUIDE_BOUND, _GUIDE_BOUND)
             return np.where(self._guide.active[:, None], action, 0.0)
 
     def _act(self, action: np.ndarray) -> None:
