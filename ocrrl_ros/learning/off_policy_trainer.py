@@ -53,11 +53,10 @@ class OffPolicyConfig(TrainerConfig):
             if getattr(self, name) < 1:
                 raise ConfigError(f'{name} is {getattr(self, name)}; allowed: >= 1')
         if self.led_steps and not (
-                self.warmup_steps < self.led_steps <= self.steps and self.td3.guide_weight > 0.0):
+                self.warmup_steps < self.led_steps and self.td3.guide_weight > 0.0):
             raise ConfigError(
                 f'led_steps is {self.led_steps}; allowed: 0, or above warmup_steps, '
-                f'{self.warmup_steps}, and up to steps, {self.steps}, with a guide_weight above '
-                f'0, not {self.td3.guide_weight}')
+                f'{self.warmup_steps}, with a guide_weight above 0, not {self.td3.guide_weight}')
         if not 0 <= self.offline_steps < self.warmup_steps:
             raise ConfigError(f'offline_steps is {self.offline_steps}; allowed: 0 .. below '
                               f'warmup_steps, {self.warmup_steps}')
@@ -185,7 +184,7 @@ class OffPolicyTrainer(ResidualTrainer):
         config = self.config
         progress = (self.steps - config.warmup_steps) / (config.led_steps - config.warmup_steps)
         for _ in range(config.led_updates_per_tick):
-            batch = self.replay.sample(config.batch_size, self._rng)
+            batch = self._sample()
             with flushed_denormals():
                 self._metrics |= self.learner.imitate(batch, progress)
 

@@ -38,6 +38,11 @@ def changed(variant: str) -> dict[str, object]:
     return {name: other[name] for name in other if other[name] != plain[name]}
 
 
+NO_PULL = {
+    'trainer.led_steps': 0, 'trainer.td3.guide_weight': 0.0, 'trainer.td3.action_penalty': 8.0,
+    'trainer.td3.gripper_penalty': 2.0}
+
+
 @pytest.mark.parametrize(('variant', 'expected'), [
     ('symmetric_critic', {'recipe.env.critic_truth': False}),
     ('no_plan', {'recipe.observation': 'no_plan'}),
@@ -45,8 +50,8 @@ def changed(variant: str) -> dict[str, object]:
     ('no_mid_starts', {'recipe.env.mid_start_share': 0.0}),
     ('no_guide', {
         'recipe.env.guided': False, 'trainer.exploration.guide_share': 0.0,
-        'trainer.exploration.base_share': 0.0, 'trainer.td3.guide_weight': 0.0}),
-    ('no_pull', {'trainer.td3.guide_weight': 0.0}),
+        'trainer.exploration.base_share': 0.0, **NO_PULL}),
+    ('no_pull', NO_PULL),
     ('no_randomisation', {'recipe.env.randomize': False}),
     ('no_noise', {
         f'recipe.pose_model.{name}': 0.0 for name in (
