@@ -26,6 +26,7 @@ class VecBase:
 
     :param images: returns pictures (M, H, W, 3) uint8 of environments (M,); image bases only.
     :param truth: returns the true state of environments (M,); scripted bases only.
+    :ivar serves: (N,) bool, environments that it plans for; in the others it stays inactive.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class VecBase:
         self._images = images
         self._truth = truth
         n, horizon = config.num_envs, policy.horizon
+        self.serves = np.ones(n, bool)
         self._state: dict[str, np.ndarray] = {
             'poses': np.tile(np.eye(1, 7, 6), (n, horizon, 1)),
             'openings': np.ones((n, horizon)), 'stamp': np.zeros(n), 'active': np.zeros(n, bool),
@@ -79,7 +81,7 @@ class VecBase:
             state[name][arrived] = state[f'next_{name}'][arrived]
         state['active'] |= arrived
         state['arrival'][arrived] = np.inf
-        due = np.nonzero(state['due'] <= tick)[0]
+        due = np.nonzero((state['due'] <= tick) & self.serves)[0]
         if due.size:
             self._plan(due, tick, now_s, reading)
 

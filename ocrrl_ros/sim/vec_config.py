@@ -44,6 +44,9 @@ class VecEnvConfig:
         "share of the episodes that start somewhere along the scripted expert's way")})
     mid_starts: int = field(
         default=1000, metadata={'description': 'states that such episodes are drawn from'})
+    expert_share: float = field(default=0.0, metadata={'description': (
+        'share of the environments whose base is the scripted expert, for a residual that leaves '
+        'a good base alone; their episodes count in no success rate')})
     critic_truth: bool = field(default=True, metadata={'description': (
         "whether critics see simulator truth beside the actor's observation; without they are "
         'symmetric')})
@@ -70,6 +73,8 @@ class VecEnvConfig:
             raise ConfigError(
                 f'mid_start_share is {self.mid_start_share}, mid_starts {self.mid_starts}; '
                 'allowed: 0 .. 1, >= 1')
+        if not 0.0 <= self.expert_share < 1.0:
+            raise ConfigError(f'expert_share is {self.expert_share}; allowed: 0 .. below 1')
         if not 0.0 < self.horizon_share <= 1.0:
             raise ConfigError(f'horizon_share is {self.horizon_share}; allowed: above 0, up to 1')
         if self.replan_ticks < 1 or self.replan_ticks * TICK_S + high > 15 * TICK_S + 1e-9:
@@ -78,5 +83,6 @@ class VecEnvConfig:
                 f'of 16 steps lasts until the next arrives, up to {high} s late')
 
     def plain(self) -> VecEnvConfig:
-        """Return the same without training's aids: whole episodes, no guide; for measuring."""
-        return replace(self, guided=False, mid_start_share=0.0, stall_s=math.inf)
+        """Return the same without training's aids: whole episodes, one base; for measuring."""
+        return replace(
+            self, guided=False, mid_start_share=0.0, stall_s=math.inf, expert_share=0.0)

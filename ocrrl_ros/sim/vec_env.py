@@ -27,6 +27,7 @@ from ocrrl_ros.sim.vec_base import VecBase
 from ocrrl_ros.sim.vec_camera import VecCamera
 from ocrrl_ros.sim.vec_config import TICK_S, VecEnvConfig
 from ocrrl_ros.sim.vec_contract import StepResult, VecEnv
+from ocrrl_ros.sim.vec_mixed_base import spread_rows, VecMixedBase
 from ocrrl_ros.sim.vec_physics import VecPhysics
 from ocrrl_ros.sim.vec_starts import MidStart, StartPool
 from ocrrl_ros.sim.vec_state import array_state, restore_array_state
@@ -59,6 +60,7 @@ class ResidualVecEnv(VecEnv):
         self, task: Task, domain: Domain, physics: PhysicsConfig, base: BasePolicy,
         layout: ObservationLayout, pose_model: PoseModelConfig, config: VecEnvConfig,
         rng: np.random.Generator, guide: BasePolicy | None = None,
+        expert: BasePolicy | None = None,
     ):
         """
         Compile the worlds; `reset` starts the first episodes.
@@ -68,6 +70,7 @@ class ResidualVecEnv(VecEnv):
         :param rng: the only source of randomness.
         :param guide: stateless, sees the truth (`sim/guide.py`); what it would do, at the base's pace, is
             reported with every tick, as `StepResult.info['guide']`.
+        :param expert: stateless, the base of `config.expert_share` of the environments.
         """
         self.task, self.layout, self.config = task, layout, config
         self.num_envs = config.num_envs
@@ -79,8 +82,13 @@ class ResidualVecEnv(VecEnv):
         self._arm = VecArm(self.num_envs)
         self._camera = VecCamera(
             self._physics, IMAGE_WIDTH, IMAGE_HEIGHT) if base.needs_images else None
-        self._base = VecBase(
+        self._base: VecBase | VecMixedBase = VecBase(
             base, task.instruction, config, rng, self._camera, self._physics.truth)
+        self._expert_rows = spread_rows(self.num_envs, config.expert_share)
+        if self._expert_rows.any():
+            self._base = VecMixedBase(self._base, VecBase(
+                expert, task.instruction, config, rng, None, self._physics.truth),
+                self._expert_rows)
         self._guide = None if guide is None else VecBase(
             guide, task.instruction, config, rng, None, self._physics.truth, latency_s=0.0)
         count = len(task.object_ids)
@@ -159,7 +167,7 @@ class ResidualVecEnv(VecEnv):
         # Only a time limit bootstraps from the last observation of an episode.
         final = self._observe(truth) if truncated.any() else None
         done = success | failed | truncated
-        whole = self._whole.copy()
+        whole = self._whole & ~self._expert_rows
         if done.any():
             self._start(np.nonzero(done)[0])
             truth = self._physics.truth()
@@ -189,7 +197,9 @@ class ResidualVecEnv(VecEnv):
                 targets[:, 0], openings[:, 0], paced, wanted_openings[:, 0], self.config.bounds)
             # At the bound itself a residual has nothing left to answer with.
             action = np.clip(action, -_GUIDE_BOUND, _GUIDE_BOUND)
-            return np.where(self._guide.active[:, None], action, 0.0)
+            # A base that needs no help is to be left alone.
+            leads = self._guide.active & ~self._expert_rows
+            return np.where(leads[:, None], action, 0.0)
 
     def _act(self, action: np.ndarray) -> None:
         """Send base plus residual down the command path and step the physics."""

@@ -118,7 +118,7 @@ class EnvRecipe:
         env = kind(
             task, load_domain(TRAINING_DOMAIN), load_physics(), self._base(rng),
             self.layout, self.pose_model, self.env, rng,
-            guide=guide_for(task) if self.env.guided else None)
+            guide=guide_for(task) if self.env.guided else None, expert=expert_for(task))
         if self.env.mid_start_share > 0.0:
             env.collect_mid_starts(expert_for(task))
         return env

@@ -231,3 +231,32 @@ def test_plain_environment_has_no_aids_of_training():
     env.reset()
     results = run(env, 4)
     assert all(result.info['whole'].all() and 'guide' not in result.info for result in results)
+
+
+def test_expert_is_the_base_of_its_share_and_is_left_alone():
+    settings = VecEnvConfig(
+        num_envs=4, models=2, mid_start_share=0.0, expert_share=0.5, stall_s=float('inf'))
+    env = EnvRecipe(base='stand_in', env=settings).build()
+    assert np.flatnonzero(env._expert_rows).tolist() == [1, 3]
+    env.reset()
+    results = run(env, 160)
+    assert np.any([result.success for result in results], axis=0)[[1, 3]].all()
+    guides = np.abs([result.info['guide'] for result in results]).max(axis=(0, 2))
+    assert (guides[[0, 2]] > 0.1).all() and (guides[[1, 3]] == 0.0).all()
+    assert all(not result.info['whole'][[1, 3]].any() for result in results)
+    assert results[0].info['whole'][[0, 2]].all()
+
+
+def test_environment_with_two_bases_continues_exactly(tmp_path):
+    base = str(tiny_sampler(tmp_path / 'base'))
+
+    def mixed() -> ResidualVecEnv:
+        return make(num_envs=4, seed=4, base=base, expert_share=0.25)
+
+    env = mixed()
+    env.reset()
+    run(env, 20)
+    other = mixed()
+    other.load_state_dict(env.state_dict())
+    for left, right in zip(run(env, 20), run(other, 20)):
+        np.testing.assert_array_equal(left.critic_obs, right.critic_obs)
