@@ -15,9 +15,6 @@ from ocrrl_ros.sim.place_expert import PlaceRule
 from ocrrl_ros.sim.scripted_motion import down_with_yaw, nearest_yaw, yaw_of
 from ocrrl_ros.sim.tasks import Task
 from ocrrl_ros.sim.tasks.close_drawer import CloseDrawer
-from ocrrl_ros.sim.tasks.pick_place import PickPlace
-from ocrrl_ros.sim.tasks.stack_cube import StackCube
-from ocrrl_ros.sim.tasks.stand_cup import StandCup
 from ocrrl_ros.sim.teleoperator import OperatorView, ScriptedOperator
 from ocrrl_ros.sim.truth import TaskState
 

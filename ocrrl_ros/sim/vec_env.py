@@ -68,8 +68,8 @@ class ResidualVecEnv(VecEnv):
         :param domain: the training world; its ranges are drawn from where `config.randomize`.
         :param base: plans chunks; an image base makes this environment render.
         :param rng: the only source of randomness.
-        :param guide: stateless, sees the truth (`sim/guide.py`); what it would do, at the base's pace, is
-            reported with every tick, as `StepResult.info['guide']`.
+        :param guide: stateless, sees the truth (`sim/guide.py`); what it would do, at the base's
+            pace, is reported with every tick, as `StepResult.info['guide']`.
         :param expert: stateless, the base of `config.expert_share` of the environments.
         """
         self.task, self.layout, self.config = task, layout, config
