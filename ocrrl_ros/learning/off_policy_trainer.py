@@ -67,7 +67,7 @@ class OffPolicyConfig(TrainerConfig):
 
     @property
     def guided(self) -> bool:
-        """Return whether a scripted expert acts in some environments or pulls at the actor."""
+        """Return whether a guide acts in some environments, leads or pulls the actor."""
         return self.exploration.guide_share > 0.0 or self.td3.guide_weight > 0.0
 
 

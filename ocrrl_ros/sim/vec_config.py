@@ -37,7 +37,7 @@ class VecEnvConfig:
     horizon_share: float = field(default=2.0 / 3.0, metadata={'description': (
         "longest training episode, share of the task's; ticks after a miss teach little")})
     guided: bool = field(default=True, metadata={'description': (
-        'report with every tick what the scripted expert would do, for exploration')})
+        'report with every tick what the guide (sim/guide.py) would do')})
     stall_s: float = field(default=5.0, metadata={'description': (
         'an episode whose reward reaches no new height for so long ends like at a time limit, s')})
     mid_start_share: float = field(default=0.5, metadata={'description': (
