@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """From a command's dataclass to its command-line options and back."""
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import Field, field, fields, is_dataclass, make_dataclass, MISSING
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
+
+from ocrrl_ros.core.errors import ConfigError
 
 
 def _described(cls: type) -> type:
@@ -43,6 +46,15 @@ def _restore(cls: type, parsed: Any) -> Any:
     return cls(**values)
 
 
+def _refuse_repeats(options: Sequence[str]) -> None:
+    """Refuse an option that is given twice, of which the parser would drop all but the last."""
+    given = Counter(option.split('=')[0] for option in options if option.startswith('--'))
+    for name, count in given.items():
+        if count > 1:
+            raise ConfigError(f'{name} is given {count} times; allowed: once, with all of its '
+                              'values behind it')
+
+
 def parse_options(cls: type, options: Sequence[str], program: str) -> tuple[Any, Path | None]:
     """
     Fill a command's dataclass; `--json FILE` is common to all commands.
@@ -50,8 +62,10 @@ def parse_options(cls: type, options: Sequence[str], program: str) -> tuple[Any,
     Wrong usage ends the process with exit code 2 and a message on stderr, as argparse does.
 
     :return: the command and the JSON file, if one was asked for.
+    :raises ConfigError: an option is given twice.
     """
     import tyro
+    _refuse_repeats(options)
     described = _described(cls)
     added: list[tuple[str, Any, Any]] = [
         ('command', tyro.conf.OmitArgPrefixes[described], field(kw_only=True))]

@@ -116,3 +116,8 @@ def test_the_design_commands_are_all_known():
     assert words >= {'demo', 'demonstrations record', 'demonstrations replay', 'train base',
                      'train residual', 'evaluate', 'bench loop', 'bench residual', 'bench env',
                      'bench tracker', 'bench parity', 'doctor', 'report'}
+
+
+def test_option_that_is_given_twice_is_refused_instead_of_dropped(work, capsys):
+    assert main_module.run(['bench', 'work', '--task', 'x', '--task=y']) == 2
+    assert '--task is given 2 times; allowed: once' in capsys.readouterr().err
