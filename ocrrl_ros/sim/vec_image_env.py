@@ -32,8 +32,8 @@ class ImageVecEnv(ResidualVecEnv):
     def __init__(
         self, task: Task, domain: Domain, physics: PhysicsConfig, base: BasePolicy,
         layout: ObservationLayout, pose_model: PoseModelConfig, config: VecEnvConfig,
-        rng: np.random.Generator, guide: BasePolicy | None = None, *,
-        visual: VisualRandomization,
+        rng: np.random.Generator, guide: BasePolicy | None = None,
+        expert: BasePolicy | None = None, *, visual: VisualRandomization,
     ):
         """Draw the looks; see `ResidualVecEnv` for the rest."""
         self._visual = visual
@@ -42,7 +42,8 @@ class ImageVecEnv(ResidualVecEnv):
         self._views = VecViews(task, domain, physics, visual, looks_rng)
         self._look = np.zeros(config.num_envs, np.int64)
         self._pictures: np.ndarray | None = None
-        super().__init__(task, domain, physics, base, layout, pose_model, config, rng, guide)
+        super().__init__(
+            task, domain, physics, base, layout, pose_model, config, rng, guide, expert)
         self.image_shape = visual.layout().image_shape
         self.image_columns = image_columns(layout)
 

@@ -13,6 +13,7 @@ from ocrrl_ros.evaluation.corrections import CorrectionsConfig
 from ocrrl_ros.policy.base_policy import ChunkBatch, switch_steps
 from ocrrl_ros.sim.tasks.cube_lift import CubeLift
 import pytest
+from tiny_bundles import tiny_sampler
 
 
 @pytest.fixture
@@ -86,8 +87,9 @@ def test_settings_out_of_range_are_refused(settings, error):
 def test_one_result_alone_and_foreign_bundles_are_refused(tmp_path):
     with pytest.raises(ConfigError, match='none or 2'):
         Align(results=(tmp_path,))
+    other = tiny_sampler(tmp_path / 'base')
     with pytest.raises(BundleError, match='stand_cup'):
-        measure_alignment(AlignConfig(task='stand_cup', states=1))
+        measure_alignment(AlignConfig(task='stand_cup', base_sim=str(other), states=1))
 
 
 def test_corrections_of_an_episode_are_logged_and_drawn(short, tmp_path):
