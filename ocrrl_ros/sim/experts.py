@@ -35,6 +35,12 @@ def expert_for(task: Task) -> BasePolicy:
     return ScriptedExpert() if rule is None else PlaceExpert(rule(task))
 
 
+def box_grasp(truth: TruthState) -> np.ndarray:
+    """Return base_T_tcp (N, 7) that grasps the first object, a box, from above."""
+    box = truth.object_poses[:, 0]
+    return se3.pose(box[:, :3], grasp_quaternions(box[:, 3:], truth.base_T_tcp[:, 3:]))
+
+
 def keep_level(truth: TruthState) -> np.ndarray:
     """Return downward orientations (N, 4) with the hand's present yaw."""
     return down_with_yaw(yaw_of(truth.base_T_tcp[:, 3:]))
@@ -88,8 +94,7 @@ class CubeOnCube:
 
     def grasp(self, truth: TruthState) -> np.ndarray:
         """Return the grasp from above, base_T_tcp (N, 7)."""
-        cube = truth.object_poses[:, 0]
-        return se3.pose(cube[:, :3], grasp_quaternions(cube[:, 3:], truth.base_T_tcp[:, 3:]))
+        return box_grasp(truth)
 
     def goal(self, truth: TruthState, tcp_T_object: np.ndarray) -> np.ndarray:
         """Return base_T_tcp (N, 7) with the red cube just above the green one."""

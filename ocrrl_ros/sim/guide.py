@@ -16,8 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from ocrrl_ros.core import se3
 from ocrrl_ros.policy.base_policy import BasePolicy
-from ocrrl_ros.sim.expert import grasp_quaternions
-from ocrrl_ros.sim.experts import keep_level, PLACE_RULES
+from ocrrl_ros.sim.experts import box_grasp, keep_level, PLACE_RULES
 from ocrrl_ros.sim.place_expert import PlaceExpert, PlaceRule
 from ocrrl_ros.sim.tasks import Task
 from ocrrl_ros.sim.tasks.close_drawer import CloseDrawer
@@ -99,8 +98,7 @@ class LiftStraightUp:
 
     def grasp(self, truth: TruthState) -> np.ndarray:
         """Return the grasp from above, base_T_tcp (N, 7)."""
-        box = truth.object_poses[:, 0]
-        return se3.pose(box[:, :3], grasp_quaternions(box[:, 3:], truth.base_T_tcp[:, 3:]))
+        return box_grasp(truth)
 
     def goal(self, truth: TruthState, tcp_T_object: np.ndarray) -> np.ndarray:
         """Return base_T_tcp (N, 7), straight above, with the box at its height."""
