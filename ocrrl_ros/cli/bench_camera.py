@@ -60,7 +60,7 @@ class BenchCamera:
         seconds = 20.0 + self.frames / 10.0
         notes = [folder / f'frames{index}.npz' for index in range(self.receivers)]
         with running_graph(arguments, folder / 'graph.log') as graph, \
-                graph_client(graph, 'ocrrl_bench_camera') as client:
+                graph_client(graph, 'ocrrl_bench_camera', self.task) as client:
             client.wait_ready(START_TIMEOUT_S)
             processes = [subprocess.Popen([
                 sys.executable, '-m', 'ocrrl_ros.interfaces.frame_receiver', str(self.frames),

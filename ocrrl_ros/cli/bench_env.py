@@ -36,11 +36,10 @@ class BenchEnv:
         """Measure and print a table."""
         from ocrrl_ros.evaluation.provenance import (
             available_cores, describe_machine, read_git_state)
-        from ocrrl_ros.sim.vec_config import VecEnvConfig
-        from ocrrl_ros.sim.vec_recipe import EnvRecipe
+        from ocrrl_ros.sim.vec_recipe import EnvRecipe, load_environment
         from ocrrl_ros.sim.vec_workers import make_env
         workers = available_cores() if self.workers is None else self.workers
-        env = VecEnvConfig(num_envs=self.envs)
+        env = load_environment(self.envs)
         recipe = EnvRecipe(
             task=self.task, base=self.base, env=env if self.learner else env.plain())
         env = make_env(recipe, workers)

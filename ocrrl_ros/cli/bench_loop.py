@@ -77,7 +77,7 @@ class BenchLoop:
             'compose': self.compose}
         arguments = {name: value for name, value in arguments.items() if value != ''}
         with running_graph(arguments, folder / 'graph.log') as graph, \
-                graph_client(graph, 'ocrrl_bench_loop') as client:
+                graph_client(graph, 'ocrrl_bench_loop', self.task) as client:
             client.wait_ready(START_TIMEOUT_S)
             begin = _start_next(client, 0)
             notes = folder / 'commands.npz'

@@ -71,7 +71,7 @@ class Demo:
         started_s = time.monotonic()
         console.print(f'starting the graph; its log is {self.out / "graph.log"}')
         with running_graph(self._graph_arguments(bundles), self.out / 'graph.log') as graph, \
-                graph_client(graph, 'ocrrl_demo') as client:
+                graph_client(graph, 'ocrrl_demo', self.task) as client:
             client.wait_ready(START_TIMEOUT_S)
             return self._run_episodes(console, client, bundles, started_s)
 

@@ -53,8 +53,7 @@ class TrainDistill:
         from ocrrl_ros.evaluation.provenance import available_cores
         from ocrrl_ros.learning.algorithms import find_algorithm
         from ocrrl_ros.learning.residual_run import ResidualRunConfig
-        from ocrrl_ros.sim.vec_config import VecEnvConfig
-        from ocrrl_ros.sim.vec_recipe import EnvRecipe, load_pose_model
+        from ocrrl_ros.sim.vec_recipe import EnvRecipe, load_environment, load_pose_model
         from ocrrl_ros.sim.visual_randomization import load_visual_randomization
         if self.envs < 1:
             raise ConfigError(f'envs is {self.envs}; allowed: >= 1')
@@ -65,7 +64,7 @@ class TrainDistill:
             trainer = replace(trainer, steps=self.steps)
         recipe = EnvRecipe(
             task=self.task, base=self.base or str(model_path('base_sim')), seed=self.seed,
-            env=VecEnvConfig(num_envs=self.envs, guided=False),
+            env=replace(load_environment(self.envs), guided=False),
             pose_model=load_pose_model(config_path('pose_model_exact.yaml')),
             images=load_visual_randomization(self.images))
         workers = available_cores() if self.workers is None else self.workers

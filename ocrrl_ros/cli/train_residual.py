@@ -123,8 +123,8 @@ class TrainResidual:
 
     def _environment(self, variant: 'Variant', *, guided: bool) -> 'VecEnvConfig':
         """Return the settings of the environments: the variant's, then the options."""
-        from ocrrl_ros.sim.vec_config import VecEnvConfig
-        env = variant.apply('environment', self.task, VecEnvConfig(num_envs=self.envs))
+        from ocrrl_ros.sim.vec_recipe import load_environment
+        env = variant.apply('environment', self.task, load_environment(self.envs))
         if self.bound_mm is not None:
             env = replace(env, bounds=replace(env.bounds, translation_m=self.bound_mm / 1000.0))
         return replace(env, guided=guided)

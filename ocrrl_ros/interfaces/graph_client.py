@@ -54,11 +54,12 @@ class GraphClient:
 
     :param node: owned by the caller; nothing else spins it.
     :param check: called while waiting; raises when the graph has died.
+    :param object_ids: objects of the task; the delays of the first one's poses are measured.
     :param timeout_s: longest wait for an answer or a message.
     """
 
-    def __init__(self, node: Node, check: Callable[[], None], timeout_s: float = 60.0,
-                 object_id: str = 'cube'):
+    def __init__(self, node: Node, check: Callable[[], None], object_ids: tuple[str, ...],
+                 timeout_s: float = 60.0):
         """Create clients and subscriptions."""
         self._check = check
         self._timeout_s = timeout_s
@@ -78,8 +79,9 @@ class GraphClient:
             node, TransformStamped, 'camera/camera/extrinsics/base_to_color', LATCHED)
         self._action_in = PolledSubscription(
             node, JointState, 'residual_policy/action', DEEP_RELIABLE)
+        self._pose_topics = [f'objects/{name}/pose' for name in object_ids]
         self._pose_in = TimedSubscription(
-            node, PoseWithCovarianceStamped, f'objects/{object_id}/pose', DEEP_RELIABLE)
+            node, PoseWithCovarianceStamped, self._pose_topics[0], DEEP_RELIABLE)
         self._targets_in = [
             PolledSubscription(node, kind, name, LATEST_BEST_EFFORT) for kind, name in (
                 (JointState, 'target_joint'), (PoseStamped, 'target_pose'),
@@ -96,7 +98,7 @@ class GraphClient:
 
     def wait_ready(self, timeout_s: float) -> None:
         """
-        Wait until every node answers and the camera delivers.
+        Wait until every node answers, every pose has a source and the camera delivers.
 
         :raises OcrrlError: something is missing after ``timeout_s``; the message names it.
         """
@@ -107,10 +109,8 @@ class GraphClient:
             missing = [name for name, client in {
                 'mujoco_bridge': self._parameters, 'residual_policy': self._residual,
                 **self._triggers}.items() if not client.is_ready()]
-            if not self._pose_in.publisher_count():
-                missing.append('pose_estimator')
-            if not self._node.count_publishers(self._chunk_out):
-                missing.append('base_policy')
+            missing += [topic for topic in (*self._pose_topics, self._chunk_out)
+                        if not self._node.count_publishers(topic)]
             if image is None:
                 missing.append('camera images')
             if not missing:
@@ -240,7 +240,11 @@ class GraphClient:
                 for message in self._action_in.take_all(1000)]
 
     def take_pose_delays(self) -> list[tuple[float, float]]:
-        """Return (time of publication, seconds from image stamp to publication) of new poses."""
+        """
+        Return (time of publication, seconds from image stamp to publication) of new poses.
+
+        Those of the task's first object, which is the one that is moved.
+        """
         return [(sent_s, sent_s - from_stamp(message.header.stamp))
                 for message, sent_s in self._pose_in.take_timed()
                 if message.pose.covariance[0] >= 0.0]

@@ -16,6 +16,7 @@ from ocrrl_ros.interfaces.child_processes import end_with_parent, StopSignals
 from ocrrl_ros.interfaces.graph_client import GraphClient
 from ocrrl_ros.interfaces.graph_plan import parameter_text
 from ocrrl_ros.interfaces.spin import use_fastdds_profile
+from ocrrl_ros.policy.task_spec import load_task_spec
 import rclpy
 from rclpy.signals import SignalHandlerOptions
 
@@ -78,12 +79,18 @@ class GraphProcess:
 
 
 @contextlib.contextmanager
-def graph_client(graph: GraphProcess, name: str) -> Iterator[GraphClient]:
-    """Join the running graph as a node of this name for the duration of a block."""
+def graph_client(graph: GraphProcess, name: str, task: str) -> Iterator[GraphClient]:
+    """
+    Join the running graph as a node for the duration of a block.
+
+    :param name: of the node.
+    :param task: that the graph runs.
+    """
+    object_ids = load_task_spec(task).object_ids
     # With ROS's own handlers a Ctrl-C would close the context under a client that still works.
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     try:
-        yield GraphClient(rclpy.create_node(name), graph.check)
+        yield GraphClient(rclpy.create_node(name), graph.check, object_ids)
     finally:
         rclpy.try_shutdown()
 

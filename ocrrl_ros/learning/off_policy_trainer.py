@@ -14,26 +14,21 @@ from ocrrl_ros.core.errors import ConfigError
 from ocrrl_ros.learning.denormals import flushed_denormals
 from ocrrl_ros.learning.episode_statistics import saturated
 from ocrrl_ros.learning.exploration import CorrelatedNoise, ExplorationConfig
+from ocrrl_ros.learning.led_trainer import LedTrainer, LedTrainerConfig
 from ocrrl_ros.learning.replay_buffer import Batch, join_batches, ReplayBuffer
-from ocrrl_ros.learning.residual_trainer import ResidualTrainer, TrainerConfig
 from ocrrl_ros.learning.td3 import Td3Config, Td3Learner
 from ocrrl_ros.sim.vec_contract import StepResult, VecEnv
 import torch
 
 
 @dataclass(frozen=True, kw_only=True)
-class OffPolicyConfig(TrainerConfig):
+class OffPolicyConfig(LedTrainerConfig):
     """Settings of a run, `config/train/residual_td3.yaml`."""
 
     critic_only_updates: int = field(
         default=1000, metadata={'description': 'critic updates before the actor learns'})
     updates_per_tick: int = field(
         default=8, metadata={'description': 'critic updates per tick of all environments'})
-    led_steps: int = field(default=0, metadata={'description': (
-        'steps, warm-up included, up to which the actor learns what the guide does in the states '
-        'that it meets, and the critics what that brings; 0: from rewards at once')})
-    led_updates_per_tick: int = field(default=24, metadata={
-        'description': 'actor updates per tick of all environments in those steps'})
     batch_size: int = field(default=256, metadata={'description': 'transitions per update'})
     capacity: int = field(
         default=200_000, metadata={'description': 'transitions that the replay holds'})
@@ -49,14 +44,9 @@ class OffPolicyConfig(TrainerConfig):
     def __post_init__(self) -> None:
         """Refuse runs that cannot learn."""
         super().__post_init__()
-        for name in ('updates_per_tick', 'led_updates_per_tick', 'batch_size'):
+        for name in ('updates_per_tick', 'batch_size'):
             if getattr(self, name) < 1:
                 raise ConfigError(f'{name} is {getattr(self, name)}; allowed: >= 1')
-        if self.led_steps and not (
-                self.warmup_steps < self.led_steps and self.td3.guide_weight > 0.0):
-            raise ConfigError(
-                f'led_steps is {self.led_steps}; allowed: 0, or above warmup_steps, '
-                f'{self.warmup_steps}, with a guide_weight above 0, not {self.td3.guide_weight}')
         if not 0 <= self.offline_steps < self.warmup_steps:
             raise ConfigError(f'offline_steps is {self.offline_steps}; allowed: 0 .. below '
                               f'warmup_steps, {self.warmup_steps}')
@@ -66,12 +56,17 @@ class OffPolicyConfig(TrainerConfig):
                               'offline_steps is 0, above 0 and below 1 where it is not')
 
     @property
+    def learner_config(self) -> Td3Config:
+        """Return the settings of the learner."""
+        return self.td3
+
+    @property
     def guided(self) -> bool:
         """Return whether a guide acts in some environments, leads or pulls the actor."""
-        return self.exploration.guide_share > 0.0 or self.td3.guide_weight > 0.0
+        return self.exploration.guide_share > 0.0 or super().guided
 
 
-class OffPolicyTrainer(ResidualTrainer):
+class OffPolicyTrainer(LedTrainer):
     """
     Trains TD3 from a replay.
 
@@ -171,22 +166,8 @@ class OffPolicyTrainer(ResidualTrainer):
             with flushed_denormals():
                 self._metrics |= self.learner.update(batch, with_actor=learns)
         if self.is_led:
-            self._imitate()
+            self._imitate(self.config.led_updates_per_tick, self._sample)
         self.learner_s += time.perf_counter() - started
-
-    @property
-    def is_led(self) -> bool:
-        """Return whether the actor learns from the guide alone."""
-        return self.steps < self.config.led_steps
-
-    def _imitate(self) -> None:
-        """Take the actor's updates of one tick towards the guide."""
-        config = self.config
-        progress = (self.steps - config.warmup_steps) / (config.led_steps - config.warmup_steps)
-        for _ in range(config.led_updates_per_tick):
-            batch = self._sample()
-            with flushed_denormals():
-                self._metrics |= self.learner.imitate(batch, progress)
 
     def _greedy(self, observation: np.ndarray) -> np.ndarray:
         """Return the actor's own actions (N, A) on what is seen now."""

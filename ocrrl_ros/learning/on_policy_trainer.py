@@ -13,8 +13,9 @@ import numpy as np
 from ocrrl_ros.core.errors import ConfigError
 from ocrrl_ros.learning.denormals import flushed_denormals
 from ocrrl_ros.learning.episode_statistics import saturated
+from ocrrl_ros.learning.led_trainer import LedTrainer, LedTrainerConfig
 from ocrrl_ros.learning.ppo import PpoBatch, PpoConfig, PpoLearner
-from ocrrl_ros.learning.residual_trainer import ResidualTrainer, TrainerConfig
+from ocrrl_ros.learning.ring_store import RingStore
 from ocrrl_ros.learning.trajectories import lambda_returns, TickRecorder, Trajectories
 from ocrrl_ros.sim.vec_contract import VecEnv
 import torch
@@ -23,7 +24,7 @@ _EXAMPLES = 512
 
 
 @dataclass(frozen=True, kw_only=True)
-class OnPolicyConfig(TrainerConfig):
+class OnPolicyConfig(LedTrainerConfig):
     """Settings of a run, `config/train/residual_ppo.yaml`."""
 
     rollout_ticks: int = field(
@@ -35,6 +36,8 @@ class OnPolicyConfig(TrainerConfig):
     noise_share: float = field(
         default=0.9, metadata={'description': (
             'share of the environments with noise; the others are only watched')})
+    led_memory: int = field(default=100_000, metadata={
+        'description': "states with the guide's actions that the actor learns from while led"})
     ppo: PpoConfig = field(default_factory=PpoConfig)
 
     def __post_init__(self) -> None:
@@ -46,15 +49,33 @@ class OnPolicyConfig(TrainerConfig):
             raise ConfigError(f'noise_correlation is {self.noise_correlation}; allowed: [0, 1)')
         if not 0.0 < self.noise_share <= 1.0:
             raise ConfigError(f'noise_share is {self.noise_share}; allowed: above 0, up to 1')
+        if self.led_memory < 1:
+            raise ConfigError(f'led_memory is {self.led_memory}; allowed: >= 1')
+
+    @property
+    def learner_config(self) -> PpoConfig:
+        """Return the settings of the learner."""
+        return self.ppo
 
 
-class OnPolicyTrainer(ResidualTrainer):
+@dataclass(frozen=True)
+class LedBatch:
+    """States with what the guide does in them."""
+
+    critic_obs: np.ndarray
+    """(B, C) float32."""
+    guide: np.ndarray
+    """(B, A) float32."""
+
+
+class OnPolicyTrainer(LedTrainer):
     """Trains PPO; an advance is one rollout and the updates on it."""
 
     config: OnPolicyConfig
     learner: PpoLearner
     metric_names = (
-        'critic_loss', 'value', 'kl', 'std', 'penalty', 'action_rms', 'saturated')
+        'critic_loss', 'value', 'kl', 'std', 'penalty', 'action_rms', 'saturated',
+        'imitation_loss')
 
     def __init__(
         self, env: VecEnv, config: OnPolicyConfig, seed: int, folder: Path, *,
@@ -67,6 +88,10 @@ class OnPolicyTrainer(ResidualTrainer):
             env, config, seed, folder, learner, num_noisy=self.num_noisy,
             num_acting=env.num_envs, on_progress=on_progress)
         self._noise = np.zeros((env.num_envs, env.action_dim), np.float32)
+        self._guide = np.zeros_like(self._noise)
+        self._led = RingStore(config.led_memory if config.led_steps else 1, {
+            'critic_obs': ((env.critic_obs_dim,), np.float32),
+            'guide': ((env.action_dim,), np.float32)})
         self._rollouts = 0
         self._examples = np.zeros((0, env.critic_obs_dim), np.float32)
 
@@ -76,16 +101,22 @@ class OnPolicyTrainer(ResidualTrainer):
 
     def _advance(self) -> None:
         """Collect one rollout and learn from it; in warm-up the normaliser alone."""
-        warmup = self.in_warmup
+        warmup, led = self.in_warmup, self.is_led
         if not warmup:
             self.learner.normalizer.freeze()
         data = self._collect()
+        if led:
+            self._led.add(
+                critic_obs=data.flat_obs, guide=_flat(data.extra['guide']))
         if warmup:
             self.learner.normalizer.update(torch.from_numpy(data.flat_obs))
         else:
             started = time.perf_counter()
             with flushed_denormals():
-                self._learn(data)
+                self._learn(data, with_actor=not led)
+            if led:
+                self._imitate(
+                    self.config.led_updates_per_tick * self.config.rollout_ticks, self._recall)
             self.learner_s += time.perf_counter() - started
             self._rollouts += 1
         pick = self._rng.permutation(len(data.flat_obs))[:_EXAMPLES]
@@ -95,8 +126,10 @@ class OnPolicyTrainer(ResidualTrainer):
         """Return a rollout; rewards are scaled so that returns lie in [0, 1]."""
         recorder = TickRecorder()
         for _ in range(self.config.rollout_ticks):
-            observation = self._observation
-            mean, before = self.learner.act(observation), self._noise_before()
+            observation, guide = self._observation, self._guide
+            # A led run begins where the guide gets to: the normalisation is fitted to that, too.
+            mean = guide if self.in_warmup and self.is_led else self.learner.act(observation)
+            before = self._noise_before()
             drawn = self._rng.normal(size=mean.shape).astype(np.float32) * self.learner.std
             self._noise = before + drawn
             self._noise[self.num_noisy:] = 0.0
@@ -104,10 +137,11 @@ class OnPolicyTrainer(ResidualTrainer):
             result = self.env.step(np.clip(action, -1.0, 1.0))
             recorder.add(
                 observation, (1.0 - self.config.gamma) * self._reward(result), result,
-                action=action, noise_before=before,
+                action=action, noise_before=before, guide=guide,
                 log_likelihood=self.learner.log_likelihood(mean + before, action))
             self._noise[result.terminated | result.truncated] = 0.0
             self._metrics['saturated'] = float(saturated(mean).mean())
+            self._guide = result.info.get('guide', self._guide).astype(np.float32)
             self._take(result)
         return recorder.finish(self._observation)
 
@@ -115,11 +149,16 @@ class OnPolicyTrainer(ResidualTrainer):
         """Return what the noise of the last tick leaves for the next, (N, A)."""
         return np.float32(self.config.noise_correlation) * self._noise
 
-    def _learn(self, data: Trajectories) -> None:
+    def _recall(self) -> LedBatch:
+        """Return states of the led part of the run with the guide's actions."""
+        return LedBatch(**self._led.sample(self.config.ppo.batch_size, self._rng))
+
+    def _learn(self, data: Trajectories, *, with_actor: bool) -> None:
         """Take the updates of one rollout, the value alone at first."""
         config = self.config.ppo
         self.learner.scale_learning_rates(self.config.rate_at(self.steps))
-        with_actor = self._rollouts >= self.config.value_only_rollouts
+        self.learner.fade_guide(self.steps / self.config.steps)
+        with_actor = with_actor and self._rollouts >= self.config.value_only_rollouts
         batch = self._batch(data)
         for _ in range(config.passes):
             order = self._rng.permutation(len(batch.returns))
@@ -148,14 +187,22 @@ class OnPolicyTrainer(ResidualTrainer):
         return PpoBatch(**flat, advantage=advantage.astype(np.float32).ravel())
 
     def _extra_state(self) -> dict[str, Any]:
-        """Return noise, number of rollouts and examples."""
+        """Return noise, what the guide would do, number of rollouts and examples."""
         return {
-            'noise': self._noise.copy(), 'rollouts': self._rollouts, 'examples': self._examples}
+            'noise': self._noise.copy(), 'rollouts': self._rollouts, 'examples': self._examples,
+            'guide': self._guide.copy(), 'led': self._led.state_dict()}
 
     def _load_extra_state(self, state: dict[str, Any]) -> None:
         """Take back what `_extra_state` returned."""
         self._noise, self._examples = np.array(state['noise']), np.array(state['examples'])
         self._rollouts = int(state['rollouts'])
+        self._guide = np.array(state['guide'])
+        self._led.load_state_dict(state['led'])
+
+
+def _flat(values: np.ndarray) -> np.ndarray:
+    """Return (T, N, A) as (T N, A)."""
+    return values.reshape(-1, values.shape[-1])
 
 
 def _pick(batch: PpoBatch, rows: np.ndarray) -> PpoBatch:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 from ocrrl_ros.core.errors import ConfigError
-from ocrrl_ros.learning.learner import blend, Learner, LearnerConfig
+from ocrrl_ros.learning.led_learner import LedLearner, LedLearnerConfig
 from ocrrl_ros.learning.networks import Actor, hidden_layers, LayerConfig
 import torch
 from torch import nn
@@ -25,7 +25,7 @@ _HALF_LOG_TAU = 0.5 * math.log(2.0 * math.pi)
 
 
 @dataclass(frozen=True, kw_only=True)
-class PpoConfig(LearnerConfig):
+class PpoConfig(LedLearnerConfig):
     """Settings of the learner; what was tried: docs/notes/residual.md."""
 
     networks: LayerConfig = field(default_factory=LayerConfig)
@@ -86,14 +86,17 @@ class PpoBatch:
     """(B,)."""
     returns: np.ndarray
     """(B,)."""
+    guide: np.ndarray
+    """What the guide would have done, (B, A)."""
 
 
-class PpoLearner(Learner):
+class PpoLearner(LedLearner):
     """Actor on deployable observations, value on those plus simulator truth."""
 
     config: PpoConfig
     parts = (
-        'actor', 'critic', 'average_actor', 'normalizer', 'actor_optimizer', 'critic_optimizer')
+        'actor', 'critic', 'average_actor', 'normalizer', 'actor_optimizer', 'led_optimizer',
+        'critic_optimizer')
 
     def __init__(
         self, obs_dim: int, critic_obs_dim: int, action_dim: int, config: PpoConfig, seed: int,
@@ -105,11 +108,15 @@ class PpoLearner(Learner):
             body, width = hidden_layers(critic_obs_dim, config.networks.hidden)
             self.critic = nn.Sequential(body, nn.Linear(width, 1))
         super().__init__(obs_dim, critic_obs_dim, actor, config, config.networks)
+        self.guide_weight = config.guide_weight
         self.log_std = nn.Parameter(torch.full((action_dim,), math.log(config.initial_std)))
         self.actor_optimizer = torch.optim.AdamW(
             [{'params': list(self.actor.parameters())},
              {'params': [self.log_std], 'weight_decay': 0.0}],
             lr=config.actor_learning_rate, weight_decay=config.weight_decay)
+        self.led_optimizer = torch.optim.AdamW(
+            self.actor.parameters(), lr=config.led_learning_rate,
+            weight_decay=config.weight_decay, fused=True)
         self.critic_optimizer = torch.optim.AdamW(
             self.critic.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
 
@@ -161,11 +168,14 @@ class PpoLearner(Learner):
         gain = torch.minimum(ratio * advantage, bounded * advantage).mean()
         gain = gain + config.entropy * self.log_std.sum()
         penalty = self._penalty(output, action)
+        if self.guide_weight > 0.0:
+            distance = ((action - torch.from_numpy(batch.guide)) ** 2).mean()
+            penalty = penalty + self.guide_weight * distance
         self._step(
             self.actor_optimizer, [*self.actor.parameters(), self.log_std], penalty - gain)
         with torch.no_grad():
             self.log_std.clamp_(math.log(config.smallest_std), math.log(config.largest_std))
-            blend(self.average_actor, self.actor, config.actor_average)
+        self._follow_actor()
         return {
             'kl': kl, 'penalty': penalty.item(), 'std': self.log_std.detach().exp().mean().item(),
             'action_rms': action.detach().pow(2).mean().sqrt().item()}

@@ -7,14 +7,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ocrrl_ros.core.errors import ConfigError
-from ocrrl_ros.learning.learner import blend, frozen_copy, Learner, LearnerConfig
+from ocrrl_ros.learning.learner import blend, frozen_copy
+from ocrrl_ros.learning.led_learner import LedLearner, LedLearnerConfig
 from ocrrl_ros.learning.networks import Actor, CriticEnsemble, NetworkConfig
 from ocrrl_ros.learning.replay_buffer import Batch
 import torch
 
 
 @dataclass(frozen=True, kw_only=True)
-class Td3Config(LearnerConfig):
+class Td3Config(LedLearnerConfig):
     """Settings of the learner; defaults are the recipe of docs/notes/residual.md."""
 
     networks: NetworkConfig = field(default_factory=NetworkConfig)
@@ -29,16 +30,8 @@ class Td3Config(LearnerConfig):
     action_change_penalty: float = field(
         default=0.0, metadata={'description': (
             'weight of the mean squared change of the action in a tick, in value; 0: off')})
-    guide_weight: float = field(default=0.0, metadata={'description': (
-        "weight of the mean squared distance to the guide's action, in value; falls linearly and "
-        'would be 0 after guide_until of the steps')})
-    guide_until: float = field(default=0.6, metadata={'description': (
-        'share of the steps in which the guide pulls; above 1 it still does at the end')})
     guide_filter: bool = field(default=True, metadata={'description': (
         "whether the guide pulls only where the critic prefers its action to the actor's")})
-    led_learning_rate: float = field(default=1e-3, metadata={'description': (
-        'AdamW step size of the actor while it learns from the guide alone, at first; falls to '
-        'actor_learning_rate')})
     target_critics: int = field(default=0, metadata={'description': (
         'critics, drawn anew for every update, whose lowest value is the target; 0: all')})
     actor_critics: int = field(
@@ -57,12 +50,6 @@ class Td3Config(LearnerConfig):
         if self.action_change_penalty < 0.0:
             raise ConfigError(
                 f'action_change_penalty is {self.action_change_penalty}; allowed: >= 0')
-        if self.led_learning_rate <= 0.0:
-            raise ConfigError(f'led_learning_rate is {self.led_learning_rate}; allowed: > 0')
-        if self.guide_weight < 0.0 or self.guide_until <= 0.0:
-            raise ConfigError(
-                f'guide_weight is {self.guide_weight}, guide_until {self.guide_until}; allowed: '
-                '>= 0, above 0')
         for name, low in (('target_critics', 0), ('actor_critics', 1)):
             if not low <= getattr(self, name) <= self.networks.critics:
                 raise ConfigError(f'{name} is {getattr(self, name)}; allowed: {low} .. '
@@ -71,7 +58,7 @@ class Td3Config(LearnerConfig):
             raise ConfigError(f'value_min {self.value_min} is not below {self.value_max}')
 
 
-class Td3Learner(Learner):
+class Td3Learner(LedLearner):
     """
     Actor on deployable observations, critics on those plus simulator truth.
 
@@ -112,29 +99,6 @@ class Td3Learner(Learner):
         return torch.optim.AdamW(
             module.parameters(), lr=learning_rate,
             weight_decay=self.config.weight_decay, fused=True)
-
-    def fade_guide(self, progress: float) -> None:
-        """Let the guide pull as far as it is to after a share of the run, 0 .. 1."""
-        left = max(0.0, 1.0 - progress / self.config.guide_until)
-        self.guide_weight = left * self.config.guide_weight
-
-    def imitate(self, batch: Batch, progress: float) -> dict[str, float]:
-        """
-        Take one step of the actor towards the guide's actions, whatever they are worth.
-
-        :param progress: 0 .. 1 of the time in which the actor learns like this.
-        """
-        config = self.config
-        for group in self.led_optimizer.param_groups:
-            group['lr'] = config.led_learning_rate + progress * (
-                config.actor_learning_rate - config.led_learning_rate)
-        obs = self.normalizer(torch.from_numpy(batch.critic_obs))
-        output, further = self._actor_output(obs, batch)
-        loss = ((torch.tanh(output) - torch.from_numpy(batch.guide)) ** 2).mean()
-        self._step(self.led_optimizer, self.actor.parameters(), loss + further)
-        blend(self.target_actor, self.actor, config.polyak)
-        blend(self.average_actor, self.actor, config.actor_average)
-        return {'imitation_loss': loss.item()}
 
     def update(self, batch: Batch, *, with_actor: bool = True) -> dict[str, float]:
         """
@@ -182,11 +146,10 @@ class Td3Learner(Learner):
         """
         return self.target_actor(next_obs[:, :self.obs_dim])
 
-    def _actor_output(
-        self, obs: torch.Tensor, batch: Batch,
-    ) -> tuple[torch.Tensor, torch.Tensor | float]:
-        """Return the actor's output before tanh (B, A), and what else it is to minimise."""
-        return self.actor.pre_activation(obs[:, :self.obs_dim]), 0.0
+    def _follow_actor(self) -> None:
+        """Move target and average after a step of the actor."""
+        super()._follow_actor()
+        blend(self.target_actor, self.actor, self.config.polyak)
 
     def _update_actor(self, obs: torch.Tensor, batch: Batch) -> dict[str, float]:
         """Climb the first critics' value, held back near the action bound, led by the guide."""
@@ -206,8 +169,7 @@ class Td3Learner(Learner):
         self.critic.requires_grad_(True)
         value = value.mean()
         self._step(self.actor_optimizer, self.actor.parameters(), penalty - value + further)
-        blend(self.target_actor, self.actor, config.polyak)
-        blend(self.average_actor, self.actor, config.actor_average)
+        self._follow_actor()
         return {
             'actor_value': value.item(), 'penalty': penalty.item(),
             'action_rms': action.detach().pow(2).mean().sqrt().item()}

@@ -30,6 +30,7 @@ from std_msgs.msg import String
 
 NODE_NAME = 'pose_estimator'
 _EXTRINSICS_TOPIC = 'camera/camera/extrinsics/base_to_color'
+_ANY_POSE = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -62,12 +63,20 @@ class PoseEstimatorNode(Node):
     """
 
     def __init__(self, **arguments):
-        """Compile the tracker; frames are used once the camera's pose is known."""
+        """
+        Compile the tracker; frames are used once the camera's pose is known.
+
+        Compiling takes a minute on a machine that has never done it: here Ctrl-C ends it, in the
+        loop it would wait for its end.
+        """
         super().__init__(NODE_NAME, **arguments)
         self.config = declare_config(self, PoseEstimatorConfig)
         task = load_task_spec(self.config.task, f'parameter task of {NODE_NAME}')
-        self._objects = [load_object(object_id) for object_id in task.object_ids]
-        self._estimator: PoseEstimator | None = None
+        self._estimator = PoseEstimator(
+            [load_object(object_id) for object_id in task.object_ids],
+            self.config.base_T_camera or _ANY_POSE, load_tracker_config())
+        self._estimator.warm_up()
+        self._has_camera = bool(self.config.base_T_camera)
         self._episode = 0
         self._warnings = InputWarnings(self)
         self._frames = RgbdInbox(self)
@@ -79,18 +88,7 @@ class PoseEstimatorNode(Node):
                 PoseWithCovarianceStamped, f'objects/{object_id}/pose', RELIABLE)
             for object_id in task.object_ids}
         self._status = self.create_publisher(DiagnosticArray, 'objects/status', RELIABLE)
-        if self.config.base_T_camera:
-            self._use_camera(self.config.base_T_camera)
         self.loop = TickLoop(self, self.config.loop)
-
-    def _use_camera(self, base_T_camera) -> None:
-        """Take a camera pose (7,); the first one builds and compiles the tracker."""
-        if self._estimator is None:
-            self._estimator = PoseEstimator(
-                self._objects, base_T_camera, load_tracker_config())
-            self._estimator.warm_up()
-        else:
-            self._estimator.set_camera(base_T_camera)
 
     def step(self, now_s: float) -> None:
         """Take the newest complete frame and publish what is seen in it."""
@@ -101,7 +99,9 @@ class PoseEstimatorNode(Node):
         """Take the camera's calibrated pose, unless a parameter gives it."""
         message = self._extrinsics_in.take_newest()
         if message is not None and not self.config.base_T_camera:
-            self._use_camera(check_pose(transform_to_array(message), _EXTRINSICS_TOPIC))
+            self._estimator.set_camera(
+                check_pose(transform_to_array(message), _EXTRINSICS_TOPIC))
+            self._has_camera = True
 
     def _take_episode(self) -> None:
         """Follow the episode node."""
@@ -111,7 +111,7 @@ class PoseEstimatorNode(Node):
     def _follow_episode(self, message: String) -> None:
         """Search anew when an episode starts: objects may have been put elsewhere."""
         state = episode_state.from_message(message)
-        if state.running and state.number != self._episode and self._estimator is not None:
+        if state.running and state.number != self._episode:
             self._estimator.reset()
         self._episode = state.number
 
@@ -120,7 +120,7 @@ class PoseEstimatorNode(Node):
         frame = self._frames.take()
         if frame is None:
             return
-        if self._estimator is None:
+        if not self._has_camera:
             self._warnings.warn(
                 f'images arrive, but no object is tracked: waiting for {_EXTRINSICS_TOPIC} (or '
                 'set parameter base_T_camera)')

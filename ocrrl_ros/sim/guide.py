@@ -16,10 +16,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from ocrrl_ros.core import se3
 from ocrrl_ros.policy.base_policy import BasePolicy
-from ocrrl_ros.sim.experts import box_grasp, keep_level, PLACE_RULES
+from ocrrl_ros.sim.experts import BlockToBowl, box_grasp, keep_level, PLACE_RULES
 from ocrrl_ros.sim.place_expert import PlaceExpert, PlaceRule
 from ocrrl_ros.sim.tasks import Task
 from ocrrl_ros.sim.tasks.close_drawer import CloseDrawer
+from ocrrl_ros.sim.tasks.pick_place import PickPlace
 from ocrrl_ros.sim.truth import TruthState
 
 
@@ -51,12 +52,49 @@ class FunnelConfig:
         return np.clip((lack_m - self.slack_m) / self.brake_m, 0.0, 1.0)
 
 
+@dataclass(frozen=True, kw_only=True)
+class EnclosureConfig:
+    """Where the fingers of an open hand have an object between them: there they may close."""
+
+    across_m: float = field(default=0.014, metadata={
+        'description': 'error along the way of the fingers; they push the object to the middle'})
+    along_m: float = field(default=0.012, metadata={
+        'description': 'error along their width'})
+    depth_m: float = field(default=0.010, metadata={
+        'description': 'error along the approach'})
+    turn_rad: float = field(default=0.16, metadata={
+        'description': 'angle error; flat fingers turn the object'})
+    slack: float = field(default=1.5, metadata={
+        'description': 'how much further each may be while the fingers are closing'})
+
+
 class PlaceGuide(PlaceExpert):
     """Grasps, carries and puts down like the expert, through funnels instead of corridors."""
 
-    funnel = FunnelConfig()
     open_m = (0.05, 0.07)
     """Gaps between which a hand that opens comes down to grasp."""
+
+    def __init__(self, rule: PlaceRule, *, place: FunnelConfig | None = None):
+        """
+        Keep the task's rule.
+
+        :param place: how it comes down to put an object down; as to grasp when None.
+        """
+        super().__init__(rule)
+        self.funnel = FunnelConfig()
+        self.place_funnel = self.funnel if place is None else place
+        self.enclosure = EnclosureConfig()
+
+    def _at_grasp(self, truth: TruthState, grasp: np.ndarray) -> np.ndarray:
+        """Return (N,) bool: the fingers have the object between them."""
+        config = self.enclosure
+        along, across, depth = np.abs(
+            se3.pose_multiply(se3.pose_inverse(grasp), truth.base_T_tcp)[:, :3].T)
+        turn = se3.quat_angle(grasp[:, 3:], truth.base_T_tcp[:, 3:])
+        slack = np.where(truth.width < self.open_m[1], config.slack, 1.0)
+        inside = (across < slack * config.across_m) & (along < slack * config.along_m)
+        inside &= (depth < slack * config.depth_m) & (turn < slack * config.turn_rad)
+        return inside & (truth.width > self._config.closed_gap_m)
 
     def _approach(
             self, truth: TruthState, tcp: np.ndarray, grasp: np.ndarray, closing: np.ndarray,
@@ -81,12 +119,30 @@ class PlaceGuide(PlaceExpert):
         config = self._config
         level = np.linalg.norm(tcp[:, :2] - goal[:, :2], axis=1)
         target = goal.copy()
-        target[:, 2] += config.clearance_m * self.funnel.height(
+        target[:, 2] += config.clearance_m * self.place_funnel.height(
             level, se3.quat_angle(tcp[:, 3:], goal[:, 3:]))
-        brake = self.funnel.brake(target[:, 2] - tcp[:, 2])
+        brake = self.place_funnel.brake(target[:, 2] - tcp[:, 2])
         target[:, :2] += brake[:, None] * (tcp[:, :2] - target[:, :2])
         target[:, 3:] = se3.quat_slerp(goal[:, 3:], tcp[:, 3:], brake)
         return target, np.where(level < 2 * config.corridor_m, config.lowering, 1.0)
+
+
+class BlockLetFall(BlockToBowl):
+    """Let go as soon as the block is between the walls of the bowl, well above its bottom."""
+
+    level_m = 0.045
+    """Distance from the bowl's axis at which a block of any yaw falls to the bottom."""
+    above_m = 0.016
+    """How far above where the expert would put it, m."""
+
+    def done(self, truth: TruthState) -> np.ndarray:
+        """Return (N,) bool: low enough in the bowl to let go, or let go there."""
+        place = self._place(truth)
+        block = truth.object_poses[:, 0, :3]
+        near = np.linalg.norm(block[:, :2] - place[:, :2], axis=1) < self.level_m
+        low = block[:, 2] < place[:, 2] + self.above_m
+        loose = ~truth.finger_contact[:, 0].any(axis=1)
+        return self._task.inside(truth) & ((low & near) | loose)
 
 
 class LiftStraightUp:
@@ -120,9 +176,12 @@ def guide_for(task: Task) -> BasePolicy | None:
     """
     if isinstance(task, CloseDrawer):
         return None
+    if isinstance(task, PickPlace):
+        # A bowl forgives what a grasp does not.
+        return PlaceGuide(
+            BlockLetFall(task), place=FunnelConfig(inner_m=0.020, wide_m=0.060))
     rule = PLACE_RULES.get(type(task))
-    place: PlaceRule = LiftStraightUp() if rule is None else rule(task)
-    return PlaceGuide(place)
+    return PlaceGuide(LiftStraightUp() if rule is None else rule(task))
 
 
 def keep_pace(

@@ -20,6 +20,32 @@ COMMANDS_PER_TICK = 10
 
 
 @dataclass(frozen=True, kw_only=True)
+class BaseViewConfig:
+    """
+    How far the base's own picture is off, drawn anew for every episode.
+
+    Each draw makes another base of the one that is at hand: it plans a little beside where it
+    would, as a base that was trained once more, or from a camera that stands elsewhere, does.
+    """
+
+    shift_px: float = field(default=0.0, metadata={
+        'description': "largest shift along each axis, pixels of the base's picture"})
+    gain: float = field(default=0.0, metadata={
+        'description': 'largest change of each colour channel, share of its value'})
+
+    def __post_init__(self) -> None:
+        """Refuse what would no longer be a picture of the scene."""
+        if not 0.0 <= self.shift_px <= 16.0 or not 0.0 <= self.gain < 1.0:
+            raise ConfigError(f'shift_px is {self.shift_px}, gain {self.gain}; allowed: 0 .. 16, '
+                              '0 .. below 1')
+
+    @property
+    def is_off(self) -> bool:
+        """Return whether pictures stay as they are."""
+        return self.shift_px == 0.0 and self.gain == 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
 class VecEnvConfig:
     """Settings of `ResidualVecEnv`."""
 
@@ -47,6 +73,7 @@ class VecEnvConfig:
     expert_share: float = field(default=0.0, metadata={'description': (
         'share of the environments whose base is the scripted expert, for a residual that leaves '
         'a good base alone; their episodes count in no success rate')})
+    base_view: BaseViewConfig = field(default_factory=BaseViewConfig)
     critic_truth: bool = field(default=True, metadata={'description': (
         "whether critics see simulator truth beside the actor's observation; without they are "
         'symmetric')})
@@ -85,4 +112,5 @@ class VecEnvConfig:
     def plain(self) -> VecEnvConfig:
         """Return the same without training's aids: whole episodes, one base; for measuring."""
         return replace(
-            self, guided=False, mid_start_share=0.0, stall_s=math.inf, expert_share=0.0)
+            self, guided=False, mid_start_share=0.0, stall_s=math.inf, expert_share=0.0,
+            base_view=BaseViewConfig())

@@ -24,6 +24,7 @@ from ocrrl_ros.sim.tasks import SuccessCounter, Task
 from ocrrl_ros.sim.truth import TaskState
 from ocrrl_ros.sim.vec_arm import VecArm
 from ocrrl_ros.sim.vec_base import VecBase
+from ocrrl_ros.sim.vec_base_view import VecBaseView
 from ocrrl_ros.sim.vec_camera import VecCamera
 from ocrrl_ros.sim.vec_config import TICK_S, VecEnvConfig
 from ocrrl_ros.sim.vec_contract import StepResult, VecEnv
@@ -82,8 +83,11 @@ class ResidualVecEnv(VecEnv):
         self._arm = VecArm(self.num_envs)
         self._camera = VecCamera(
             self._physics, IMAGE_WIDTH, IMAGE_HEIGHT) if base.needs_images else None
+        self._view = None if self._camera is None or config.base_view.is_off else VecBaseView(
+            self._camera, self.num_envs, config.base_view, rng.spawn(1)[0])
         self._base: VecBase | VecMixedBase = VecBase(
-            base, task.instruction, config, rng, self._camera, self._physics.truth)
+            base, task.instruction, config, rng, self._view or self._camera,
+            self._physics.truth)
         self._expert_rows = spread_rows(self.num_envs, config.expert_share)
         if self._expert_rows.any():
             self._base = VecMixedBase(self._base, VecBase(
@@ -276,6 +280,8 @@ class ResidualVecEnv(VecEnv):
                 np.array([state.opening for state in initial]),
                 np.array([state is not None and state.is_closed for state in midway]), domains)
             self._base.start(rows, self._tick)
+            if self._view is not None:
+                self._view.start(rows)
             if self._guide is not None:
                 self._guide.start(rows, self._tick)
             self._sensor.reset(rows, self.now_s, self._horizon * TICK_S)
@@ -309,6 +315,7 @@ class ResidualVecEnv(VecEnv):
             'physics': self._physics.state_dict(), 'arm': self._arm.state_dict(),
             'base': self._base.state_dict(), 'sensor': self._sensor.state_dict(),
             'guide': None if self._guide is None else self._guide.state_dict(),
+            'view': None if self._view is None else self._view.state_dict(),
             'objects': array_state(self._objects), 'hold': array_state(self._hold)}
 
     def load_state_dict(self, state: dict[str, Any]) -> np.ndarray:
@@ -326,6 +333,8 @@ class ResidualVecEnv(VecEnv):
             getattr(self, f'_{part}').load_state_dict(state[part])
         if self._guide is not None:
             self._guide.load_state_dict(state['guide'])
+        if self._view is not None:
+            self._view.load_state_dict(state['view'])
         return self._observe(self._physics.truth())
 
     def close(self) -> None:

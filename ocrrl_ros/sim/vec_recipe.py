@@ -38,6 +38,13 @@ def load_pose_model(path: Path | None = None) -> PoseModelConfig:
     return load_yaml(PoseModelConfig, path or config_path('pose_model.yaml'))
 
 
+def load_environment(num_envs: int, path: Path | None = None) -> VecEnvConfig:
+    """Return the environments of a file, config/train/environment.yaml when None."""
+    return replace(
+        load_yaml(VecEnvConfig, path or config_path('train', 'environment.yaml')),
+        num_envs=num_envs)
+
+
 @dataclass(frozen=True, kw_only=True)
 class EnvOrigin:
     """

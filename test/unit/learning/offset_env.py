@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """An environment of microseconds for tests of training loops."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -67,16 +68,28 @@ class OffsetEnv(VecEnv):
         return self._observe()
 
 
+class GuidedEnv(OffsetEnv):
+    """The same with a guide that always answers with a share of the target."""
+
+    share = 0.5
+
+    def step(self, action: np.ndarray) -> StepResult:
+        """Say what the guide would do in the new state."""
+        return dataclasses.replace(
+            super().step(action), info={'guide': self.share * self._target})
+
+
 def run_whole_and_in_parts(
     kind: type[ResidualTrainer], settings: TrainerConfig, folder: Path,
+    env: type[OffsetEnv] = OffsetEnv,
 ) -> tuple[ResidualTrainer, ResidualTrainer]:
     """Return an unbroken run and one that was stopped and resumed, which end alike."""
-    whole = kind(OffsetEnv(), settings, 3, folder / 'whole')
+    whole = kind(env(), settings, 3, folder / 'whole')
     assert whole.run()
-    first = kind(OffsetEnv(), settings, 3, folder / 'parts')
+    first = kind(env(), settings, 3, folder / 'parts')
     first._on_progress = lambda done, *_: first.request_stop() if done >= 480 else None
     assert not first.run()
-    second = kind(OffsetEnv(seed=77), settings, 3, folder / 'parts')
+    second = kind(env(seed=77), settings, 3, folder / 'parts')
     assert second.run()
     for left, right in zip(
             whole.learner.actor.parameters(), second.learner.actor.parameters()):

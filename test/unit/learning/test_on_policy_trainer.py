@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """PPO: its learner, its returns and its training loop, on an environment of microseconds."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from ocrrl_ros.learning.off_policy_trainer import OffPolicyTrainer
 from ocrrl_ros.learning.on_policy_trainer import OnPolicyConfig, OnPolicyTrainer
 from ocrrl_ros.learning.ppo import PpoBatch, PpoConfig, PpoLearner
 from ocrrl_ros.learning.trajectories import lambda_returns, Trajectories
-from offset_env import OffsetEnv, run_whole_and_in_parts, success_before_and_after
+from offset_env import GuidedEnv, OffsetEnv, run_whole_and_in_parts, success_before_and_after
 import pytest
 import torch
 
@@ -45,7 +46,8 @@ def batch(learner: PpoLearner, advantage: np.ndarray, size: int = 64) -> PpoBatc
     return PpoBatch(
         critic_obs=obs, action=action, noise_before=before,
         log_likelihood=learner.log_likelihood(mean + before, action),
-        advantage=advantage.astype(np.float32), returns=np.full(size, 0.5, np.float32))
+        advantage=advantage.astype(np.float32), returns=np.full(size, 0.5, np.float32),
+        guide=np.full((size, A), 0.3, np.float32))
 
 
 def test_residual_starts_at_exactly_zero():
@@ -121,6 +123,54 @@ def test_resumed_run_equals_an_unbroken_one(tmp_path: Path, decay_start: float):
         OnPolicyTrainer, config(decay_start=decay_start), tmp_path)
     assert torch.equal(whole.learner.log_std, second.learner.log_std)
     np.testing.assert_array_equal(whole.examples(50), second.examples(50))
+
+
+def led(**overrides: Any) -> OnPolicyConfig:
+    """Return settings under which the actor is led at first."""
+    return config(**({
+        'steps': 1600, 'led_steps': 1600, 'ppo': dataclasses.replace(
+            config().ppo, guide_weight=1.0, led_learning_rate=3e-3)} | overrides))
+
+
+def test_led_actor_does_what_the_guide_does_and_not_what_pays_most(tmp_path: Path):
+    trainer = OnPolicyTrainer(GuidedEnv(), led(), 0, tmp_path)
+    trainer.run()
+    seen = OffsetEnv(seed=9).reset()
+    np.testing.assert_allclose(trainer.learner.act(seen), 0.5 * seen[:, :2], atol=0.12)
+    assert trainer.learner.guide_weight < 1.0
+
+
+def test_after_the_lead_the_actor_learns_from_rewards(tmp_path: Path):
+    trainer = OnPolicyTrainer(GuidedEnv(16), led(steps=20_000, led_steps=800), 0, tmp_path)
+    _, trained = success_before_and_after(trainer)
+    assert not trainer.is_led
+    # The guide alone stops half way to targets that are up to 0.99 away.
+    assert trained > 0.95
+
+
+def test_led_run_resumes_like_an_unbroken_one(tmp_path: Path):
+    run_whole_and_in_parts(OnPolicyTrainer, led(steps=960, led_steps=640), tmp_path, GuidedEnv)
+
+
+def test_guide_draws_the_actor_as_far_as_its_weight_goes():
+    settings = PpoConfig(
+        networks=SMALL, guide_weight=16.0, actor_learning_rate=1e-2, target_kl=1e9,
+        action_penalty=0.0, gripper_penalty=0.0)
+    distance = {}
+    for weight in (16.0, 0.0):
+        learner = PpoLearner(D, C, A, settings, 0)
+        learner.guide_weight = weight
+        part = batch(learner, np.zeros(64))
+        for _ in range(100):
+            learner.update_actor(part)
+        distance[weight] = np.abs(learner.act(part.critic_obs) - part.guide).mean()
+    assert distance[16.0] < 0.1
+    assert distance[0.0] == pytest.approx(0.3, abs=0.02)
+
+
+def test_lead_without_a_pull_is_refused():
+    with pytest.raises(ConfigError, match='led_steps'):
+        config(led_steps=640)
 
 
 def test_actor_stays_zero_in_warmup_and_while_only_the_value_learns(tmp_path: Path):

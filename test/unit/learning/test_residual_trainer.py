@@ -17,7 +17,7 @@ from ocrrl_ros.learning.networks import NetworkConfig
 from ocrrl_ros.learning.off_policy_trainer import OffPolicyConfig, OffPolicyTrainer
 from ocrrl_ros.learning.td3 import Td3Config
 from ocrrl_ros.sim.vec_contract import StepResult
-from offset_env import OffsetEnv, run_whole_and_in_parts, success_before_and_after
+from offset_env import GuidedEnv, OffsetEnv, run_whole_and_in_parts, success_before_and_after
 import pytest
 import torch
 
@@ -91,17 +91,6 @@ def test_curve_is_written_as_csv_and_png(tmp_path: Path):
     assert (tmp_path / 'curve.png').stat().st_size > 1000
 
 
-class GuidedEnv(OffsetEnv):
-    """The same with a guide that always answers with a share of the target."""
-
-    share = 0.5
-
-    def step(self, action: np.ndarray) -> StepResult:
-        """Say what the guide would do in the new state."""
-        return dataclasses.replace(
-            super().step(action), info={'guide': self.share * self._target})
-
-
 def led(**overrides: Any) -> OffPolicyConfig:
     """Return settings under which the actor is led at first."""
     return config(**({
@@ -129,19 +118,8 @@ def test_after_the_lead_the_actor_learns_from_rewards(tmp_path: Path):
 
 
 def test_led_run_resumes_like_an_unbroken_one(tmp_path: Path):
-    def guided(folder: Path) -> OffPolicyTrainer:
-        return OffPolicyTrainer(GuidedEnv(), led(steps=960, led_steps=640), 3, folder)
-
-    whole = guided(tmp_path / 'whole')
-    assert whole.run()
-    first = guided(tmp_path / 'parts')
-    first._on_progress = lambda done, *_: first.request_stop() if done >= 480 else None
-    assert not first.run()
-    second = guided(tmp_path / 'parts')
-    assert second.run()
-    observations = OffsetEnv(seed=9).reset()
-    np.testing.assert_array_equal(
-        whole.learner.act(observations), second.learner.act(observations))
+    run_whole_and_in_parts(
+        OffPolicyTrainer, led(steps=960, led_steps=640), tmp_path, GuidedEnv)
 
 
 @pytest.mark.parametrize('settings', [

@@ -9,7 +9,7 @@ import numpy as np
 from ocrrl_ros.core.errors import BundleError, ConfigError, OcrrlError, UnknownNameError
 from ocrrl_ros.core.se3 import quat_angle
 from ocrrl_ros.policy.composition import ResidualBounds
-from ocrrl_ros.sim.vec_config import TICK_S, VecEnvConfig
+from ocrrl_ros.sim.vec_config import BaseViewConfig, TICK_S, VecEnvConfig
 from ocrrl_ros.sim.vec_env import ResidualVecEnv
 from ocrrl_ros.sim.vec_recipe import EnvRecipe
 from ocrrl_ros.sim.vec_workers import WorkerVecEnv
@@ -251,7 +251,8 @@ def test_environment_with_two_bases_continues_exactly(tmp_path):
     base = str(tiny_sampler(tmp_path / 'base'))
 
     def mixed() -> ResidualVecEnv:
-        return make(num_envs=4, seed=4, base=base, expert_share=0.25)
+        return make(num_envs=4, seed=4, base=base, expert_share=0.25,
+                    base_view=BaseViewConfig(shift_px=1.0, gain=0.05))
 
     env = mixed()
     env.reset()
