@@ -128,21 +128,25 @@ class PlaceGuide(PlaceExpert):
 
 
 class BlockLetFall(BlockToBowl):
-    """Let go as soon as the block is between the walls of the bowl, well above its bottom."""
+    """
+    Let go as soon as the block hangs over the bowl's bottom, no higher than its rim.
 
-    level_m = 0.045
+    A base that hovers there, further up than the residual's bound, would else hold it for ever.
+    """
+
+    level_m = 0.040
     """Distance from the bowl's axis at which a block of any yaw falls to the bottom."""
-    above_m = 0.016
+    above_m = 0.040
     """How far above where the expert would put it, m."""
 
     def done(self, truth: TruthState) -> np.ndarray:
-        """Return (N,) bool: low enough in the bowl to let go, or let go there."""
+        """Return (N,) bool: low enough over the bowl to let go, or let go in it."""
         place = self._place(truth)
         block = truth.object_poses[:, 0, :3]
         near = np.linalg.norm(block[:, :2] - place[:, :2], axis=1) < self.level_m
         low = block[:, 2] < place[:, 2] + self.above_m
         loose = ~truth.finger_contact[:, 0].any(axis=1)
-        return self._task.inside(truth) & ((low & near) | loose)
+        return (low & near) | (self._task.inside(truth) & loose)
 
 
 class LiftStraightUp:
