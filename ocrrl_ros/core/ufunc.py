@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+import contextlib
+import fcntl
 import re
 from typing import Any
 
@@ -32,5 +34,24 @@ def compiled_ufunc(signature: str) -> Callable[[Callable], Any]:
         'float64[:]' if kind == 'float64' else kind for kind in types[-outputs:]]
     compile_kernel = numba.guvectorize(
         [f'void({", ".join(types)})'], signature, nopython=True, cache=True)
-    # numba wraps numpy's ufunc in Python for kernels that are compiled on demand; these are not.
-    return lambda kernel: compile_kernel(kernel).ufunc
+
+    def build(kernel: Callable) -> Any:
+        # A cached kernel is two entries, the second of which calls the first by a name that is
+        # numbered by process. Two processes that compile at once can leave one of each, and
+        # whoever loads those crashes: the nodes of a graph start together.
+        with _one_process_at_a_time(kernel.__code__.co_filename):
+            # numba wraps numpy's ufunc in Python for kernels that are compiled on demand; these
+            # are not.
+            return compile_kernel(kernel).ufunc
+
+    return build
+
+
+@contextlib.contextmanager
+def _one_process_at_a_time(path: str) -> Iterator[None]:
+    """Hold a lock on a file, which ends with the process; without one where it has no locks."""
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):
+            file = stack.enter_context(open(path, 'rb'))
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
