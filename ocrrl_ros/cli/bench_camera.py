@@ -55,12 +55,11 @@ class BenchCamera:
         """Run the graph with receivers beside it."""
         import numpy as np
         from ocrrl_ros.evaluation.loop_periods import arrival_share
-        from ocrrl_ros.interfaces.graph_process import graph_client, running_graph
+        from ocrrl_ros.interfaces.graph_process import driven_graph
         arguments = {'robot': 'sim', 'task': self.task, 'domain': self.domain}
         seconds = 20.0 + self.frames / 10.0
         notes = [folder / f'frames{index}.npz' for index in range(self.receivers)]
-        with running_graph(arguments, folder / 'graph.log') as graph, \
-                graph_client(graph, 'ocrrl_bench_camera', self.task) as client:
+        with driven_graph(arguments, folder / 'graph.log', 'ocrrl_bench_camera') as client:
             client.wait_ready(START_TIMEOUT_S)
             processes = [subprocess.Popen([
                 sys.executable, '-m', 'ocrrl_ros.interfaces.frame_receiver', str(self.frames),

@@ -69,15 +69,14 @@ class BenchLoop:
         """Run the graph at one rate with a receiver beside it."""
         import numpy as np
         from ocrrl_ros.evaluation.loop_periods import judge_stream
-        from ocrrl_ros.interfaces.graph_process import graph_client, running_graph
+        from ocrrl_ros.interfaces.graph_process import driven_graph
         arguments = {
             'robot': 'sim', 'task': self.task, 'domain': self.domain, 'sink': self.sink,
             'command_rate_hz': rate_hz, 'realtime_priority': self.priority, 'record': self.record,
             'record_dir': str(folder / 'episodes'), 'vla': self.base, 'residual': self.residual,
             'compose': self.compose}
         arguments = {name: value for name, value in arguments.items() if value != ''}
-        with running_graph(arguments, folder / 'graph.log') as graph, \
-                graph_client(graph, 'ocrrl_bench_loop', self.task) as client:
+        with driven_graph(arguments, folder / 'graph.log', 'ocrrl_bench_loop') as client:
             client.wait_ready(START_TIMEOUT_S)
             begin = _start_next(client, 0)
             notes = folder / 'commands.npz'

@@ -66,12 +66,12 @@ class Demo:
     def run(self, console: Console) -> dict[str, Any]:
         """Check everything, run the graph, write the results."""
         isolate_graph()
-        from ocrrl_ros.interfaces.graph_process import graph_client, running_graph
+        from ocrrl_ros.interfaces.graph_process import driven_graph
         bundles = self._load_bundles()
         started_s = time.monotonic()
         console.print(f'starting the graph; its log is {self.out / "graph.log"}')
-        with running_graph(self._graph_arguments(bundles), self.out / 'graph.log') as graph, \
-                graph_client(graph, 'ocrrl_demo', self.task) as client:
+        with driven_graph(self._graph_arguments(bundles), self.out / 'graph.log',
+                          'ocrrl_demo') as client:
             client.wait_ready(START_TIMEOUT_S)
             return self._run_episodes(console, client, bundles, started_s)
 

@@ -18,7 +18,7 @@ from ocrrl_ros.interfaces.graph_plan import parameter_text
 from ocrrl_ros.interfaces.spin import use_fastdds_profile
 from ocrrl_ros.policy.task_spec import load_task_spec
 import rclpy
-from rclpy.signals import SignalHandlerOptions
+from rclpy.node import Node
 
 _STOP_S = 25.0
 _LOG_LINES = 12
@@ -79,38 +79,52 @@ class GraphProcess:
 
 
 @contextlib.contextmanager
-def graph_client(graph: GraphProcess, name: str, task: str) -> Iterator[GraphClient]:
+def driven_graph(arguments: dict[str, Any], log: Path, name: str) -> Iterator[GraphClient]:
     """
-    Join the running graph as a node for the duration of a block.
-
-    :param name: of the node.
-    :param task: that the graph runs.
-    """
-    object_ids = load_task_spec(task).object_ids
-    # With ROS's own handlers a Ctrl-C would close the context under a client that still works.
-    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
-    try:
-        yield GraphClient(rclpy.create_node(name), graph.check, object_ids)
-    finally:
-        rclpy.try_shutdown()
-
-
-@contextlib.contextmanager
-def running_graph(arguments: dict[str, Any], log: Path) -> Iterator[GraphProcess]:
-    """
-    Run the graph for the duration of a block, whatever ends it.
+    Run the graph for the duration of a block, whatever ends it, with a client that drives it.
 
     Ctrl-C, SIGTERM and SIGHUP end the block when it next calls ``check``, which every wait of
-    the graph's client does, at the latest at its end.
+    the client does, at the latest at its end.
 
+    :param arguments: launch arguments by name, ``task`` among them.
+    :param log: file that everything the graph prints goes to.
+    :param name: of the client's node.
     :raises KeyboardInterrupt: one of these signals came.
     """
     use_fastdds_profile()
+    object_ids = load_task_spec(arguments['task']).object_ids
     with StopSignals() as signals:
         graph = GraphProcess(arguments, log, lambda: signals.received is not None)
         try:
-            yield graph
+            # The node goes before the others do: see own_node.
+            with own_node(name) as node:
+                yield GraphClient(node, graph.check, object_ids)
         finally:
             graph.stop()
     if signals.received is not None:
         raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def own_node(name: str) -> Iterator[Node]:
+    """
+    Be a node for the duration of a block, and leave nothing behind that listens.
+
+    Fast DDS 2.14 can lock itself up in a process whose readers see others leave (eProsima/Fast-DDS
+    issue 6502: the thread that hears of it waits for the one that checks leases, and that for a
+    mutex of the first), and then whoever destroys a reader hangs for good. A context of its own
+    takes the readers and all threads along while the others are still there; ROS's own signal
+    handlers, which would close a context under a client that still works, come with the default
+    context alone.
+    """
+    context = rclpy.Context()
+    rclpy.init(args=[], context=context)
+    try:
+        node = rclpy.create_node(name, context=context)
+        try:
+            yield node
+        finally:
+            node.destroy_node()
+    finally:
+        context.try_shutdown()
+        context.destroy()

@@ -21,7 +21,8 @@ TIMEOUT_S = 240.0
 def start_demo(out, *options):
     """Start the command; its graph inherits this session's ROS domain and ends with it."""
     return subprocess.Popen(
-        [sys.executable, '-m', 'ocrrl_ros.cli.main', 'demo', '--out', str(out), *options],
+        [sys.executable, '-X', 'faulthandler', '-m', 'ocrrl_ros.cli.main', 'demo', '--out',
+         str(out), *options],
         text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
@@ -34,6 +35,15 @@ def run_demo(out, *options):
         process.send_signal(signal.SIGINT)
         output, errors = process.communicate(timeout=60.0)
     return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
+
+
+def end_of(process):
+    """Return what the process has written by its end; one that hangs writes where it does."""
+    try:
+        return process.communicate(timeout=60.0)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGABRT)
+        return process.communicate(timeout=60.0)
 
 
 def node_processes():
@@ -131,8 +141,9 @@ def test_interrupt_ends_every_process_and_exits_with_130(tiny, tmp_path, word, n
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.01)
     process.send_signal(number)
-    output, errors = process.communicate(timeout=60.0)
-    assert process.returncode == 130, output + errors
+    output, errors = end_of(process)
+    log = (out / 'graph.log').read_text()
+    assert process.returncode == 130, output + errors + log
     assert errors == 'ocrrl demo: interrupted\n'
     assert node_processes() == before
     assert not (out / 'result.json').exists()

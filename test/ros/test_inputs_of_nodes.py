@@ -155,3 +155,18 @@ def test_pose_estimator_names_the_missing_camera_pose_and_survives_a_bad_one(
         assert not statuses
         world.publish(EXTRINSICS, conv.transform_stamped(POSE, 'base', FRAME), qos.LATCHED)
         world.until(see, lambda: statuses, 'a status of the objects')
+
+
+def test_pose_estimator_that_still_compiles_ends_with_ctrl_c(
+        ros, probe, tmp_path, monkeypatch):
+    # As on a machine that has never compiled: for a minute it has no poses to publish yet.
+    monkeypatch.setenv('NUMBA_CACHE_DIR', str(tmp_path / 'cache'))
+    node = NodeProcess('ocrrl_ros.nodes.pose_estimator_node', tmp_path / 'log.txt',
+                       ros_arguments=('-r', '__ns:=/compiling'))
+    with running(node):
+        world = World(probe, node, 'compiling')
+        world.until(lambda: None, lambda: ('pose_estimator', '/compiling') in
+                    probe.node.get_node_names_and_namespaces(), 'the node')
+        node.interrupt()
+        assert node.wait() == 0, node.log
+        assert not list(tmp_path.glob('cache/**/pose_kernels_numba.accumulate*'))

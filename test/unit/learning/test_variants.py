@@ -52,6 +52,9 @@ NO_PULL = {
         'recipe.env.guided': False, 'trainer.exploration.guide_share': 0.0,
         'trainer.exploration.base_share': 0.0, **NO_PULL}),
     ('no_pull', NO_PULL),
+    ('one_base', {
+        'recipe.env.expert_share': 0.0, 'recipe.env.base_view.shift_px': 0.0,
+        'recipe.env.base_view.gain': 0.0}),
     ('no_randomisation', {'recipe.env.randomize': False}),
     ('no_noise', {
         f'recipe.pose_model.{name}': 0.0 for name in (
@@ -73,6 +76,7 @@ def test_published_recipe_has_its_settings_by_task_and_none_of_the_aids(
     found = settings('paper', task)
     env, trainer = found.recipe.env, found.trainer
     assert found.recipe.observation == 'world' and found.acts_per == 'chunk'
+    assert env.expert_share == 0.0 and env.base_view.is_off
     assert (found.recipe.pose_model.uniform, found.recipe.pose_model.dropout) == (0.005, 0.1)
     assert (env.critic_truth, env.guided, env.mid_start_share, env.stall_s, env.acts_per) == (
         False, False, 0.0, 1000.0, 'tick')
