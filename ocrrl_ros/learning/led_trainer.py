@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -13,7 +14,7 @@ from ocrrl_ros.learning.residual_trainer import ResidualTrainer, TrainerConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class LedTrainerConfig(TrainerConfig):
+class LedTrainerConfig(TrainerConfig, ABC):
     """Settings of a run that a guide may lead."""
 
     led_steps: int = field(default=0, metadata={'description': (
@@ -36,9 +37,9 @@ class LedTrainerConfig(TrainerConfig):
                 f'{self.learner_config.guide_weight}')
 
     @property
+    @abstractmethod
     def learner_config(self) -> LedLearnerConfig:
         """Return the settings of the learner."""
-        raise NotImplementedError
 
     @property
     def guided(self) -> bool:
@@ -60,7 +61,9 @@ class LedTrainer(ResidualTrainer):
     def _imitate(self, updates: int, sample: Callable[[], Guided]) -> None:
         """Take updates of the actor towards the guide."""
         config = self.config
-        progress = (self.steps - config.warmup_steps) / (config.led_steps - config.warmup_steps)
+        # A rollout may end beyond the lead, where the rate would go on falling, below zero.
+        progress = min(1.0, (self.steps - config.warmup_steps) / (
+            config.led_steps - config.warmup_steps))
         for _ in range(updates):
             batch = sample()
             with flushed_denormals():

@@ -107,7 +107,8 @@ class OnPolicyTrainer(LedTrainer):
         data = self._collect()
         if led:
             self._led.add(
-                critic_obs=data.flat_obs, guide=_flat(data.extra['guide']))
+                critic_obs=data.flat_obs,
+                guide=data.extra['guide'].reshape(-1, self.env.action_dim))
         if warmup:
             self.learner.normalizer.update(torch.from_numpy(data.flat_obs))
         else:
@@ -198,11 +199,6 @@ class OnPolicyTrainer(LedTrainer):
         self._rollouts = int(state['rollouts'])
         self._guide = np.array(state['guide'])
         self._led.load_state_dict(state['led'])
-
-
-def _flat(values: np.ndarray) -> np.ndarray:
-    """Return (T, N, A) as (T N, A)."""
-    return values.reshape(-1, values.shape[-1])
 
 
 def _pick(batch: PpoBatch, rows: np.ndarray) -> PpoBatch:

@@ -65,7 +65,8 @@ class TrainerConfig:
     def rate_at(self, steps: int) -> float:
         """Return the share of the learning rates that applies after so many steps."""
         start = self.decay_start * self.steps
-        if steps <= start:
+        # A last rollout may go beyond the steps; a decay that starts with them never starts.
+        if steps <= start or self.decay_start == 1.0:
             return 1.0
         share = min(1.0, (steps - start) / (self.steps - start))
         return 1.0 - share * (1.0 - self.final_rate)

@@ -71,6 +71,8 @@ class EnclosureConfig:
 class PlaceGuide(PlaceExpert):
     """Grasps, carries and puts down like the expert, through funnels instead of corridors."""
 
+    funnel = FunnelConfig()
+    enclosure = EnclosureConfig()
     open_m = (0.05, 0.07)
     """Gaps between which a hand that opens comes down to grasp."""
 
@@ -81,9 +83,7 @@ class PlaceGuide(PlaceExpert):
         :param place: how it comes down to put an object down; as to grasp when None.
         """
         super().__init__(rule)
-        self.funnel = FunnelConfig()
         self.place_funnel = self.funnel if place is None else place
-        self.enclosure = EnclosureConfig()
 
     def _at_grasp(self, truth: TruthState, grasp: np.ndarray) -> np.ndarray:
         """Return (N,) bool: the fingers have the object between them."""

@@ -38,11 +38,10 @@ def load_pose_model(path: Path | None = None) -> PoseModelConfig:
     return load_yaml(PoseModelConfig, path or config_path('pose_model.yaml'))
 
 
-def load_environment(num_envs: int, path: Path | None = None) -> VecEnvConfig:
-    """Return the environments of a file, config/train/environment.yaml when None."""
+def load_environment(num_envs: int) -> VecEnvConfig:
+    """Return the environments that residuals are trained in, config/train/environment.yaml."""
     return replace(
-        load_yaml(VecEnvConfig, path or config_path('train', 'environment.yaml')),
-        num_envs=num_envs)
+        load_yaml(VecEnvConfig, config_path('train', 'environment.yaml')), num_envs=num_envs)
 
 
 @dataclass(frozen=True, kw_only=True)

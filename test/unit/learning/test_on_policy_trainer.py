@@ -168,6 +168,15 @@ def test_guide_draws_the_actor_as_far_as_its_weight_goes():
     assert distance[0.0] == pytest.approx(0.3, abs=0.02)
 
 
+def test_rollout_that_outlasts_the_lead_does_not_turn_the_rate_round(tmp_path: Path):
+    # Rollouts of 800 steps: the second one begins led and ends at nearly twice the lead.
+    trainer = OnPolicyTrainer(
+        GuidedEnv(16), led(steps=1500, led_steps=900, rollout_ticks=50), 0, tmp_path)
+    trainer.run()
+    rate = trainer.learner.led_optimizer.param_groups[0]['lr']
+    assert rate == pytest.approx(trainer.config.ppo.actor_learning_rate)
+
+
 def test_lead_without_a_pull_is_refused():
     with pytest.raises(ConfigError, match='led_steps'):
         config(led_steps=640)
