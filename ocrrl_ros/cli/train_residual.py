@@ -45,6 +45,9 @@ class TrainResidual:
     steps: int | None = field(
         default=None, metadata={'description': 'environment steps; default: the settings file'})
     out: Path = field(metadata={'description': 'folder of the new bundle'})
+    best: Path | None = field(default=None, metadata={
+        'description': 'also write the kept policy that does best on development seeds, without '
+        'a gate, to this folder; what ships is the last'})
     settings: Path | None = field(
         default=None, metadata={
             'description': 'YAML; default: config/train/residual_ALGORITHM.yaml, with '
@@ -103,7 +106,7 @@ class TrainResidual:
         return ResidualRunConfig(
             recipe=recipe, trainer=trainer, workers=min(workers, self.envs),
             torch_threads=self.learner_threads, final_episodes=self.episodes,
-            acts_per=variant.acts_per, variant=self.variant)
+            acts_per=variant.acts_per, variant=self.variant, best=self.best)
 
     def _trainer(self, variant: 'Variant') -> 'TrainerConfig':
         """Return the settings of the learner: those of the file, the variant, the options."""

@@ -13,6 +13,7 @@ from ocrrl_ros.core.errors import OcrrlError
 import torch
 
 _PREFIX = 'checkpoint-'
+_KEPT = 'policy-'
 
 
 class CheckpointError(OcrrlError):
@@ -27,20 +28,36 @@ def write_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> Path:
 
     :param state: dicts and lists of arrays, tensors and JSON values.
     """
+    target = folder / f'{_PREFIX}{step:010d}'
+    _write_whole(target, state)
+    for old in _checkpoints(folder):
+        if old != target:
+            shutil.rmtree(old, ignore_errors=True)
+    return target
+
+
+def keep_policy(folder: Path, step: int, state: dict[str, Any]) -> None:
+    """Keep the policy of a step below `folder`, for good; a step kept before is replaced."""
+    _write_whole(folder / f'{_KEPT}{step:010d}', state)
+
+
+def kept_policies(folder: Path) -> list[tuple[int, Path]]:
+    """Return (step, path) of the policies kept below `folder`, oldest first."""
+    return [(int(path.name.removeprefix(_KEPT)), path)
+            for path in sorted(folder.glob(f'{_KEPT}*'))]
+
+
+def _write_whole(target: Path, state: dict[str, Any]) -> None:
+    """Write a nested state as a folder that is there as a whole or not at all."""
     arrays: dict[str, np.ndarray] = {}
     tree = _encode(state, arrays)
-    target = folder / f'{_PREFIX}{step:010d}'
-    partial = folder / f'.{target.name}.partial'
+    partial = target.with_name(f'.{target.name}.partial')
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     np.savez(partial / 'arrays.npz', **arrays)
     (partial / 'state.json').write_text(json.dumps(tree), encoding='utf-8')
     shutil.rmtree(target, ignore_errors=True)
     partial.rename(target)
-    for old in _checkpoints(folder):
-        if old != target:
-            shutil.rmtree(old, ignore_errors=True)
-    return target
 
 
 def newest_checkpoint(folder: Path) -> Path | None:
@@ -51,7 +68,7 @@ def newest_checkpoint(folder: Path) -> Path | None:
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """
-    Return the state that `write_checkpoint` stored.
+    Return the state that `write_checkpoint` or `keep_policy` stored.
 
     :raises CheckpointError: a file is missing or damaged.
     """

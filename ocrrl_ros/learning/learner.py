@@ -14,6 +14,8 @@ from ocrrl_ros.learning.networks import (
     action_penalty, Actor, LayerConfig, ObservationNormalizer, ResidualPolicy)
 import torch
 
+_POLICY_PARTS = ('average_actor', 'normalizer')
+
 
 @dataclass(frozen=True, kw_only=True)
 class LearnerConfig:
@@ -113,6 +115,15 @@ class Learner:
         """Return the averaged actor with its normalisation, for raw observations (N, D)."""
         return ResidualPolicy(
             self.normalizer.first(self.obs_dim), copy.deepcopy(self.average_actor)).eval()
+
+    def policy_state(self) -> dict[str, Any]:
+        """Return a copy of what `policy` is made of."""
+        return copy.deepcopy({name: getattr(self, name).state_dict() for name in _POLICY_PARTS})
+
+    def load_policy(self, state: dict[str, Any]) -> None:
+        """Let `policy` be another one, kept by `policy_state`; nothing is learned from there."""
+        for name in _POLICY_PARTS:
+            getattr(self, name).load_state_dict(state[name])
 
     def state_dict(self) -> dict[str, Any]:
         """Return tensors and plain values that restore the learner exactly."""

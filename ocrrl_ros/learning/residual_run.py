@@ -17,6 +17,7 @@ from ocrrl_ros.core.errors import ConfigError
 from ocrrl_ros.evaluation.provenance import describe_machine, read_git_state
 from ocrrl_ros.evaluation.statistics import wilson_interval
 from ocrrl_ros.learning.algorithms import algorithm_of
+from ocrrl_ros.learning.checkpoint import kept_policies, read_checkpoint
 from ocrrl_ros.learning.episode_statistics import measure_success
 from ocrrl_ros.learning.gate_training import train_gate
 from ocrrl_ros.learning.gated_policy import GatedPolicy
@@ -54,6 +55,8 @@ class ResidualRunConfig:
         'how often the finished residual answers anew, measured and deployed')})
     variant: str = field(
         default='', metadata={'description': 'name of the changes, for the manifest'})
+    best: Path | None = field(default=None, metadata={'description': (
+        'folder of a second bundle: the kept policy that does best on development seeds')})
 
     def __post_init__(self) -> None:
         """Keep training seeds apart from those that measure."""
@@ -64,6 +67,9 @@ class ResidualRunConfig:
             raise ConfigError(
                 f'workers {self.workers}, torch_threads {self.torch_threads}, final_episodes '
                 f'{self.final_episodes}; allowed: >= 0, >= 1, >= 0')
+        if self.best is not None and self.final_episodes == 0:
+            raise ConfigError('final_episodes is 0; allowed where the best policy is asked for: '
+                              '>= 1')
 
 
 class ResidualRun:
@@ -120,7 +126,9 @@ class ResidualRun:
         finally:
             env.close()
         self._measure(trainer, gate, metrics)
-        self._export(trainer, gate, metrics)
+        self._export(self.folder, trainer, gate, metrics, 'last, averaged')
+        if self.config.best is not None and not self._export_best(trainer, metrics):
+            return None
         return metrics
 
     def _make_trainer(self, env: VecEnv, **further: Any) -> ResidualTrainer:
@@ -186,17 +194,29 @@ class ResidualRun:
         if self.config.final_episodes == 0:
             return
         for name, sensor in self._sensors():
-            recipe = replace(
-                self.config.recipe, pose_model=sensor,
-                env=replace(self.config.recipe.env.plain(), acts_per=self.config.acts_per),
-                seed=DEVELOPMENT_SEED + self.config.recipe.seed)
             for policy in ('base', 'residual') if gate is None else ('base', 'residual', 'gated'):
-                env = make_env(recipe, self.config.workers)
-                try:
-                    metrics[f'{policy}_{name}'] = self._success(
-                        env, self._policy(policy, trainer, gate, env), f'{policy}, {name}')
-                finally:
-                    env.close()
+                metrics[f'{policy}_{name}'] = self._measured(
+                    sensor, f'{policy}, {name}',
+                    lambda env, policy=policy: self._policy(policy, trainer, gate, env))
+
+    def _measured(
+        self, sensor: PoseModelConfig, label: str,
+        policy_in: Callable[[VecEnv], Callable[[np.ndarray], np.ndarray]],
+    ) -> dict[str, Any]:
+        """
+        Return the success of a policy from the same starts as that of all others.
+
+        :param policy_in: gives the policy for an environment.
+        """
+        recipe = replace(
+            self.config.recipe, pose_model=sensor,
+            env=replace(self.config.recipe.env.plain(), acts_per=self.config.acts_per),
+            seed=DEVELOPMENT_SEED + self.config.recipe.seed)
+        env = make_env(recipe, self.config.workers)
+        try:
+            return self._success(env, policy_in(env), label)
+        finally:
+            env.close()
 
     def _sensors(self) -> Iterator[tuple[str, PoseModelConfig]]:
         """Yield the pose sensors that are measured with, by name."""
@@ -231,18 +251,51 @@ class ResidualRun:
         return found
 
     def _export(
-        self, trainer: ResidualTrainer, gate: GateModel | None, metrics: dict[str, Any],
+        self, folder: Path, trainer: ResidualTrainer, gate: GateModel | None,
+        metrics: dict[str, Any], weights: str,
     ) -> None:
-        """Write the bundle of the last, weight-averaged actor."""
+        """
+        Write the bundle of the averaged actor that the learner has now.
+
+        :param weights: which one it is, for the manifest.
+        """
         recipe = self.config.recipe
-        training = self._training()
+        training = self._training() | {'weights': weights}
         training['settings_sha256'] = hashlib.sha256(
             repr(sorted(training['trainer'].items())).encode()).hexdigest()
         export_residual(
-            self.folder, trainer.learner.policy(), self._inputs(trainer), task=recipe.task,
+            folder, trainer.learner.policy(), self._inputs(trainer), task=recipe.task,
             layout=self._layout(), bounds=recipe.env.bounds,
             rate_hz=1.0 / TICK_S, seed=recipe.seed, training=training, metrics=metrics,
             gate=gate, acts_per=self.config.acts_per)
+
+    def _export_best(self, trainer: ResidualTrainer, metrics: dict[str, Any]) -> bool:
+        """
+        Write the policy that does best, of the kept ones and the last; False if stopped before.
+
+        It has no gate: one is learned for the last alone, so `--gate off` compares the two.
+        """
+        (name, sensor), *_ = self._sensors()
+        found = {trainer.steps: metrics[f'residual_{name}']}
+        states = {trainer.steps: trainer.learner.policy_state()}
+        for steps, path in kept_policies(self.run_folder):
+            states[steps] = read_checkpoint(path)
+            trainer.learner.load_policy(states[steps])
+            found[steps] = self._measured(
+                sensor, f'after {steps} steps', lambda env: self._act(trainer, env))
+            if trainer.stop_requested:
+                return False
+        # Of equally good ones the latest.
+        best = max(found, key=lambda steps: (found[steps]['success_rate'], steps))
+        trainer.learner.load_policy(states[best])
+        metrics['best'] = {
+            'steps': best, 'n': found[best]['n'], 'success_rates': {
+                str(steps): found[steps]['success_rate'] for steps in sorted(found)}}
+        self._export(
+            self.config.best, trainer, None, {
+                'training': metrics['training'], 'best': metrics['best'],
+                f'residual_{name}': found[best]}, 'best on development seeds, averaged')
+        return True
 
     def _inputs(self, trainer: ResidualTrainer) -> dict[str, torch.Tensor]:
         """Return inputs of the exported graph, by name, that it is checked on."""
@@ -264,8 +317,7 @@ class ResidualRun:
             'environment': to_mapping(recipe.env), 'pose_model': to_mapping(recipe.pose_model),
             'workers': self.config.workers, 'base': recipe.base if scripted else 'bundle',
             'base_sha256': '' if scripted else load_bundle(recipe.base, 'base').sha256,
-            'weights': 'last, averaged', 'git': git.commit, 'git_dirty': git.dirty,
-            'machine': describe_machine()}
+            'git': git.commit, 'git_dirty': git.dirty, 'machine': describe_machine()}
 
 
 def _known(rates: dict[str, float]) -> dict[str, float]:

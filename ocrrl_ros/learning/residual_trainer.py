@@ -14,7 +14,7 @@ import numpy as np
 from ocrrl_ros.core.configuration import from_mapping, to_mapping
 from ocrrl_ros.core.errors import ConfigError
 from ocrrl_ros.learning.checkpoint import (
-    CheckpointError, newest_checkpoint, read_checkpoint, write_checkpoint)
+    CheckpointError, keep_policy, newest_checkpoint, read_checkpoint, write_checkpoint)
 from ocrrl_ros.learning.episode_statistics import EpisodeStatistics
 from ocrrl_ros.learning.gate_config import GateConfig
 from ocrrl_ros.learning.learner import Learner
@@ -43,11 +43,14 @@ class TrainerConfig:
         default=6400, metadata={'description': 'steps between rows of the learning curve'})
     checkpoint_period_steps: int = field(
         default=64_000, metadata={'description': 'steps between checkpoints'})
+    kept_period_steps: int = field(default=25_600, metadata={'description': (
+        'steps between policies that are kept beside the checkpoint, to choose the best from')})
     gate: GateConfig = field(default_factory=GateConfig)
 
     def __post_init__(self) -> None:
         """Refuse runs that cannot learn."""
-        for name in ('steps', 'log_period_steps', 'checkpoint_period_steps', 'warmup_steps'):
+        for name in ('steps', 'log_period_steps', 'checkpoint_period_steps', 'kept_period_steps',
+                     'warmup_steps'):
             if getattr(self, name) < 1:
                 raise ConfigError(f'{name} is {getattr(self, name)}; allowed: >= 1')
         if not 0.0 < self.gamma < 1.0:
@@ -76,6 +79,7 @@ class TrainerConfig:
         settings = to_mapping(self)
         # The gate is learned when all is over, and may be wanted, or not, by then.
         settings.pop('gate')
+        settings.pop('kept_period_steps')
         if self.decay_start == 1.0:
             # Without a schedule that ends with them, more steps may be asked for later.
             settings.pop('steps')
@@ -186,6 +190,8 @@ class ResidualTrainer(ABC):
         self._on_progress(self.steps, config.steps, row)
         if _crossed(before, self.steps, config.log_period_steps):
             self.log.add(row)
+        if _crossed(before, self.steps, config.kept_period_steps) and not self.in_warmup:
+            keep_policy(self.folder, self.steps, self.learner.policy_state())
         if _crossed(before, self.steps, config.checkpoint_period_steps):
             self.save()
             self.log.plot(self.folder / 'curve.png')

@@ -59,6 +59,11 @@ class Cell:
         out = self.options.get('out')
         return None if out is None else str(out)
 
+    @property
+    def products(self) -> list[str]:
+        """Return all bundles, datasets or world files that the command writes."""
+        return [str(self.options[name]) for name in ('out', 'best') if name in self.options]
+
     def result_path(self, folder: Path) -> Path:
         """Return the JSON file of the result."""
         return folder / f'{self.name}.json'

@@ -25,7 +25,7 @@ BUNDLE_OPTIONS = ('base', 'residual', 'teacher', 'base_sim', 'base_proxy')
 FILE_OPTIONS = ('domain', 'dataset')
 SCENES = {'bench language': 'lift_red_of_two'}
 """Task of commands that have one of their own."""
-FREE_OPTIONS = ('workers', 'out')
+FREE_OPTIONS = ('workers', 'out', 'best')
 """Options that change nothing about the figure."""
 
 

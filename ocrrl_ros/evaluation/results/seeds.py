@@ -13,8 +13,8 @@ from ocrrl_ros.evaluation.results.tables import (
 from ocrrl_ros.evaluation.statistics import bootstrap_seed_episode, wilson_interval
 
 RESAMPLES = 4_000
-JOINED = ('seed', 'world')
-"""Values over which cells of one row are put together."""
+JOINED = ('seed', 'world', 'tag')
+"""Values over which cells of one row are put together; a tag names a draw of worlds."""
 Outcomes = dict[tuple[str, str], dict[int, np.ndarray | None]]
 """Outcomes (E,) by variant and task, then training seed; None where a cell was not run."""
 

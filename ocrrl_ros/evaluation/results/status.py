@@ -139,8 +139,7 @@ def makers_needed(statuses: list[CellStatus]) -> list[CellStatus]:
     This is how a clone of the repository, which has the figures but not the bundles behind them,
     gets what its next cells need.
     """
-    makers = {status.cell.makes: status for status in statuses
-              if status.cell.makes is not None and status.state is State.DONE}
     wanted = {problem.removesuffix(' is missing') for status in statuses
               if status.state is not State.DONE for problem in status.missing}
-    return [maker for product, maker in makers.items() if product in wanted]
+    return [status for status in statuses if status.state is State.DONE
+            and not wanted.isdisjoint(status.cell.products)]

@@ -139,6 +139,49 @@ def test_gated_residual_is_measured_beside_the_whole_one(tmp_path: Path):
     assert metrics['gated_modelled']['n'] == 2
 
 
+def test_best_of_the_kept_policies_becomes_a_bundle_of_its_own(tmp_path: Path):
+    settings = config(final_episodes=2)
+    settings = dataclasses.replace(
+        settings, best=tmp_path / 'best',
+        trainer=dataclasses.replace(settings.trainer, kept_period_steps=20))
+    # What each policy would score: the one kept after 40 steps is the best.
+    scores = {'after 20 steps': 0.0, 'after 40 steps': 1.0, 'after 60 steps': 0.5}
+    run = ResidualRun(settings, tmp_path / 'residual')
+    measure = run._success
+    run._success = lambda env, act, label: measure(env, act, label) | {
+        'success_rate': scores.get(label, 0.2)}
+    metrics = run.run()
+    assert metrics['best']['steps'] == 40
+    manifest = json.loads((tmp_path / 'best' / 'manifest.json').read_text())
+    assert manifest['training']['weights'] == 'best on development seeds, averaged'
+    assert manifest['metrics']['best'] == metrics['best']
+    assert manifest['gate'] == {}
+    shorter = dataclasses.replace(settings.trainer, steps=40)
+    ResidualRun(dataclasses.replace(settings, trainer=shorter, best=None), tmp_path / 'ends').run()
+    assert (tmp_path / 'best' / 'policy.onnx').read_bytes() == (
+        tmp_path / 'ends' / 'policy.onnx').read_bytes()
+    assert (tmp_path / 'best' / 'policy.onnx').read_bytes() != (
+        tmp_path / 'residual' / 'policy.onnx').read_bytes()
+
+
+def test_last_policy_is_the_best_where_none_that_was_kept_does_better(tmp_path: Path):
+    settings = config(final_episodes=2)
+    settings = dataclasses.replace(
+        settings, best=tmp_path / 'best',
+        trainer=dataclasses.replace(settings.trainer, kept_period_steps=40))
+    run = ResidualRun(settings, tmp_path / 'residual')
+    measure = run._success
+    run._success = lambda *args: measure(*args) | {'success_rate': 0.5}
+    assert run.run()['best']['steps'] == 60
+    assert (tmp_path / 'best' / 'policy.onnx').read_bytes() == (
+        tmp_path / 'residual' / 'policy.onnx').read_bytes()
+
+
+def test_best_policy_needs_episodes_to_be_told_by(tmp_path: Path):
+    with pytest.raises(ConfigError, match='final_episodes is 0'):
+        dataclasses.replace(config(), best=tmp_path / 'best')
+
+
 def test_altered_bundle_is_refused(tmp_path: Path):
     ResidualRun(config(), tmp_path / 'residual').run()
     path = tmp_path / 'residual' / 'policy.onnx'

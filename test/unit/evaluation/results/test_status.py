@@ -85,6 +85,16 @@ def test_a_finished_training_is_needed_again_where_its_bundle_is_gone(read, fold
     assert [status.cell.name for status in needed] == ['train_cube_lift_s0']
 
 
+def test_a_finished_training_is_needed_again_where_its_best_bundle_alone_is_gone(read, folder):
+    # `best` writes a second bundle and changes nothing about the figure.
+    (folder / 'train_stack_cube_s0.json').write_text(
+        '{"cell": {"inputs": {"task": "stack_cube", "seed": 0}}}')
+    (folder.parent.parent / 'bundles' / 'stack_cube_s0').mkdir(parents=True)
+    waiting = read(['train_stack_cube_s0', 'stack_cube_best_s0'])
+    assert [status.state for status in waiting] == [State.DONE, State.WAITS]
+    assert [status.cell.name for status in makers_needed(waiting)] == ['train_stack_cube_s0']
+
+
 @pytest.mark.parametrize('text', ['{', '[1]'])
 def test_a_file_that_is_no_result_is_refused_by_name(read, folder, text):
     (folder / f'{BASE}.json').write_text(text)
