@@ -34,6 +34,8 @@ class Cell:
     minus: str = field(default='', metadata={'description': 'cell that it is compared with'})
     least: float | None = field(
         default=None, metadata={'description': 'least lower bound of the difference, as a rate'})
+    control: bool = field(default=False, metadata={
+        'description': 'positive control, which is to lose where the world discriminates'})
     awaits: str = field(default='', metadata={'description': 'what has to be built first'})
 
     def arguments(self) -> list[str]:
@@ -96,6 +98,8 @@ class CellGroup:
         default='', metadata={'description': 'name of the cell that each is compared with'})
     least: float | None = field(
         default=None, metadata={'description': 'least lower bound of the difference, as a rate'})
+    control: bool = field(default=False, metadata={
+        'description': 'positive control, which is to lose where the world discriminates'})
     awaits: str = field(default='', metadata={'description': 'what has to be built first'})
 
     def __post_init__(self) -> None:
@@ -104,6 +108,8 @@ class CellGroup:
             raise ConfigError(f'{self.name}: minutes is {self.minutes}; allowed: > 0')
         if self.goal is not None and not 0.0 < self.goal <= 1.0:
             raise ConfigError(f'{self.name}: goal is {self.goal}; allowed: a rate in (0, 1]')
+        if self.control and not self.minus:
+            raise ConfigError(f'{self.name}: minus is missing; a control is compared with it')
         if self._count(self.options) is None:
             raise ConfigError(f'{self.name}: n is missing; the options name no episodes or steps')
 
@@ -120,7 +126,8 @@ class CellGroup:
                 name=str(_filled(self.name, values)), group=self.name, section=self.section,
                 row=str(_filled(self.row, values)), command=self.command, options=options,
                 values=values, n=int(self._count(options)), minutes=self.minutes, goal=self.goal,
-                minus=str(_filled(self.minus, values)), least=self.least, awaits=self.awaits)
+                minus=str(_filled(self.minus, values)), least=self.least,
+                control=self.control, awaits=self.awaits)
 
 
 def _filled(item: Any, values: dict[str, Any]) -> Any:

@@ -11,6 +11,7 @@ from ocrrl_ros.core.errors import InputError, OcrrlError
 from ocrrl_ros.evaluation.failure_modes import total_variation
 from ocrrl_ros.evaluation.results import plots
 from ocrrl_ros.evaluation.results.cells import ResultPlan, Section
+from ocrrl_ros.evaluation.results.discrimination import discrimination_table
 from ocrrl_ros.evaluation.results.others import other_results
 from ocrrl_ros.evaluation.results.pairs import pair_table
 from ocrrl_ros.evaluation.results.seeds import seed_table, variant_of
@@ -82,6 +83,8 @@ class ResultPage:
                        '</details>')
         return [f'## {section.title}', section.text,
                 seed_table(section, members) if section.by_seed else '',
+                discrimination_table(self._statuses, self._by_name)
+                if section.key == 'controls' else '',
                 *self._pictures(section, members), details,
                 pair_table(members, self._by_name), residual_table(members),
                 self._variation_table() if section.key == 'alignment' else '']

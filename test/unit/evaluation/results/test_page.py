@@ -57,6 +57,22 @@ def test_a_row_names_figure_interval_n_seeds_commit_and_command(page, write):
     assert row[7].startswith('`ocrrl evaluate --task cube_lift')
 
 
+@pytest.mark.parametrize(('blind', 'deaf', 'verdict'), [
+    (None, None, 'not known yet: 0 of 2 controls run'),
+    (GOOD, None, 'not known yet: 1 of 2 controls run'),
+    (MIXED, None, 'the proxy discriminates'),
+    (GOOD, MIXED, 'the proxy discriminates'),
+    (GOOD, GOOD, 'the proxy does not discriminate here: no transfer claim')])
+def test_proxy_discriminates_where_a_positive_control_loses(page, write, blind, deaf, verdict):
+    write('cube_lift_proxy_base', GOOD)
+    for name, outcomes in (('blind', blind), ('deaf', deaf)):
+        if outcomes is not None:
+            write(f'cube_lift_{name}', outcomes)
+    row = next(line for line in page().splitlines() if line.startswith('| cube_lift | `'))
+    assert f'| {verdict} |' in row
+    assert ('-25.0' in row) == (MIXED in (blind, deaf))
+
+
 def test_goals_follow_the_lower_bound(page, write):
     write('cube_lift_residual_s0', [True] * 200)
     write('cube_lift_residual_s1', [True] * 190 + [False] * 10)
