@@ -193,8 +193,14 @@ class ResidualRun:
         """Add success of base and residual with ordinary poses and without any."""
         if self.config.final_episodes == 0:
             return
+        base: dict[str, Any] | None = None
         for name, sensor in self._sensors():
-            for policy in ('base', 'residual') if gate is None else ('base', 'residual', 'gated'):
+            # The base sees no poses: from the same starts it does the same, whatever the sensor.
+            if base is None:
+                base = self._measured(
+                    sensor, 'base', lambda env: self._policy('base', trainer, gate, env))
+            metrics[f'base_{name}'] = base
+            for policy in ('residual',) if gate is None else ('residual', 'gated'):
                 metrics[f'{policy}_{name}'] = self._measured(
                     sensor, f'{policy}, {name}',
                     lambda env, policy=policy: self._policy(policy, trainer, gate, env))

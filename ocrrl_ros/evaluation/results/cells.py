@@ -91,7 +91,7 @@ class CellGroup:
     over: dict[str, Any] = field(
         default_factory=dict, metadata={'description': 'values by placeholder; all combinations'})
     n: int | None = field(
-        default=None, metadata={'description': 'default: options.episodes or options.steps'})
+        default=None, metadata={'description': 'default: options.steps, else episodes or states'})
     minutes: float = field(metadata={'description': 'expected minutes of a cell on two cores'})
     goal: float | None = field(default=None, metadata={'description': 'goal as a rate, 0 .. 1'})
     minus: str = field(
@@ -115,7 +115,9 @@ class CellGroup:
 
     def _count(self, options: dict[str, Any]) -> int | None:
         """Return n, or None when nothing says it."""
-        return self.n or options.get('episodes') or options.get('steps') or options.get('states')
+        # A training that is measured on some episodes is counted in steps.
+        return next((found for found in (self.n, *map(
+            options.get, ('steps', 'episodes', 'states'))) if found), None)
 
     def expand(self) -> Iterator[Cell]:
         """Yield a cell per combination of values."""

@@ -182,6 +182,18 @@ def test_best_policy_needs_episodes_to_be_told_by(tmp_path: Path):
         dataclasses.replace(config(), best=tmp_path / 'best')
 
 
+def test_base_is_measured_once_and_would_do_the_same_without_poses(tmp_path: Path):
+    run = ResidualRun(config(final_episodes=2), tmp_path / 'residual')
+    measure, labels = run._success, []
+    run._success = lambda env, act, label: labels.append(label) or measure(env, act, label)
+    metrics = run.run()
+    assert labels.count('base') == 1
+    assert {'residual, lost', 'gated, lost'} < set(labels)
+    sensor = run.config.recipe.pose_model.always_lost()
+    assert metrics['base_lost'] == run._measured(
+        sensor, 'again', lambda env: run._policy('base', run._trainer, None, env))
+
+
 def test_altered_bundle_is_refused(tmp_path: Path):
     ResidualRun(config(), tmp_path / 'residual').run()
     path = tmp_path / 'residual' / 'policy.onnx'
