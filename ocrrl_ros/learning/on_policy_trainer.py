@@ -188,17 +188,20 @@ class OnPolicyTrainer(LedTrainer):
         return PpoBatch(**flat, advantage=advantage.astype(np.float32).ravel())
 
     def _extra_state(self) -> dict[str, Any]:
-        """Return noise, what the guide would do, number of rollouts and examples."""
+        """Return noise, what the guide would do, number of rollouts, examples, led states."""
         return {
             'noise': self._noise.copy(), 'rollouts': self._rollouts, 'examples': self._examples,
-            'guide': self._guide.copy(), 'led': self._led.state_dict()}
+            'guide': self._guide.copy(),
+            # Nothing recalls them once the lead is over.
+            'led': self._led.state_dict() if self.is_led else None}
 
     def _load_extra_state(self, state: dict[str, Any]) -> None:
         """Take back what `_extra_state` returned."""
         self._noise, self._examples = np.array(state['noise']), np.array(state['examples'])
         self._rollouts = int(state['rollouts'])
         self._guide = np.array(state['guide'])
-        self._led.load_state_dict(state['led'])
+        if state['led'] is not None:
+            self._led.load_state_dict(state['led'])
 
 
 def _pick(batch: PpoBatch, rows: np.ndarray) -> PpoBatch:

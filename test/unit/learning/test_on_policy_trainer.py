@@ -10,7 +10,8 @@ from ocrrl_ros.core.configuration import load_yaml
 from ocrrl_ros.core.errors import ConfigError, UnknownNameError
 from ocrrl_ros.core.resources import config_path
 from ocrrl_ros.learning.algorithms import algorithm_of, find_algorithm
-from ocrrl_ros.learning.checkpoint import CheckpointError
+from ocrrl_ros.learning.checkpoint import (
+    CheckpointError, newest_checkpoint, read_checkpoint)
 from ocrrl_ros.learning.networks import LayerConfig
 from ocrrl_ros.learning.off_policy_trainer import OffPolicyTrainer
 from ocrrl_ros.learning.on_policy_trainer import OnPolicyConfig, OnPolicyTrainer
@@ -150,6 +151,13 @@ def test_after_the_lead_the_actor_learns_from_rewards(tmp_path: Path):
 
 def test_led_run_resumes_like_an_unbroken_one(tmp_path: Path):
     run_whole_and_in_parts(OnPolicyTrainer, led(steps=960, led_steps=640), tmp_path, GuidedEnv)
+
+
+def test_checkpoint_holds_led_states_as_long_as_the_lead_lasts(tmp_path: Path):
+    for steps, kept in ((480, True), (960, False)):
+        folder = tmp_path / str(steps)
+        OnPolicyTrainer(GuidedEnv(), led(steps=steps, led_steps=640), 0, folder).run()
+        assert (read_checkpoint(newest_checkpoint(folder))['led'] is not None) == kept
 
 
 def test_guide_draws_the_actor_as_far_as_its_weight_goes():
