@@ -17,6 +17,8 @@ JOINED = ('seed', 'world', 'tag')
 """Values over which cells of one row are put together; a tag names a draw of worlds."""
 Outcomes = dict[tuple[str, str], dict[int, np.ndarray | None]]
 """Outcomes (E,) by variant and task, then training seed; None where a cell was not run."""
+Parts = dict[tuple[str, str, int], list[np.ndarray | None]]
+"""Outcomes (E,) of the cells of each variant, task and training seed; None where not run."""
 
 
 def seed_of(status: CellStatus) -> int:
@@ -35,14 +37,9 @@ def variant_of(status: CellStatus) -> str:
                      if key not in ('task', *JOINED))
 
 
-def outcomes_by_seed(statuses: Sequence[CellStatus]) -> Outcomes:
-    """
-    Return the outcomes by variant, task and seed, of the cells that run a residual.
-
-    Cells of one task and seed (the worlds of the held-out section) are joined in order; one of
-    them missing makes the whole None.
-    """
-    parts: dict[tuple[str, str, int], list[np.ndarray | None]] = {}
+def _parts(statuses: Sequence[CellStatus]) -> Parts:
+    """Return by variant, task and seed the outcomes (E,) of each cell that runs a residual."""
+    parts: Parts = {}
     for status in statuses:
         if status.cell.options.get('policy') != 'residual':
             continue
@@ -50,10 +47,32 @@ def outcomes_by_seed(statuses: Sequence[CellStatus]) -> Outcomes:
         known = is_rate(status.result)
         parts.setdefault(key, []).append(
             np.asarray(status.result['outcomes'], dtype=float) if known else None)
+    return parts
+
+
+def outcomes_by_seed(statuses: Sequence[CellStatus]) -> Outcomes:
+    """
+    Return the outcomes by variant, task and seed, of the cells that run a residual.
+
+    Cells of one task and seed (the worlds of the held-out section) are joined in order; one of
+    them missing makes the whole None.
+    """
     found: Outcomes = {}
-    for (variant, task, seed), members in parts.items():
+    for (variant, task, seed), members in _parts(statuses).items():
         joined = None if any(part is None for part in members) else np.concatenate(members)
         found.setdefault((variant, task), {})[seed] = joined
+    return found
+
+
+def begun_rates(statuses: Sequence[CellStatus]) -> dict[tuple[str, str, int], str]:
+    """Return by variant, task and seed what is known where some cells are missing, not all."""
+    found = {}
+    for key, members in _parts(statuses).items():
+        known = [part for part in members if part is not None]
+        if 0 < len(known) < len(members):
+            outcomes = np.concatenate(known)
+            found[key] = (f'*so far {percent(outcomes.mean())} of {len(outcomes)}, '
+                          f'{len(known)} of {len(members)} cells*')
     return found
 
 
@@ -109,13 +128,14 @@ def mean_of_tasks(tasks: Sequence[Mapping[int, np.ndarray | None]]) -> list[np.n
 
 def seed_table(section: Section, statuses: Sequence[CellStatus]) -> str:
     """Return rates by task and training seed with the bootstrap, and the mean of the tasks."""
-    outcomes = outcomes_by_seed(statuses)
+    outcomes, begun = outcomes_by_seed(statuses), begun_rates(statuses)
     seeds = sorted({seed for by_seed in outcomes.values() for seed in by_seed})
     rows = []
     for variant in dict.fromkeys(variant for variant, _ in outcomes):
         tasks = {task: by_seed for (other, task), by_seed in outcomes.items() if other == variant}
         for task, by_seed in tasks.items():
-            rates = [_rate_cell(by_seed[seed]) if seed in by_seed else '' for seed in seeds]
+            rates = ['' if seed not in by_seed else begun.get(
+                (variant, task, seed), _rate_cell(by_seed[seed])) for seed in seeds]
             rows.append([_label(task, variant), *rates,
                          *_summary(_complete(by_seed), section.task_goals.get(task))])
         if len(tasks) > 1:

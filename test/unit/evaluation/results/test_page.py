@@ -57,6 +57,17 @@ def test_a_row_names_figure_interval_n_seeds_commit_and_command(page, write):
     assert row[7].startswith('`ocrrl evaluate --task cube_lift')
 
 
+def test_worlds_that_were_run_are_shown_as_a_part_until_all_are(page, write):
+    def held_out():
+        return row_of(page().split('## Held out')[1], 'cube_lift')
+
+    assert held_out()[1] == '*not run yet*'
+    write('cube_lift_world0', MIXED)
+    assert held_out()[1:3] == ['*so far 75.0 % of 4, 1 of 2 cells*', '*not run yet*']
+    write('cube_lift_world1', GOOD)
+    assert held_out()[1:3] == ['87.5 % of 8', '87.5 %']
+
+
 @pytest.mark.parametrize(('blind', 'deaf', 'verdict'), [
     (None, None, 'not known yet: 0 of 2 controls run'),
     (GOOD, None, 'not known yet: 1 of 2 controls run'),
