@@ -7,7 +7,7 @@ from pathlib import Path
 from ocrrl_ros.core.bundle import hash_layout, Manifest, save_bundle
 from ocrrl_ros.core.errors import BundleError, ConfigError
 from ocrrl_ros.evaluation.provenance import GitState
-from ocrrl_ros.evaluation.world_files import draw_world_files, seed_from_bundles
+from ocrrl_ros.evaluation.world_files import draw_world_files, LOG_NAME, seed_from_bundles
 from ocrrl_ros.sim.domain import load_domain
 from ocrrl_ros.sim.world_distribution import load_distribution
 from ocrrl_ros.sim.world_sampling import sample_worlds
@@ -91,3 +91,15 @@ def test_bridge_and_evaluation_build_a_drawn_world(tmp_path):
         world.reset(np.random.default_rng(0))
         world.step(50)
         assert np.isfinite(world.render_state()).all()
+
+
+def test_worlds_that_the_report_names_are_what_their_seed_gives(tmp_path):
+    kept = Path(__file__).parents[3] / 'docs' / 'results' / 'worlds'
+    log = json.loads((kept / LOG_NAME).read_text(encoding='utf-8'))
+    drawn = draw_world_files(
+        tmp_path, log['seed'], worlds=log['worlds'], new_looks=log['new_looks'])
+    assert drawn['drawn'] == log['drawn']
+    assert not log['git_dirty']
+    assert {path.name for path in tmp_path.iterdir()} == {path.name for path in kept.iterdir()}
+    for world in log['drawn']:
+        assert load_domain(str(kept / world['file'])).sha256() == world['domain_sha256']

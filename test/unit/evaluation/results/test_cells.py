@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tests of the declared cells and of config/results.yaml itself."""
 import dataclasses
+from pathlib import Path
 
 from ocrrl_ros.cli.cell_commands import unbuilt
 from ocrrl_ros.core.errors import ConfigError, InputError, UnknownNameError
 from ocrrl_ros.evaluation.results.cells import CellGroup, load_plan, ResultPlan, Section
+from ocrrl_ros.evaluation.results.inputs import CellInputs
 from ocrrl_ros.learning.variants import known_variants
 import pytest
 
@@ -51,6 +53,16 @@ def test_a_plan_refuses_names_that_do_not_fit():
         ResultPlan(sections=sections, groups=(make_group(section='real'),))
     with pytest.raises(ConfigError, match='no cell: nothing'):
         ResultPlan(sections=sections, groups=(make_group(minus='nothing'),))
+    with pytest.raises(ConfigError, match='minus is missing'):
+        make_group(control=True)
+
+
+def test_a_training_is_counted_in_steps_and_an_evaluation_in_episodes():
+    options = {'steps': 400, 'episodes': 64}
+    assert {cell.n for cell in make_group(n=None, options=options).expand()} == {400}
+    assert {cell.n for cell in make_group(n=None, options={'episodes': 64}).expand()} == {64}
+    with pytest.raises(ConfigError, match='n is missing'):
+        make_group(n=None, options={})
 
 
 def test_a_pattern_chooses_by_name_group_or_section(plan):
@@ -65,6 +77,16 @@ def test_every_declared_command_exists_or_says_what_it_waits_for():
     unexplained = {cell.group: unbuilt(cell) for cell in load_plan().cells()
                    if not cell.awaits and unbuilt(cell)}
     assert unexplained == {}
+
+
+def test_whatever_a_declared_cell_needs_ships_or_is_made_by_another(monkeypatch):
+    monkeypatch.chdir(Path(__file__).parents[4])
+    cells = load_plan().cells()
+    made = {f'{product} is missing' for cell in cells for product in cell.products}
+    inputs = CellInputs()
+    unmade = {cell.name: problems for cell in cells
+              if (problems := set(inputs.missing(cell)) - made)}
+    assert unmade == {}
 
 
 def test_the_declared_protocol_covers_section_7():
