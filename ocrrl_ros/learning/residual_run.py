@@ -87,9 +87,16 @@ class ResidualRun:
         self, config: ResidualRunConfig, folder: Path,
         on_progress: Progress = lambda *_: None,
     ):
-        """Keep the settings; `run` does the work."""
+        """
+        Keep the settings; `run` does the work.
+
+        :raises ConfigError: the best policy is to overwrite the last one.
+        """
         self.config = config
         self.folder = Path(folder)
+        if config.best is not None and config.best.resolve() == self.folder.resolve():
+            raise ConfigError(
+                f'best is {config.best}, where the last policy goes; allowed: another folder')
         self.run_folder = self.folder.with_name(self.folder.name + '.run')
         self._on_progress = on_progress
         self._trainer: ResidualTrainer | None = None

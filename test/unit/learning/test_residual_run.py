@@ -182,6 +182,12 @@ def test_best_policy_needs_episodes_to_be_told_by(tmp_path: Path):
         dataclasses.replace(config(), best=tmp_path / 'best')
 
 
+def test_best_policy_does_not_overwrite_the_last(tmp_path: Path):
+    settings = dataclasses.replace(config(final_episodes=2), best=tmp_path / 'x' / '..' / 'same')
+    with pytest.raises(ConfigError, match='where the last policy goes'):
+        ResidualRun(settings, tmp_path / 'same')
+
+
 def test_base_is_measured_once_and_would_do_the_same_without_poses(tmp_path: Path):
     run = ResidualRun(config(final_episodes=2), tmp_path / 'residual')
     measure, labels = run._success, []
