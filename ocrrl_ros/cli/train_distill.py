@@ -52,7 +52,7 @@ class TrainDistill:
         from ocrrl_ros.core.resources import model_path
         from ocrrl_ros.evaluation.provenance import available_cores
         from ocrrl_ros.learning.algorithms import find_algorithm
-        from ocrrl_ros.learning.residual_run import ResidualRunConfig
+        from ocrrl_ros.learning.residual_run_config import ResidualRunConfig
         from ocrrl_ros.sim.vec_recipe import EnvRecipe, load_environment, load_pose_model
         from ocrrl_ros.sim.visual_randomization import load_visual_randomization
         if self.envs < 1:

@@ -85,7 +85,7 @@ class TrainResidual:
         """Return the settings of the whole run."""
         from ocrrl_ros.core.resources import model_path
         from ocrrl_ros.evaluation.provenance import available_cores
-        from ocrrl_ros.learning.residual_run import ResidualRunConfig
+        from ocrrl_ros.learning.residual_run_config import ResidualRunConfig
         from ocrrl_ros.learning.variants import load_variant
         from ocrrl_ros.sim.vec_recipe import EnvRecipe, load_pose_model
         from ocrrl_ros.sim.visual_randomization import load_visual_randomization

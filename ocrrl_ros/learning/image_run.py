@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from ocrrl_ros.core.configuration import to_mapping
 from ocrrl_ros.core.errors import ConfigError
-from ocrrl_ros.learning.residual_run import Progress, ResidualRun, ResidualRunConfig
+from ocrrl_ros.learning.residual_run import Progress, ResidualRun
+from ocrrl_ros.learning.residual_run_config import ResidualRunConfig
 from ocrrl_ros.learning.residual_trainer import ResidualTrainer
 from ocrrl_ros.learning.teacher import Teacher
 from ocrrl_ros.policy.image_observation import ImageLayout, OBSERVATION

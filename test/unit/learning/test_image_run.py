@@ -19,7 +19,8 @@ from ocrrl_ros.learning.image_off_policy_trainer import ImageOffPolicyConfig
 from ocrrl_ros.learning.image_run import DistillationRun, ImageResidualRun
 from ocrrl_ros.learning.networks import LayerConfig, NetworkConfig
 from ocrrl_ros.learning.off_policy_trainer import OffPolicyConfig
-from ocrrl_ros.learning.residual_run import ResidualRun, ResidualRunConfig
+from ocrrl_ros.learning.residual_run import ResidualRun
+from ocrrl_ros.learning.residual_run_config import ResidualRunConfig
 from ocrrl_ros.learning.td3 import Td3Config
 from ocrrl_ros.policy.assembly import load_residual
 from ocrrl_ros.policy.composition import ResidualBounds

@@ -14,7 +14,8 @@ from ocrrl_ros.learning.networks import LayerConfig, NetworkConfig
 from ocrrl_ros.learning.off_policy_trainer import OffPolicyConfig
 from ocrrl_ros.learning.on_policy_trainer import OnPolicyConfig
 from ocrrl_ros.learning.ppo import PpoConfig
-from ocrrl_ros.learning.residual_run import ResidualRun, ResidualRunConfig
+from ocrrl_ros.learning.residual_run import ResidualRun
+from ocrrl_ros.learning.residual_run_config import ResidualRunConfig
 from ocrrl_ros.learning.td3 import Td3Config
 from ocrrl_ros.policy.assembly import load_gated_residual, load_residual
 from ocrrl_ros.policy.task_spec import load_task_spec

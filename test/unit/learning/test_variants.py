@@ -10,7 +10,8 @@ from ocrrl_ros.core.bundle import hash_layout
 from ocrrl_ros.core.configuration import to_mapping
 from ocrrl_ros.core.errors import BundleError, ConfigError, UnknownNameError
 from ocrrl_ros.evaluation.policies import create_residual, load_policies
-from ocrrl_ros.learning.residual_run import ResidualRun, ResidualRunConfig
+from ocrrl_ros.learning.residual_run import ResidualRun
+from ocrrl_ros.learning.residual_run_config import ResidualRunConfig
 from ocrrl_ros.learning.variants import known_variants, load_variant
 from ocrrl_ros.policy.assembly import build_controller, load_residual
 from ocrrl_ros.policy.composition import ResidualBounds
