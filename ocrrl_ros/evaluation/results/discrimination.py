@@ -43,9 +43,9 @@ def _gap(
         by_name: Mapping[str, CellStatus]) -> tuple[float, float, float] | None:
     """Return a control's paired difference and its interval, None where it is not known."""
     other = by_name[status.cell.minus]
-    if status.result is None or other.result is None:
+    if status.current is None or other.current is None:
         return None
-    outcomes = paired_outcomes(status.result, other.result)
+    outcomes = paired_outcomes(status.current, other.current)
     if outcomes is None:
         return None
     found = compare_paired(*outcomes)

@@ -28,7 +28,8 @@ Written by `ocrrl report` from the files in `{folder}/`; do not edit. `make resu
 missing, in parts of an hour; `ocrrl results --list` says what is left. Cells are declared in
 `config/results.yaml`. A goal g holds when the one-sided 95 % lower bound is at least g - 2
 points. *older inputs*: the figure was made with another world, bundle or setting than the cell
-would be run with now. All figures are from simulation; `proxy` is a development world.
+would be run with now; it joins no mean, difference or picture. All figures are from simulation;
+`proxy` is a development world.
 """
 
 
@@ -132,10 +133,10 @@ class ResultPage:
         """Draw the logged episodes."""
         links = []
         for status in members:
-            if status.result is None:
+            if status.current is None:
                 continue
             path = self._picture(status.cell.name)
-            plots.correction_plot(status.result, path)
+            plots.correction_plot(status.current, path)
             links.append(self._link(
                 f'targets of the base and after the residual, {status.cell.row}', path))
         return links
@@ -148,7 +149,7 @@ class ResultPage:
             if cell.group != '{task}_{domain}_base' or cell.values['domain'] != 'sim':
                 continue
             other = self._by_name[f'{cell.values["task"]}_proxy_base']
-            rows.append([str(cell.values['task']), *_variation(status.result, other.result)])
+            rows.append([str(cell.values['task']), *_variation(status.current, other.current)])
         header = ('task', 'total variation of the failure modes', 'failures in sim', 'in proxy')
         return table(header, rows) if rows else ''
 

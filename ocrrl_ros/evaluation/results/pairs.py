@@ -51,8 +51,8 @@ Pair = tuple[CellStatus, CellStatus, tuple[np.ndarray, np.ndarray] | None]
 def _pair(status: CellStatus, by_name: Mapping[str, CellStatus]) -> Pair:
     """Return a cell, the one that it is compared with, and their outcomes if there are any."""
     other = by_name[status.cell.minus]
-    known = status.result is not None and other.result is not None
-    return status, other, paired_outcomes(status.result, other.result) if known else None
+    known = status.current is not None and other.current is not None
+    return status, other, paired_outcomes(status.current, other.current) if known else None
 
 
 def _row(status: CellStatus, other: CellStatus, outcomes: tuple[np.ndarray, ...]) -> list[str]:

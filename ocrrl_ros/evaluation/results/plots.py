@@ -55,10 +55,10 @@ def rate_plot(bars: Mapping[str, Sequence[CellStatus]], path: Path) -> bool:
     figure = new_figure(9, 3.2)
     axis = figure.subplots()
     for index, (label, statuses) in enumerate(bars.items()):
-        known = [status for status in statuses if is_rate(status.result)]
+        known = [status for status in statuses if is_rate(status.current)]
         drawn |= bool(known)
         for count, status in enumerate(known):
-            result = status.result
+            result = status.current
             low, high = wilson_interval(result['successes'], result['episodes'])
             shift = 0.8 * (index + 0.5) / len(bars) - 0.4
             x = tasks.index(status.cell.values['task']) + shift + 0.06 * int(
@@ -69,7 +69,7 @@ def rate_plot(bars: Mapping[str, Sequence[CellStatus]], path: Path) -> bool:
                       [100 * max(0.0, high - result['rate'])]],
                 label=label if count == 0 else None)
     shown = {status.cell.values['task'] for statuses in bars.values() for status in statuses
-             if is_rate(status.result)}
+             if is_rate(status.current)}
     for x, task in enumerate(tasks):
         if task not in shown:
             axis.text(x, 50, 'not run yet', ha='center', color='grey')
@@ -91,20 +91,20 @@ def noise_plot(statuses: Sequence[CellStatus], path: Path) -> bool:
     for status in statuses:
         noise = str(status.cell.values.get('noise', ''))
         place = float(noise[5:]) if noise.startswith('bias_') else marks.get(noise)
-        if place is not None and is_rate(status.result):
+        if place is not None and is_rate(status.current):
             by_task.setdefault(status.cell.values['task'], []).append((place, status))
     if not by_task:
         return False
     figure = new_figure(8, 3.6)
     axis = figure.subplots()
     for index, (task, found) in enumerate(by_task.items()):
-        curve = sorted((place, 100 * status.result['rate'])
+        curve = sorted((place, 100 * status.current['rate'])
                        for place, status in found if place < min(marks.values()))
         if curve:
             axis.plot(*zip(*curve), marker='o', color=f'C{index}', label=task)
         for place, status in found:
             if place >= min(marks.values()):
-                axis.plot(place, 100 * status.result['rate'], 's', color=f'C{index}',
+                axis.plot(place, 100 * status.current['rate'], 's', color=f'C{index}',
                           label=None if curve else task)
     axis.set_xticks([0, 3, 5, 10, *marks.values()], ['0', '3', '5', '10', *marks])
     axis.set_xlabel('bias of an episode, mm (1 sigma); noise tests at the right')

@@ -44,9 +44,9 @@ def _parts(statuses: Sequence[CellStatus]) -> Parts:
         if status.cell.options.get('policy') != 'residual':
             continue
         key = variant_of(status), task_of(status), seed_of(status)
-        known = is_rate(status.result)
-        parts.setdefault(key, []).append(
-            np.asarray(status.result['outcomes'], dtype=float) if known else None)
+        # Older figures are of another bundle or world: they join no others.
+        parts.setdefault(key, []).append(np.asarray(
+            status.current['outcomes'], dtype=float) if is_rate(status.current) else None)
     return parts
 
 

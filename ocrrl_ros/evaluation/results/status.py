@@ -52,6 +52,11 @@ class CellStatus:
                 and not self.missing)
 
     @property
+    def current(self) -> dict[str, Any] | None:
+        """Return the result if it is of today's inputs, None when it is older or not there."""
+        return self.result if self.state is State.DONE else None
+
+    @property
     def minutes(self) -> float | None:
         """Return the measured minutes, None when it is not known."""
         if self.result is None:

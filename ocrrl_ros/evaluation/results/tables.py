@@ -125,15 +125,15 @@ def residual_table(statuses: Sequence[CellStatus]) -> str:
     """Return how hard the residuals worked, for the cells that say so; empty without any."""
     rows = []
     for status in statuses:
-        if not is_rate(status.result) or not status.result.get('residual', {}).get('mean_gain'):
+        if not is_rate(status.current) or not status.current.get('residual', {}).get('mean_gain'):
             continue
-        worked = status.result['residual']
+        worked = status.current['residual']
         rows.append([
             status.cell.row, f'{worked["mean_translation_mm"]:.1f} mm',
             f'{worked["mean_rotation_deg"]:.1f} deg',
             f'{percent(worked["saturated_share"])} (goal under 10 %)',
             f'{worked["sign_changes_per_s"]:.1f}',
-            percent(status.result['pose_valid_share'])])
+            percent(status.current['pose_valid_share'])])
     header = ('what', 'mean residual', 'and', 'saturated ticks', 'sign changes per s',
               'ticks with valid poses')
     return table(header, rows) if rows else ''

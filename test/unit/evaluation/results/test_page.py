@@ -57,6 +57,21 @@ def test_a_row_names_figure_interval_n_seeds_commit_and_command(page, write):
     assert row[7].startswith('`ocrrl evaluate --task cube_lift')
 
 
+def test_older_figures_are_shown_in_their_row_and_join_nothing(page, write):
+    for seed in (0, 1):
+        write(f'cube_lift_residual_s{seed}', GOOD)
+    write('cube_lift_sim_base', MIXED)
+    text = page()
+    assert row_of(text, 'cube_lift')[1:3] == ['100.0 % of 4', '100.0 % of 4']
+    assert 'cube_lift_residual_s0 minus cube_lift_sim_base | +25.0' in text
+    write('cube_lift_residual_s0', GOOD, base_sha256='other')
+    text = page()
+    assert 'other base_sha256' in row_of(text, 'cube_lift, seed 0')[1]
+    assert row_of(text, 'cube_lift')[1:3] == ['*not run yet*', '100.0 % of 4']
+    assert 'cube_lift_residual_s0 minus cube_lift_sim_base |' not in text
+    assert 'cube_lift_residual_s1 minus cube_lift_sim_base | +25.0' in text
+
+
 def test_worlds_that_were_run_are_shown_as_a_part_until_all_are(page, write):
     def held_out():
         return row_of(page().split('## Held out')[1], 'cube_lift')
