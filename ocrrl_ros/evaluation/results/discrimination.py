@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ocrrl_ros.evaluation.results.pairs import paired_outcomes, points
+from ocrrl_ros.evaluation.results.pairs import find_pair, points
 from ocrrl_ros.evaluation.results.seeds import task_of
 from ocrrl_ros.evaluation.results.status import CellStatus
 from ocrrl_ros.evaluation.results.tables import table
@@ -42,10 +42,7 @@ def _gap(
         status: CellStatus,
         by_name: Mapping[str, CellStatus]) -> tuple[float, float, float] | None:
     """Return a control's paired difference and its interval, None where it is not known."""
-    other = by_name[status.cell.minus]
-    if status.current is None or other.current is None:
-        return None
-    outcomes = paired_outcomes(status.current, other.current)
+    _, _, outcomes = find_pair(status, by_name)
     if outcomes is None:
         return None
     found = compare_paired(*outcomes)

@@ -48,7 +48,7 @@ def points(value: float) -> str:
 Pair = tuple[CellStatus, CellStatus, tuple[np.ndarray, np.ndarray] | None]
 
 
-def _pair(status: CellStatus, by_name: Mapping[str, CellStatus]) -> Pair:
+def find_pair(status: CellStatus, by_name: Mapping[str, CellStatus]) -> Pair:
     """Return a cell, the one that it is compared with, and their outcomes if there are any."""
     other = by_name[status.cell.minus]
     known = status.current is not None and other.current is not None
@@ -94,7 +94,7 @@ def pair_table(statuses: Sequence[CellStatus], by_name: Mapping[str, CellStatus]
     :param by_name: every cell of the plan.
     :return: Markdown, empty when the section compares nothing.
     """
-    pairs = [_pair(status, by_name) for status in statuses if status.cell.minus]
+    pairs = [find_pair(status, by_name) for status in statuses if status.cell.minus]
     known = [pair for pair in pairs if pair[2] is not None]
     parts = []
     if known:
