@@ -46,7 +46,8 @@ class BenchTracker:
 
     def run(self, console: Console) -> dict[str, Any]:
         """Measure and print a table."""
-        from ocrrl_ros.cli.output import progress_bar, write_json
+        from ocrrl_ros.cli.output import progress_bar
+        from ocrrl_ros.core.json_files import write_json
         from ocrrl_ros.evaluation.confidence_fit import ConfidenceFit
         from ocrrl_ros.evaluation.pose_log import PoseLog
         from ocrrl_ros.evaluation.provenance import describe_machine, read_git_state

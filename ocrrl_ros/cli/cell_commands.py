@@ -9,10 +9,10 @@ import sys
 import time
 from typing import Any
 
-from ocrrl_ros.cli.output import write_json
 from ocrrl_ros.cli.registry import COMMANDS
 from ocrrl_ros.core.configuration import from_mapping
 from ocrrl_ros.core.errors import ConfigError
+from ocrrl_ros.core.json_files import write_json
 from ocrrl_ros.evaluation.provenance import describe_machine, read_git_state
 from ocrrl_ros.evaluation.results.cells import Cell
 from ocrrl_ros.evaluation.results.inputs import CellInputs

@@ -7,8 +7,9 @@ import sys
 import time
 from typing import Any, TYPE_CHECKING
 
-from ocrrl_ros.cli.output import progress_bar, rate_text, write_json
+from ocrrl_ros.cli.output import progress_bar, rate_text
 from ocrrl_ros.core.errors import ConfigError, UnknownNameError
+from ocrrl_ros.core.json_files import write_json
 from rich.console import Console
 from rich.table import Table
 

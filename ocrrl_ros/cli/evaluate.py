@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TYPE_CHECKING
 
-from ocrrl_ros.cli.output import progress_bar, rate_text, write_json
+from ocrrl_ros.cli.output import progress_bar, rate_text
+from ocrrl_ros.core.json_files import write_json
 from ocrrl_ros.evaluation.evaluate import evaluate, EvaluateConfig
 from rich.console import Console
 

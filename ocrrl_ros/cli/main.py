@@ -16,9 +16,9 @@ import sys
 from typing import Any
 
 from ocrrl_ros.cli.options import parse_options
-from ocrrl_ros.cli.output import write_json
 from ocrrl_ros.cli.registry import CommandEntry, COMMANDS
 from ocrrl_ros.core.errors import ConfigError, OcrrlError
+from ocrrl_ros.core.json_files import write_json
 from rich.console import Console
 
 EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130

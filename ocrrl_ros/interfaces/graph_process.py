@@ -106,7 +106,7 @@ def driven_graph(arguments: dict[str, Any], log: Path, name: str) -> Iterator[Gr
 
 
 @contextlib.contextmanager
-def own_node(name: str) -> Iterator[Node]:
+def own_node(name: str, namespace: str = '') -> Iterator[Node]:
     """
     Be a node for the duration of a block, and leave nothing behind that listens.
 
@@ -120,7 +120,7 @@ def own_node(name: str) -> Iterator[Node]:
     context = rclpy.Context()
     rclpy.init(args=[], context=context)
     try:
-        node = rclpy.create_node(name, context=context)
+        node = rclpy.create_node(name, context=context, namespace=namespace)
         try:
             yield node
         finally:

@@ -36,7 +36,6 @@ class Cell:
         default=None, metadata={'description': 'least lower bound of the difference, as a rate'})
     control: bool = field(default=False, metadata={
         'description': 'positive control, which is to lose where the world discriminates'})
-    awaits: str = field(default='', metadata={'description': 'what has to be built first'})
 
     def arguments(self) -> list[str]:
         """Return the command line behind `ocrrl`, without `--json`."""
@@ -100,7 +99,6 @@ class CellGroup:
         default=None, metadata={'description': 'least lower bound of the difference, as a rate'})
     control: bool = field(default=False, metadata={
         'description': 'positive control, which is to lose where the world discriminates'})
-    awaits: str = field(default='', metadata={'description': 'what has to be built first'})
 
     def __post_init__(self) -> None:
         """Refuse counts and goals without meaning."""
@@ -129,7 +127,7 @@ class CellGroup:
                 row=str(_filled(self.row, values)), command=self.command, options=options,
                 values=values, n=int(self._count(options)), minutes=self.minutes, goal=self.goal,
                 minus=str(_filled(self.minus, values)), least=self.least,
-                control=self.control, awaits=self.awaits)
+                control=self.control)
 
 
 def _filled(item: Any, values: dict[str, Any]) -> Any:

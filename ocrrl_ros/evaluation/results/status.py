@@ -6,11 +6,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import Enum
-import json
 from pathlib import Path
 from typing import Any
 
-from ocrrl_ros.core.errors import InputError
+from ocrrl_ros.core.json_files import read_json
 from ocrrl_ros.evaluation.results.cells import Cell
 from ocrrl_ros.evaluation.results.inputs import CellInputs, differences, recorded
 
@@ -92,9 +91,9 @@ class StatusReader:
         result = read_result(cell.result_path(self.folder))
         reason = self.unbuilt(cell)
         if reason:
-            note = cell.awaits or reason
             state = State.NOT_BUILT if result is None else State.STALE
-            return CellStatus(cell=cell, state=state, note=note, result=result, missing=(note,))
+            return CellStatus(
+                cell=cell, state=state, note=reason, result=result, missing=(reason,))
         changed = [] if result is None else differences(
             self.inputs.expected(cell), recorded(result))
         if result is not None and not changed:
@@ -128,13 +127,7 @@ def read_result(path: Path) -> dict[str, Any] | None:
     """
     if not path.exists():
         return None
-    try:
-        content = json.loads(path.read_text(encoding='utf-8'))
-    except (OSError, ValueError) as error:
-        raise InputError(f'{path} is no JSON that can be read: {error}') from error
-    if not isinstance(content, dict):
-        raise InputError(f'{path} holds {type(content).__name__}; a JSON object is expected')
-    return content
+    return read_json(path)
 
 
 def makers_needed(statuses: list[CellStatus]) -> list[CellStatus]:
