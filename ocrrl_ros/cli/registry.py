@@ -43,6 +43,8 @@ COMMANDS: tuple[CommandEntry, ...] = (
            'measure the residual network and the policy tick'),
     _entry('bench env', 'bench_env', 'BenchEnv', 'measure training environment steps per second'),
     _entry('bench tracker', 'bench_tracker', 'BenchTracker', 'measure the object pose tracker'),
+    _entry('bench foundation-pose', 'bench_foundation_pose', 'BenchFoundationPose',
+           'check a downloaded pair of FoundationPose networks'),
     _entry('bench parity', 'bench_parity', 'BenchParity',
            'compare training physics with evaluation physics'),
     _entry('bench corrections', 'bench_corrections', 'BenchCorrections',

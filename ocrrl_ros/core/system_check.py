@@ -25,7 +25,8 @@ REQUIRED_MODULES = {
     'av': 'av', 'cv2': 'opencv-python-headless', 'matplotlib': 'matplotlib', 'mcap': 'mcap',
     'mujoco': 'mujoco', 'numba': 'numba', 'numpy': 'numpy', 'onnx': 'onnx',
     'onnxruntime': 'onnxruntime', 'pinocchio': 'pin', 'pyarrow': 'pyarrow', 'rclpy': 'rclpy',
-    'rosbags': 'rosbags', 'ruckig': 'ruckig', 'scipy': 'scipy', 'tyro': 'tyro', 'yaml': 'PyYAML',
+    'rosbags': 'rosbags', 'ruckig': 'ruckig', 'scipy': 'scipy', 'trimesh': 'trimesh',
+    'tyro': 'tyro', 'yaml': 'PyYAML',
 }
 OPTIONAL_MODULES = {
     'torch': ('training', 'make setup TRAIN=1'),

@@ -10,13 +10,13 @@ from typing import Any
 
 from ocrrl_ros.core.bundle import Bundle, Manifest, save_bundle
 from ocrrl_ros.core.configuration import to_mapping
+from ocrrl_ros.core.onnx_session import create_session
 from ocrrl_ros.learning.export import export_onnx
 from ocrrl_ros.learning.gate_training import GateNetwork
 from ocrrl_ros.policy.action_hold import ResidualRate
 from ocrrl_ros.policy.composition import ResidualBounds
 from ocrrl_ros.policy.gate import GATE_FILE, ResidualGate
 from ocrrl_ros.policy.observation import ObservationLayout
-from ocrrl_ros.policy.onnx_network import create_session
 import torch
 
 TOLERANCE = 1e-5

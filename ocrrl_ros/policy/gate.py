@@ -11,7 +11,8 @@ from __future__ import annotations
 import numpy as np
 from ocrrl_ros.core.bundle import Bundle
 from ocrrl_ros.core.errors import BundleError, InputError
-from ocrrl_ros.policy.onnx_network import create_session, OnnxNetwork
+from ocrrl_ros.core.onnx_session import create_session
+from ocrrl_ros.policy.onnx_network import OnnxNetwork
 
 GATE_FILE = 'gate.onnx'
 _SETTINGS = {'smoothing_s'}

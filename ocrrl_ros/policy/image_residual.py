@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 from ocrrl_ros.core.bundle import Bundle
 from ocrrl_ros.core.errors import BundleError, InputError
+from ocrrl_ros.core.onnx_session import create_session
 from ocrrl_ros.core.se3 import pose_identity
 from ocrrl_ros.policy.action_hold import ResidualRate
 from ocrrl_ros.policy.adapters.onnx_policy import resize_images
@@ -14,7 +15,6 @@ from ocrrl_ros.policy.controller import ResidualController
 from ocrrl_ros.policy.gate import GATE_FILE
 from ocrrl_ros.policy.image_observation import ImageLayout
 from ocrrl_ros.policy.object_poses import ObjectPoseBuffer, ObjectView
-from ocrrl_ros.policy.onnx_network import create_session
 from ocrrl_ros.policy.residual import bounds_of
 
 NO_OBJECTS = ObjectView(

@@ -4,34 +4,7 @@
 from __future__ import annotations
 
 import numpy as np
-from ocrrl_ros.core.errors import BundleError, MissingDependencyError
-
-
-def create_session(model: str | bytes, threads: int = 1):
-    """
-    Open an ONNX model for low-latency CPU inference.
-
-    :param model: path of the file, or its bytes.
-    :raises MissingDependencyError: onnxruntime is not installed.
-    :raises BundleError: the file is no valid model.
-    """
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise MissingDependencyError(
-            'onnxruntime (runs policies)', 'pip install onnxruntime') from error
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    # Spinning workers would steal the core that the control loop runs on.
-    options.add_session_config_entry('session.intra_op.allow_spinning', '0')
-    options.log_severity_level = 3
-    try:
-        return onnxruntime.InferenceSession(
-            model, options, providers=['CPUExecutionProvider'])
-    except Exception as error:  # onnxruntime raises its own unexported types
-        name = model if isinstance(model, str) else 'a model in memory'
-        raise BundleError(f'{name} is no model that onnxruntime can load: {error}') from error
+from ocrrl_ros.core.errors import BundleError
 
 
 class OnnxNetwork:

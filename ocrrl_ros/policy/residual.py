@@ -6,10 +6,11 @@ from __future__ import annotations
 import numpy as np
 from ocrrl_ros.core.bundle import Bundle
 from ocrrl_ros.core.errors import BundleError
+from ocrrl_ros.core.onnx_session import create_session
 from ocrrl_ros.policy.action_hold import ResidualRate
 from ocrrl_ros.policy.composition import ACTION_SIZE, ResidualBounds
 from ocrrl_ros.policy.observation import ObservationLayout
-from ocrrl_ros.policy.onnx_network import create_session, OnnxNetwork
+from ocrrl_ros.policy.onnx_network import OnnxNetwork
 
 
 def bounds_of(bundle: Bundle) -> ResidualBounds:

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from ocrrl_ros.core.bundle import Bundle, hash_layout
 from ocrrl_ros.core.errors import BundleError, InputError, MissingDependencyError
+from ocrrl_ros.core.onnx_session import create_session
 from ocrrl_ros.core.se3 import pose, quat_from_rotation_6d, rotation_6d
 from ocrrl_ros.policy.base_policy import BaseInputs, BasePolicy, ChunkBatch, HORIZON
 from ocrrl_ros.policy.instruction import embed_instruction
-from ocrrl_ros.policy.onnx_network import create_session
 
 IMAGE_HEIGHT = 96
 IMAGE_WIDTH = 128

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from ocrrl_ros.core.bundle import Bundle, hash_layout, load_bundle, Manifest, save_bundle
 from ocrrl_ros.core.errors import BundleError, ConfigError, InputError
+from ocrrl_ros.core.onnx_session import create_session
 from ocrrl_ros.learning.export import export_onnx
 from ocrrl_ros.learning.gate_config import GateConfig
 from ocrrl_ros.learning.gate_training import distil_gate, GateNetwork, train_gate
@@ -15,7 +16,6 @@ from ocrrl_ros.learning.gated_policy import GatedPolicy
 from ocrrl_ros.learning.networks import ObservationNormalizer
 from ocrrl_ros.learning.residual_export import export_gate
 from ocrrl_ros.policy.gate import ResidualGate
-from ocrrl_ros.policy.onnx_network import create_session
 from offset_env import OffsetEnv
 import pytest
 import torch
