@@ -1,13 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """`ocrrl bench tracker`."""
-from dataclasses import dataclass, field
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TYPE_CHECKING
 
 from ocrrl_ros.core.errors import ConfigError
+from ocrrl_ros.core.onnx_session import Provider
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+
+if TYPE_CHECKING:
+    from ocrrl_ros.perception.pose_estimator import TrackerConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +33,11 @@ class BenchTracker:
     sequences: int = field(default=10, metadata={'description': 'sequences per kind'})
     grasps: int = field(default=4, metadata={'description': 'grasp episodes'})
     seed: int = field(default=10_000, metadata={'description': 'seed of all sequences'})
+    refine_model: str = field(default='', metadata={
+        'description': 'path of refine_model.onnx: FoundationPose fits poses, not our own solver'})
+    score_model: str = field(default='', metadata={'description': 'path of score_model.onnx'})
+    provider: Provider = field(
+        default='cpu', metadata={'description': 'runs them: cpu, or cuda with onnxruntime-gpu'})
     pictures: Path | None = field(
         default=None, metadata={'description': 'write the worst frames to this PNG'})
     pose_log: Path | None = field(
@@ -43,6 +55,10 @@ class BenchTracker:
                 raise ConfigError(
                     f'{name} needs domains to be sim alone, not {self.domains}: what training '
                     'and calibration know of the tracker comes from sim')
+        if bool(self.refine_model) != bool(self.score_model):
+            raise ConfigError(
+                f'refine_model is {self.refine_model!r} and score_model {self.score_model!r}; '
+                'allowed: both or none')
 
     def run(self, console: Console) -> dict[str, Any]:
         """Measure and print a table."""
@@ -69,7 +85,8 @@ class BenchTracker:
             def progress(what: str, done: int, total: int) -> None:
                 bar.update(task, description=what, completed=done, total=total)
 
-            rows = run_bench(config, pictures=pictures, progress=progress, log=log)
+            rows = run_bench(
+                config, tracker=self._tracker(), pictures=pictures, progress=progress, log=log)
         git = read_git_state()
         result = {
             'task': self.task, 'seed': self.seed, 'rows': rows, 'machine': describe_machine(),
@@ -82,6 +99,16 @@ class BenchTracker:
             write_json(self.confidence_fit, fit.summary() | {'git': git.commit, 'seed': self.seed})
         console.print(_table(rows))
         return result
+
+    def _tracker(self) -> TrackerConfig:
+        """Return the tracker's settings with the backend that was asked for."""
+        from ocrrl_ros.perception.pose_estimator import load_tracker_config
+        config = load_tracker_config()
+        if not self.refine_model:
+            return config
+        return replace(config, pose_backend='foundation_pose', foundation_pose=replace(
+            config.foundation_pose, refine_model=self.refine_model,
+            score_model=self.score_model, provider=self.provider))
 
 
 def _table(rows: list[dict[str, Any]]) -> Table:

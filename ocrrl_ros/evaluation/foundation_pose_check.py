@@ -18,10 +18,11 @@ from typing import Any
 import numpy as np
 from ocrrl_ros.core import se3
 from ocrrl_ros.core.errors import ConfigError
+from ocrrl_ros.core.onnx_session import Provider
 from ocrrl_ros.evaluation.tracker_bench import GOOD_M, GOOD_RAD
 from ocrrl_ros.evaluation.tracker_sequences import SequenceSource, TrueFrame
-from ocrrl_ros.perception.adapters.foundation_pose.estimator import (
-    FoundationPose, FoundationPoseConfig, load_networks)
+from ocrrl_ros.perception.adapters.foundation_pose.config import FoundationPoseConfig
+from ocrrl_ros.perception.adapters.foundation_pose.estimator import FoundationPose, load_networks
 from ocrrl_ros.perception.adapters.foundation_pose.mesh import load_mesh, object_mesh
 from ocrrl_ros.perception.frame import RgbdFrame
 from ocrrl_ros.perception.kernels import load_kernels
@@ -46,7 +47,11 @@ class FoundationPoseCheckConfig:
     sequences: int = field(default=5, metadata={'description': 'registrations'})
     frames: int = field(default=15, metadata={'description': 'frames tracked after each'})
     seed: int = field(default=10_000, metadata={'description': 'seed of the sequences'})
-    networks: FoundationPoseConfig = FoundationPoseConfig()
+    refine_model: str = field(default='', metadata={'description': 'path of refine_model.onnx'})
+    score_model: str = field(default='', metadata={'description': 'path of score_model.onnx'})
+    provider: Provider = field(
+        default='cpu', metadata={'description': 'cpu, or cuda with onnxruntime-gpu'})
+    threads: int = field(default=1, metadata={'description': 'threads of the inference library'})
 
     def __post_init__(self) -> None:
         """Refuse to look at nothing."""
@@ -80,12 +85,15 @@ class FoundationPoseCheck:
         :raises BundleError: a file is no such network.
         """
         self._config = config
-        networks = load_networks(config.networks)
+        settings = FoundationPoseConfig(
+            refine_model=config.refine_model, score_model=config.score_model,
+            provider=config.provider, threads=config.threads)
+        networks = load_networks(settings)
         domain = load_domain(_DOMAIN)
         self._source = SequenceSource(config.task, domain, 0.0)
         self._model = load_object(self._source.targets(_ROW)[0])
         mesh = object_mesh(self._model) if config.mesh is None else load_mesh(config.mesh)
-        self._pose = FoundationPose(mesh, self._model.symmetries, *networks, config.networks)
+        self._pose = FoundationPose(mesh, self._model.symmetries, *networks, settings)
         tracker = load_tracker_config()
         self._segmenter = Segmenter(
             self._model, tracker.segmentation, load_kernels(tracker.backend))

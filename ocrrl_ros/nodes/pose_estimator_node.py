@@ -21,9 +21,11 @@ from ocrrl_ros.interfaces.qos import LATCHED, RELIABLE
 from ocrrl_ros.interfaces.rgbd_inbox import RgbdInbox
 from ocrrl_ros.interfaces.spin import loop_node
 from ocrrl_ros.interfaces.tick_loop import LoopConfig, TickLoop
+from ocrrl_ros.perception.adapters.foundation_pose.config import FoundationPoseConfig
 from ocrrl_ros.perception.frame import RgbdFrame
 from ocrrl_ros.perception.object_model import load_object
-from ocrrl_ros.perception.pose_estimator import load_tracker_config, PoseEstimator
+from ocrrl_ros.perception.pose_estimator import (
+    load_tracker_config, PoseBackend, PoseEstimator)
 from ocrrl_ros.policy.task_spec import load_task_spec
 from rclpy.node import Node
 from std_msgs.msg import String
@@ -43,6 +45,9 @@ class PoseEstimatorConfig:
         default=(), metadata={'description': (
             'calibrated pose x y z qx qy qz qw of the colour optical frame in base; empty takes '
             f'it from {_EXTRINSICS_TOPIC}')})
+    pose_backend: PoseBackend = dataclasses.field(default='embedded', metadata={
+        'description': 'embedded, or foundation_pose with its two model files'})
+    foundation_pose: FoundationPoseConfig = FoundationPoseConfig()
     loop: LoopConfig = LoopConfig(rate_hz=200.0)
 
     def __post_init__(self) -> None:
@@ -74,7 +79,9 @@ class PoseEstimatorNode(Node):
         task = load_task_spec(self.config.task, f'parameter task of {NODE_NAME}')
         self._estimator = PoseEstimator(
             [load_object(object_id) for object_id in task.object_ids],
-            self.config.base_T_camera or _ANY_POSE, load_tracker_config())
+            self.config.base_T_camera or _ANY_POSE, dataclasses.replace(
+                load_tracker_config(), pose_backend=self.config.pose_backend,
+                foundation_pose=self.config.foundation_pose))
         self._estimator.warm_up()
         self._has_camera = bool(self.config.base_T_camera)
         self._episode = 0

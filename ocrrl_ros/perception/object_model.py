@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -62,6 +62,9 @@ class ObjectModel:
     upright: bool = field(
         default=False,
         metadata={'description': 'it only ever turns about the vertical: searched so'})
+    mesh: str = field(default='', metadata={
+        'description': 'mesh file for FoundationPose, m, beside this one or absolute; empty: it '
+                       'sees the shape'})
 
     def __post_init__(self) -> None:
         """Refuse ids that are no topic names and symmetries that the shape does not have."""
@@ -115,10 +118,16 @@ def load_object(name_or_path: str | Path) -> ObjectModel:
     """
     text = str(name_or_path)
     if text.endswith(('.yaml', '.yml')):
-        return load_yaml(ObjectModel, text)
+        return _load(Path(text))
     folder = config_path('objects')
     path = folder / f'{text}.yaml'
     if not path.exists():
         known = [item.stem for item in folder.glob('*.yaml')]
         raise UnknownNameError('object', text, known, str(folder))
-    return load_yaml(ObjectModel, path)
+    return _load(path)
+
+
+def _load(path: Path) -> ObjectModel:
+    """Read a YAML file; a mesh that it names lies beside it."""
+    model = load_yaml(ObjectModel, path)
+    return replace(model, mesh=str(path.parent / model.mesh)) if model.mesh else model

@@ -14,8 +14,9 @@ from ocrrl_ros.perception.estimate import ObjectEstimate, TrackState
 from ocrrl_ros.perception.gate import ConfidenceGate, GateConfig
 from ocrrl_ros.perception.motion import MotionConfig, MotionFilter
 from ocrrl_ros.perception.object_model import ObjectModel
+from ocrrl_ros.perception.pose_fitter import PoseFitter
 from ocrrl_ros.perception.rotation import orthonormal, to_pose
-from ocrrl_ros.perception.sdf_tracker import Fit, Prior, SdfTracker, SolverConfig
+from ocrrl_ros.perception.sdf_tracker import Fit, Prior
 from ocrrl_ros.perception.segmentation import Segment, SegmentationConfig, Segmenter
 from ocrrl_ros.perception.view import View
 
@@ -76,13 +77,13 @@ class ObjectTracker:
 
     def __init__(
             self, model: ObjectModel, kernels: ModuleType, *, segmentation: SegmentationConfig,
-            solver: SolverConfig, motion: MotionConfig, confidence: ConfidenceConfig,
+            fitter: PoseFitter, motion: MotionConfig, confidence: ConfidenceConfig,
             gate: GateConfig, tracking: TrackingConfig) -> None:
         """Start lost."""
         self._model, self._kernels, self._config = model, kernels, tracking
         self._confidence = confidence
         self._segmenter = Segmenter(model, segmentation, kernels)
-        self._tracker = SdfTracker(model, solver, kernels)
+        self._fitter = fitter
         self._gate = ConfidenceGate(gate)
         self._filter = MotionFilter(motion)
         self.reset()
@@ -128,8 +129,7 @@ class ObjectTracker:
         prior = Prior(
             rotation=rotation, translation=translation,
             information=np.linalg.inv(predicted) + self._spin_bound(rotation, predicted))
-        observation = self._tracker.observe(segment, view.plane)
-        fit = self._tracker.track(observation, rotation, translation, prior)
+        fit = self._fitter.follow(view, segment, prior)
         covariance = turn @ np.linalg.inv(fit.information + prior.information) @ turn.T
         turned, moved = view.to_base(fit.rotation, fit.translation)
         turned = orthonormal(turned)
@@ -141,9 +141,8 @@ class ObjectTracker:
         """Find the object without a prediction; keep the current estimate unless it is worse."""
         best = None
         for segment in self._segmenter.search(view.frame, view.depth_scale):
-            observation = self._tracker.observe(segment, view.plane)
-            fit = self._tracker.initialise(segment, observation)
-            judged = self._found(view, segment, fit)
+            fit = self._fitter.search(view, segment)
+            judged = None if fit is None else self._found(view, segment, fit)
             if judged is not None and (best is None or judged.confidence > best.confidence):
                 best = judged
         floor = 0.0 if current is None else current.confidence + self._config.retry_gain

@@ -6,12 +6,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 import colorsys
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import numpy as np
 from ocrrl_ros.core.configuration import load_yaml
 from ocrrl_ros.core.errors import ConfigError, UnknownNameError
 from ocrrl_ros.core.resources import config_path
 from ocrrl_ros.core.se3 import check_pose, quat_to_matrix
+from ocrrl_ros.perception.adapters.foundation_pose.config import FoundationPoseConfig
 from ocrrl_ros.perception.confidence import ConfidenceConfig
 from ocrrl_ros.perception.estimate import ObjectEstimate
 from ocrrl_ros.perception.frame import Intrinsics, RgbdFrame
@@ -20,17 +22,27 @@ from ocrrl_ros.perception.kernels import BACKENDS, load_kernels
 from ocrrl_ros.perception.motion import MotionConfig
 from ocrrl_ros.perception.object_model import ObjectModel
 from ocrrl_ros.perception.object_tracker import ObjectTracker, TrackingConfig
+from ocrrl_ros.perception.pose_fitter import EmbeddedFitter, PoseFitter
 from ocrrl_ros.perception.sdf_tracker import SolverConfig
 from ocrrl_ros.perception.segmentation import SegmentationConfig
 from ocrrl_ros.perception.support_plane import SupportPlane, SupportPlaneConfig
 from ocrrl_ros.perception.view import View
 
 
+PoseBackend = Literal['embedded', 'foundation_pose']
+"""What fits poses: our own solver on the CPU, or the networks of FoundationPose."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrackerConfig:
-    """Every setting of the embedded tracker; `config/tracker.yaml` fills it."""
+    """Every setting of the tracker; `config/tracker.yaml` fills it."""
 
     backend: str = field(default='auto', metadata={'description': f'kernels, one of {BACKENDS}'})
+    pose_backend: PoseBackend = field(default='embedded', metadata={
+        'description': 'embedded: signed distance and silhouette on the CPU; foundation_pose: '
+                       'the networks that foundation_pose names'})
+    foundation_pose: FoundationPoseConfig = field(
+        default_factory=FoundationPoseConfig, metadata={'description': 'FoundationPose'})
     segmentation: SegmentationConfig = field(
         default_factory=SegmentationConfig, metadata={'description': 'colour segmentation'})
     solver: SolverConfig = field(
@@ -77,6 +89,7 @@ class PoseEstimator:
         self.set_camera(base_T_camera)
         self._plane = SupportPlane(self._config.support_plane)
         self._models = {model.object_id: model for model in objects}
+        self._fitters = {model.object_id: self._new_fitter(model) for model in objects}
         self._trackers = {model.object_id: self._new_tracker(model) for model in objects}
 
     @property
@@ -120,14 +133,24 @@ class PoseEstimator:
                     base_t_camera=np.zeros(3), plane=np.array([0.0, 0.0, 1.0, 1.0]),
                     depth_scale=1.0))
 
+    def _new_fitter(self, model: ObjectModel) -> PoseFitter:
+        """Build what fits an object's pose."""
+        config = self._config
+        if config.pose_backend == 'foundation_pose':
+            from ocrrl_ros.perception.adapters.foundation_pose.fitter import FoundationPoseFitter
+            return FoundationPoseFitter(model, config.foundation_pose)
+        return EmbeddedFitter(model, config.solver, load_kernels(config.backend))
+
     def _new_tracker(
             self, model: ObjectModel, tracking: TrackingConfig | None = None) -> ObjectTracker:
         """Build the tracker of one object."""
         config = self._config
+        confidence = (config.foundation_pose.confidence
+                      if config.pose_backend == 'foundation_pose' else config.confidence)
         return ObjectTracker(
             model, load_kernels(config.backend), segmentation=config.segmentation,
-            solver=config.solver, motion=config.motion, confidence=config.confidence,
-            gate=config.gate, tracking=tracking or config.tracking)
+            fitter=self._fitters[model.object_id], motion=config.motion,
+            confidence=confidence, gate=config.gate, tracking=tracking or config.tracking)
 
 
 def _patch_frame(model: ObjectModel, stamp_s: float) -> RgbdFrame:

@@ -157,6 +157,14 @@ def test_pose_estimator_names_the_missing_camera_pose_and_survives_a_bad_one(
         world.until(see, lambda: statuses, 'a status of the objects')
 
 
+def test_pose_estimator_without_the_networks_that_it_is_to_use_says_which(ros, tmp_path):
+    node = NodeProcess('ocrrl_ros.nodes.pose_estimator_node', tmp_path / 'log.txt',
+                       {'pose_backend': 'foundation_pose'})
+    with running(node):
+        assert node.wait() == 2
+    assert 'refine_model is not given' in node.log
+
+
 def test_pose_estimator_that_still_compiles_ends_with_ctrl_c(
         ros, probe, tmp_path, monkeypatch):
     # As on a machine that has never compiled: for a minute it has no poses to publish yet.

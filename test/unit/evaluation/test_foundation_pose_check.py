@@ -49,3 +49,11 @@ def test_what_is_missing_is_named(tmp_path, pair, capsys):
     assert 'none.onnx' in capsys.readouterr().err
     assert check(tmp_path, *pair, '--mesh', 'none.ply')[0] == 2
     assert 'none.ply is no mesh that can be read' in capsys.readouterr().err
+
+
+def test_the_tracker_bench_takes_both_models_or_none(pair, capsys):
+    assert run(['bench', 'tracker', *pair[:2]]) == 2
+    assert "score_model ''; allowed: both or none" in capsys.readouterr().err
+    assert run(['bench', 'tracker', '--domains', 'sim', '--depth-biases', '0', '--rows', 'rest',
+                '--sequences', '1', *pair]) == 0
+    assert 'cube' in capsys.readouterr().out

@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 import numpy as np
 from ocrrl_ros.core import se3
 from ocrrl_ros.core.errors import ConfigError, InputError
-from ocrrl_ros.core.onnx_session import Provider
+from ocrrl_ros.perception.adapters.foundation_pose.config import FoundationPoseConfig
 from ocrrl_ros.perception.adapters.foundation_pose.crops import Cropper, Observation, observe
 from ocrrl_ros.perception.adapters.foundation_pose.hypotheses import place, rotation_grid
 from ocrrl_ros.perception.adapters.foundation_pose.mesh import Mesh
@@ -23,42 +23,8 @@ _REFINE_NEAR_M, _SCORE_NEAR_M = 0.001, 0.1
 # What the refiner's turn is limited to, rad.
 _LARGEST_TURN_RAD = 0.349066
 _NEAREST_M = 0.02
-
-
-@dataclass(frozen=True, kw_only=True)
-class FoundationPoseConfig:
-    """Settings of the FoundationPose backend."""
-
-    refine_model: str = field(
-        default='', metadata={'description': 'path of refine_model.onnx'})
-    score_model: str = field(default='', metadata={'description': 'path of score_model.onnx'})
-    provider: Provider = field(
-        default='cpu', metadata={'description': 'cpu, or cuda with onnxruntime-gpu'})
-    threads: int = field(default=1, metadata={'description': 'threads of the inference library'})
-    batch: int = field(default=42, metadata={'description': 'hypotheses refined at once'})
-    register_iterations: int = field(
-        default=5, metadata={'description': 'refinements of each hypothesis of a new object'})
-    track_iterations: int = field(
-        default=2, metadata={'description': 'refinements of a tracked object per frame'})
-    min_views: int = field(
-        default=40, metadata={'description': 'views of a new object all around, at least'})
-    turn_step_deg: float = field(
-        default=60.0, metadata={'description': 'step of its turn about the viewing axis, deg'})
-    apart_deg: float = field(default=30.0, metadata={
-        'description': 'hypotheses that look alike within this are one, deg'})
-    erosion_m: float = field(default=0.001, metadata={
-        'description': 'step between neighbours from which depth stands alone, m'})
-    smoothing_m: float = field(default=0.01, metadata={
-        'description': 'step between neighbours over which depth is not averaged, m'})
-
-    def __post_init__(self) -> None:
-        """Refuse settings that cannot work."""
-        for name in ('threads', 'batch', 'register_iterations', 'track_iterations', 'min_views'):
-            if getattr(self, name) < 1:
-                raise ConfigError(f'{name} is {getattr(self, name)}; allowed: >= 1')
-        for name in ('turn_step_deg', 'apart_deg', 'erosion_m', 'smoothing_m'):
-            if not getattr(self, name) > 0.0:
-                raise ConfigError(f'{name} is {getattr(self, name)}; allowed: > 0')
+# Half of what is looked at around an object, in its radii: its window and how far it may move.
+_REGION_RADII = 3.0
 
 
 def load_networks(config: FoundationPoseConfig) -> tuple[Refiner, Scorer]:
@@ -145,6 +111,10 @@ class FoundationPose:
         if mask.shape != frame.depth_m.shape or mask.dtype != bool:
             raise InputError(
                 f'mask is {mask.shape} {mask.dtype}; allowed: {frame.depth_m.shape} bool')
+        centre = place(frame.depth_m, mask, frame.intrinsics)
+        if centre is None:
+            return None
+        frame, mask = self._around(frame, centre, mask)
         depth_m = self._filtered(frame.depth_m)
         centre = place(depth_m, mask, frame.intrinsics)
         if centre is None:
@@ -169,13 +139,32 @@ class FoundationPose:
         if not camera_T_object[2] > _NEAREST_M:
             raise InputError(
                 f'camera_T_object has z {camera_T_object[2]} m; allowed: > {_NEAREST_M} m')
-        seen = observe(frame.rgb, self._filtered(frame.depth_m), frame.intrinsics)
         poses = se3.pose_multiply(camera_T_object, self._object_T_centre)[None]
+        frame, _ = self._around(frame, poses[0, :3])
+        seen = observe(frame.rgb, self._filtered(frame.depth_m), frame.intrinsics)
         for _ in range(self._config.track_iterations):
             poses, shifts_m, turns = self._refined(seen, poses)
         return Tracking(
             camera_T_object=self._of_object(poses)[0],
             shift_m=float(np.linalg.norm(shifts_m)), turn_rad=float(np.linalg.norm(turns)))
+
+    def _around(
+            self, frame: RgbdFrame, centre: np.ndarray, mask: np.ndarray | None = None,
+    ) -> tuple[RgbdFrame, np.ndarray | None]:
+        """Cut a frame to what can be in any window of an object near a place (3,)."""
+        camera = frame.intrinsics
+        middle = camera.project(centre)
+        reach = _REGION_RADII * self._radius_m * max(camera.fx, camera.fy) / centre[2]
+        limits = np.array([camera.width, camera.height])
+        low = np.clip(np.floor(middle - reach), 0, limits - 1).astype(int)
+        high = np.clip(np.ceil(middle + reach) + 1, low + 1, limits).astype(int)
+        region = slice(low[1], high[1]), slice(low[0], high[0])
+        cut = RgbdFrame(
+            stamp_s=frame.stamp_s, rgb=frame.rgb[region], depth_m=frame.depth_m[region],
+            intrinsics=replace(
+                camera, cx=camera.cx - low[0], cy=camera.cy - low[1],
+                width=int(high[0] - low[0]), height=int(high[1] - low[1])))
+        return cut, None if mask is None else mask[region]
 
     def _refined(
             self, seen: Observation, poses: np.ndarray,

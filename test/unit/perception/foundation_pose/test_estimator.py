@@ -4,8 +4,8 @@ from analytic_pose_networks import analytic_refiner, analytic_scorer
 import numpy as np
 from ocrrl_ros.core import se3
 from ocrrl_ros.core.errors import InputError
-from ocrrl_ros.perception.adapters.foundation_pose.estimator import (
-    FoundationPose, FoundationPoseConfig)
+from ocrrl_ros.perception.adapters.foundation_pose.config import FoundationPoseConfig
+from ocrrl_ros.perception.adapters.foundation_pose.estimator import FoundationPose
 from ocrrl_ros.perception.adapters.foundation_pose.mesh import object_mesh
 from ocrrl_ros.perception.adapters.foundation_pose.networks import (
     PairNetwork, Refiner, REFINER_OUTPUTS, Scorer, SCORER_OUTPUTS)

@@ -3,8 +3,8 @@
 from analytic_pose_networks import analytic_refiner, analytic_scorer
 import numpy as np
 from ocrrl_ros.core.errors import BundleError, ConfigError, MissingDependencyError
-from ocrrl_ros.perception.adapters.foundation_pose.estimator import (
-    FoundationPoseConfig, load_networks)
+from ocrrl_ros.perception.adapters.foundation_pose.config import FoundationPoseConfig
+from ocrrl_ros.perception.adapters.foundation_pose.estimator import load_networks
 from ocrrl_ros.perception.adapters.foundation_pose.networks import (
     PairNetwork, Refiner, REFINER_OUTPUTS, Scorer, SCORER_OUTPUTS)
 import pytest

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""FoundationPose in the place of the embedded fit: same prediction, confidence and gate."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from ocrrl_ros.core.se3 import quat_to_matrix
+from ocrrl_ros.perception.adapters.foundation_pose.config import FoundationPoseConfig
+from ocrrl_ros.perception.adapters.foundation_pose.estimator import FoundationPose, load_networks
+from ocrrl_ros.perception.adapters.foundation_pose.mesh import load_mesh, object_mesh
+from ocrrl_ros.perception.frame import RgbdFrame
+from ocrrl_ros.perception.object_model import ObjectModel
+from ocrrl_ros.perception.rotation import rotation_exp, rotation_log, to_pose
+from ocrrl_ros.perception.sdf_tracker import Fit, Prior
+from ocrrl_ros.perception.segmentation import Segment
+from ocrrl_ros.perception.view import View
+
+
+class FoundationPoseFitter:
+    """
+    Fits one object's pose with the two networks; a `perception.pose_fitter.PoseFitter`.
+
+    :param model: its shape serves segmentation and confidence; the networks see its mesh file
+        where it has one, else its shape.
+    """
+
+    def __init__(self, model: ObjectModel, config: FoundationPoseConfig):
+        """
+        Open the networks.
+
+        :raises ConfigError: a model or mesh is not given or no use.
+        :raises BundleError: a file is no such network.
+        """
+        mesh = load_mesh(Path(model.mesh)) if model.mesh else object_mesh(model)
+        self._revolves = model.revolves
+        self._pose = FoundationPose(mesh, model.symmetries, *load_networks(config), config)
+        sigmas = np.repeat(
+            [config.position_sigma_m, np.radians(config.rotation_sigma_deg)], 3)
+        self._information = np.diag(1.0 / sigmas ** 2)
+
+    def search(self, view: View, segment: Segment) -> Fit | None:
+        """Register the object under a segment; None where its depth says nothing."""
+        frame = _true_depth(view)
+        mask = np.zeros(frame.depth_m.shape, bool)
+        left, top = (int(value) for value in segment.camera[4:])
+        height, width = segment.mask.shape
+        mask[top:top + height, left:left + width] = segment.mask
+        found = self._pose.register(frame, mask)
+        if found is None:
+            return None
+        rotation = quat_to_matrix(found.camera_T_object[3:])
+        return Fit(
+            rotation=rotation, translation=found.camera_T_object[:3].copy(),
+            information=self._seen(rotation), cost=-float(found.scores[0]))
+
+    def follow(self, view: View, segment: Segment, prior: Prior) -> Fit:
+        """Refine a prediction and weigh both by what is known of their errors."""
+        tracked = self._pose.track(
+            _true_depth(view), to_pose(prior.rotation, prior.translation))
+        rotation = quat_to_matrix(tracked.camera_T_object[3:])
+        information = self._seen(rotation)
+        error = np.concatenate([
+            tracked.camera_T_object[:3] - prior.translation,
+            rotation_log(rotation @ prior.rotation.T)])
+        step = np.linalg.solve(information + prior.information, information @ error)
+        return Fit(
+            rotation=rotation_exp(step[3:]) @ prior.rotation,
+            translation=prior.translation + step[:3], information=information,
+            cost=float(error @ information @ error))
+
+    def _seen(self, rotation: np.ndarray) -> np.ndarray:
+        """Return the information (6, 6) of a fit; none about a turn that cannot be seen."""
+        if not self._revolves:
+            return self._information
+        hidden = np.zeros((6, 6))
+        hidden[3:, 3:] = np.outer(rotation[:, 2], rotation[:, 2])
+        keep = np.eye(6) - hidden
+        return keep @ self._information @ keep
+
+
+def _true_depth(view: View) -> RgbdFrame:
+    """Return the frame with its depth corrected by the scale that the table shows."""
+    if view.depth_scale == 1.0:
+        return view.frame
+    return replace(
+        view.frame, depth_m=view.frame.depth_m / np.float32(view.depth_scale))
