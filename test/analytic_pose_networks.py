@@ -10,59 +10,25 @@ Newton-Schulz steps. The scorer counts agreement. They stand in for weights that
 from __future__ import annotations
 
 import numpy as np
-import onnx
-from onnx import helper, numpy_helper, TensorProto
+from onnx import TensorProto
+from onnx_graph import Graph
 
 LARGEST_TURN_RAD = 0.349066
 _SIDE = 160
 _STEPS = 26
 
 
-class _Graph:
-    """Collects the nodes of a graph; every call returns the name of its result."""
-
-    def __init__(self):
-        self.nodes, self.constants = [], []
-
-    def constant(self, value, kind=np.float32) -> str:
-        name = f'c{len(self.constants)}'
-        self.constants.append(numpy_helper.from_array(np.array(value, kind), name))
-        return name
-
-    def __call__(self, kind: str, *inputs, **attributes) -> str:
-        name = attributes.pop('name', f'n{len(self.nodes)}')
-        names = [item if isinstance(item, str) else self.constant(item) for item in inputs]
-        self.nodes.append(helper.make_node(kind, names, [name], **attributes))
-        return name
-
-    def cut(self, source: str, starts, ends, axes) -> str:
-        """Slice along axes."""
-        whole = [self.constant(item, np.int64) for item in (starts, ends, axes)]
-        return self('Slice', source, *whole)
-
-    def shaped(self, source: str, *shape) -> str:
-        """Reshape; the first axis stays the number of pairs."""
-        return self('Reshape', source, self.constant([0, *shape], np.int64))
-
-    def model(self, outputs: dict[str, list], side: int = _SIDE, names=('input1', 'input2')):
-        """Return the model's bytes."""
-        inputs = [helper.make_tensor_value_info(
-            name, TensorProto.FLOAT, ['N', side, side, 6]) for name in names]
-        found = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
-                 for name, shape in outputs.items()]
-        graph = helper.make_graph(self.nodes, 'analytic', inputs, found, self.constants)
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid('', 13)])
-        model.ir_version = 8
-        onnx.checker.check_model(model)
-        return model.SerializeToString()
+def _pairs(side: int = _SIDE, names=('input1', 'input2')) -> dict[str, list]:
+    """Return names and shapes of the inputs."""
+    return {name: ['N', side, side, 6] for name in names}
 
 
-def _length2(g: _Graph, vectors: str) -> str:
+def _length2(g: Graph, vectors: str) -> str:
     """Return squared lengths with the last axis kept."""
     return g('ReduceSum', g('Mul', vectors, vectors), g.constant([-1], np.int64), keepdims=1)
 
 
-def _both(g: _Graph, *flags: str) -> str:
+def _both(g: Graph, *flags: str) -> str:
     """Return 1.0 where all flags are 1.0."""
     found = flags[0]
     for flag in flags[1:]:
@@ -70,12 +36,12 @@ def _both(g: _Graph, *flags: str) -> str:
     return found
 
 
-def _flag(g: _Graph, kind: str, value: str, bound: float) -> str:
+def _flag(g: Graph, kind: str, value: str, bound: float) -> str:
     """Return 1.0 where a comparison holds."""
     return g('Cast', g(kind, value, bound), to=TensorProto.FLOAT)
 
 
-def _cross(g: _Graph, a: str, b: str) -> str:
+def _cross(g: Graph, a: str, b: str) -> str:
     """Return cross products along the last axis."""
     turned = [
         [g('Gather', item, g.constant(order, np.int64), axis=3)
@@ -86,7 +52,7 @@ def _cross(g: _Graph, a: str, b: str) -> str:
 def analytic_refiner(
         side: int = _SIDE, names=('input1', 'input2'), reach: float = 0.95) -> bytes:
     """Return a refiner; `reach` 0 leaves neither turn nor shift."""
-    g = _Graph()
+    g = Graph()
     rendered, observed = (g.cut(name, [3], [6], [3]) for name in names)
     last, inside = side - 1, side - 2
     p, q = (g.cut(item, [1, 1], [last, last], [1, 2]) for item in (rendered, observed))
@@ -118,16 +84,16 @@ def analytic_refiner(
     g('Clip', g.cut(step, [0], [3], [1]), -0.5 * reach, 0.5 * reach, name='output1')
     turn = g('Div', g.cut(step, [3], [6], [1]), -LARGEST_TURN_RAD)
     g('Atanh', g('Clip', turn, -reach, reach), name='output2')
-    return g.model({'output1': ['N', 3], 'output2': ['N', 3]}, side, names)
+    return g.model(_pairs(side, names), {'output1': ['N', 3], 'output2': ['N', 3]})
 
 
 def analytic_scorer() -> bytes:
     """Return a scorer: pixels that agree, less those that do not."""
-    g = _Graph()
+    g = Graph()
     p, q = (g.cut(name, [3], [6], [3]) for name in ('input1', 'input2'))
     drawn, seen = (_flag(g, 'Greater', _length2(g, item), 1e-9) for item in (p, q))
     agree = g('Mul', g('Exp', g('Mul', _length2(g, g('Sub', p, q)), -1.0 / 0.04 ** 2)), seen)
     score = g('Mul', drawn, g('Sub', g('Mul', agree, 2.0), 1.0))
     total = g('ReduceSum', score, g.constant([1, 2, 3], np.int64), keepdims=0)
     g('Unsqueeze', total, g.constant([0], np.int64), name='output1')
-    return g.model({'output1': [1, 'N']})
+    return g.model(_pairs(), {'output1': [1, 'N']})

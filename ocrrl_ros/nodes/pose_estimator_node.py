@@ -8,7 +8,8 @@ import sys
 import time
 
 from diagnostic_msgs.msg import DiagnosticArray
-from geometry_msgs.msg import PoseWithCovarianceStamped, TransformStamped
+from geometry_msgs.msg import PointStamped, PoseWithCovarianceStamped, TransformStamped
+import numpy as np
 from ocrrl_ros.core.errors import ConfigError, InputError
 from ocrrl_ros.core.se3 import check_pose
 from ocrrl_ros.interfaces import episode_state
@@ -22,10 +23,11 @@ from ocrrl_ros.interfaces.rgbd_inbox import RgbdInbox
 from ocrrl_ros.interfaces.spin import loop_node
 from ocrrl_ros.interfaces.tick_loop import LoopConfig, TickLoop
 from ocrrl_ros.perception.adapters.foundation_pose.config import FoundationPoseConfig
+from ocrrl_ros.perception.adapters.sam2_onnx import Sam2OnnxConfig
 from ocrrl_ros.perception.frame import RgbdFrame
 from ocrrl_ros.perception.object_model import load_object
 from ocrrl_ros.perception.pose_estimator import (
-    load_tracker_config, PoseBackend, PoseEstimator)
+    load_tracker_config, MaskBackend, PoseBackend, PoseEstimator)
 from ocrrl_ros.policy.task_spec import load_task_spec
 from rclpy.node import Node
 from std_msgs.msg import String
@@ -48,6 +50,9 @@ class PoseEstimatorConfig:
     pose_backend: PoseBackend = dataclasses.field(default='embedded', metadata={
         'description': 'embedded, or foundation_pose with its two model files'})
     foundation_pose: FoundationPoseConfig = FoundationPoseConfig()
+    mask_backend: MaskBackend = dataclasses.field(default='colour', metadata={
+        'description': 'colour, or sam2_onnx with its two model files'})
+    sam2: Sam2OnnxConfig = Sam2OnnxConfig()
     loop: LoopConfig = LoopConfig(rate_hz=200.0)
 
     def __post_init__(self) -> None:
@@ -64,7 +69,8 @@ class PoseEstimatorNode(Node):
     Tracks the task's objects with the embedded CPU tracker.
 
     Publishes ``objects/<id>/pose`` while the confidence gate is open, one pose with
-    covariance[0] = -1 when it closes, and ``objects/status`` for every frame.
+    covariance[0] = -1 when it closes, and ``objects/status`` for every frame. With SAM 2 it takes
+    ``objects/<id>/prompt``, a pixel on the object.
     """
 
     def __init__(self, **arguments):
@@ -81,7 +87,8 @@ class PoseEstimatorNode(Node):
             [load_object(object_id) for object_id in task.object_ids],
             self.config.base_T_camera or _ANY_POSE, dataclasses.replace(
                 load_tracker_config(), pose_backend=self.config.pose_backend,
-                foundation_pose=self.config.foundation_pose))
+                foundation_pose=self.config.foundation_pose,
+                mask_backend=self.config.mask_backend, sam2=self.config.sam2))
         self._estimator.warm_up()
         self._has_camera = bool(self.config.base_T_camera)
         self._episode = 0
@@ -90,6 +97,11 @@ class PoseEstimatorNode(Node):
         self._extrinsics_in = PolledSubscription(
             self, TransformStamped, _EXTRINSICS_TOPIC, LATCHED)
         self._episode_in = PolledSubscription(self, String, episode_state.TOPIC, LATCHED)
+        # Of no use where masks are found by colour.
+        self._prompts_in = {} if self.config.mask_backend == 'colour' else {
+            object_id: PolledSubscription(
+                self, PointStamped, f'objects/{object_id}/prompt', RELIABLE)
+            for object_id in task.object_ids}
         self._poses = {
             object_id: self.create_publisher(
                 PoseWithCovarianceStamped, f'objects/{object_id}/pose', RELIABLE)
@@ -99,7 +111,8 @@ class PoseEstimatorNode(Node):
 
     def step(self, now_s: float) -> None:
         """Take the newest complete frame and publish what is seen in it."""
-        for take in (self._take_camera, self._take_episode, self._take_frame):
+        for take in (
+                self._take_camera, self._take_episode, self._take_prompts, self._take_frame):
             self._warnings.attempt(take)
 
     def _take_camera(self) -> None:
@@ -121,6 +134,14 @@ class PoseEstimatorNode(Node):
         if state.running and state.number != self._episode:
             self._estimator.reset()
         self._episode = state.number
+
+    def _take_prompts(self) -> None:
+        """Look for objects where an operator points in the picture, px."""
+        for object_id, prompts in self._prompts_in.items():
+            message = prompts.take_newest()
+            if message is not None:
+                self._estimator.prompt(
+                    object_id, np.array([message.point.x, message.point.y]))
 
     def _take_frame(self) -> None:
         """Track in the newest complete frame; without the camera's pose none can be used."""

@@ -17,7 +17,7 @@ from ocrrl_ros.perception.object_model import ObjectModel
 from ocrrl_ros.perception.pose_fitter import PoseFitter
 from ocrrl_ros.perception.rotation import orthonormal, to_pose
 from ocrrl_ros.perception.sdf_tracker import Fit, Prior
-from ocrrl_ros.perception.segmentation import Segment, SegmentationConfig, Segmenter
+from ocrrl_ros.perception.segmentation import Segment, Segmenter
 from ocrrl_ros.perception.view import View
 
 SPIN_SIGMA_RAD = np.pi / np.sqrt(3.0)
@@ -76,14 +76,13 @@ class ObjectTracker:
     """The track of one object."""
 
     def __init__(
-            self, model: ObjectModel, kernels: ModuleType, *, segmentation: SegmentationConfig,
+            self, model: ObjectModel, kernels: ModuleType, *, segmenter: Segmenter,
             fitter: PoseFitter, motion: MotionConfig, confidence: ConfidenceConfig,
             gate: GateConfig, tracking: TrackingConfig) -> None:
         """Start lost."""
         self._model, self._kernels, self._config = model, kernels, tracking
         self._confidence = confidence
-        self._segmenter = Segmenter(model, segmentation, kernels)
-        self._fitter = fitter
+        self._segmenter, self._fitter = segmenter, fitter
         self._gate = ConfidenceGate(gate)
         self._filter = MotionFilter(motion)
         self.reset()
@@ -200,6 +199,8 @@ class ObjectTracker:
             turning = seen @ turning @ seen
         variances = [np.linalg.eigvalsh(block)[-1] for block in (covariance[:3, :3], turning)]
         parts['innovation'] = surprise
+        if segment.quality is not None:
+            parts['mask_quality'] = segment.quality
         parts['position_sigma_mm'] = 1e3 * float(np.sqrt(variances[0]))
         parts['rotation_sigma_deg'] = float(np.degrees(np.sqrt(variances[1])))
         return _Judged(

@@ -10,10 +10,11 @@ from typing import Literal
 
 import numpy as np
 from ocrrl_ros.core.configuration import load_yaml
-from ocrrl_ros.core.errors import ConfigError, UnknownNameError
+from ocrrl_ros.core.errors import ConfigError, InputError, UnknownNameError
 from ocrrl_ros.core.resources import config_path
 from ocrrl_ros.core.se3 import check_pose, quat_to_matrix
 from ocrrl_ros.perception.adapters.foundation_pose.config import FoundationPoseConfig
+from ocrrl_ros.perception.adapters.sam2_onnx import Sam2OnnxConfig
 from ocrrl_ros.perception.confidence import ConfidenceConfig
 from ocrrl_ros.perception.estimate import ObjectEstimate
 from ocrrl_ros.perception.frame import Intrinsics, RgbdFrame
@@ -24,13 +25,15 @@ from ocrrl_ros.perception.object_model import ObjectModel
 from ocrrl_ros.perception.object_tracker import ObjectTracker, TrackingConfig
 from ocrrl_ros.perception.pose_fitter import EmbeddedFitter, PoseFitter
 from ocrrl_ros.perception.sdf_tracker import SolverConfig
-from ocrrl_ros.perception.segmentation import SegmentationConfig
+from ocrrl_ros.perception.segmentation import SegmentationConfig, Segmenter
 from ocrrl_ros.perception.support_plane import SupportPlane, SupportPlaneConfig
 from ocrrl_ros.perception.view import View
 
 
 PoseBackend = Literal['embedded', 'foundation_pose']
 """What fits poses: our own solver on the CPU, or the networks of FoundationPose."""
+MaskBackend = Literal['colour', 'sam2_onnx']
+"""What finds an object's pixels: its colour, or SAM 2 as an image predictor."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +46,10 @@ class TrackerConfig:
                        'the networks that foundation_pose names'})
     foundation_pose: FoundationPoseConfig = field(
         default_factory=FoundationPoseConfig, metadata={'description': 'FoundationPose'})
+    mask_backend: MaskBackend = field(default='colour', metadata={
+        'description': 'colour, or sam2_onnx: the two models that sam2 names'})
+    sam2: Sam2OnnxConfig = field(
+        default_factory=Sam2OnnxConfig, metadata={'description': 'SAM 2'})
     segmentation: SegmentationConfig = field(
         default_factory=SegmentationConfig, metadata={'description': 'colour segmentation'})
     solver: SolverConfig = field(
@@ -89,6 +96,7 @@ class PoseEstimator:
         self.set_camera(base_T_camera)
         self._plane = SupportPlane(self._config.support_plane)
         self._models = {model.object_id: model for model in objects}
+        self._segmenters = self._new_segmenters(objects)
         self._fitters = {model.object_id: self._new_fitter(model) for model in objects}
         self._trackers = {model.object_id: self._new_tracker(model) for model in objects}
 
@@ -133,6 +141,37 @@ class PoseEstimator:
                     base_t_camera=np.zeros(3), plane=np.array([0.0, 0.0, 1.0, 1.0]),
                     depth_scale=1.0))
 
+    def prompt(self, object_id: str, pixel: np.ndarray) -> None:
+        """
+        Forget an object's track and look for it at a pixel (2,) of the next frame.
+
+        :raises UnknownNameError: no such object is tracked.
+        :raises InputError: masks are found by colour, which cannot be prompted, or the pixel is
+            no pair of finite numbers.
+        """
+        if object_id not in self._trackers:
+            raise UnknownNameError('object', object_id, self.object_ids)
+        if self._config.mask_backend == 'colour':
+            raise InputError('mask_backend is colour; prompts are for sam2_onnx')
+        pixel = np.asarray(pixel, float)
+        if pixel.shape != (2,) or not np.isfinite(pixel).all():
+            raise InputError(f'pixel is {pixel.tolist()}; allowed: two finite numbers')
+        self._segmenters[object_id].prompt(pixel)
+        self._trackers[object_id].reset()
+
+    def _new_segmenters(self, objects: Sequence[ObjectModel]) -> dict[str, Segmenter]:
+        """Build what finds each object's pixels; with SAM 2 they share one predictor."""
+        config = self._config
+        kernels = load_kernels(config.backend)
+        if config.mask_backend == 'colour':
+            return {model.object_id: Segmenter(model, config.segmentation, kernels)
+                    for model in objects}
+        from ocrrl_ros.perception.adapters.sam2_onnx import Sam2OnnxPredictor
+        from ocrrl_ros.perception.adapters.sam2_segmenter import Sam2Segmenter
+        predictor = Sam2OnnxPredictor(config.sam2)
+        return {model.object_id: Sam2Segmenter(model, config.segmentation, kernels, predictor)
+                for model in objects}
+
     def _new_fitter(self, model: ObjectModel) -> PoseFitter:
         """Build what fits an object's pose."""
         config = self._config
@@ -148,7 +187,7 @@ class PoseEstimator:
         confidence = (config.foundation_pose.confidence
                       if config.pose_backend == 'foundation_pose' else config.confidence)
         return ObjectTracker(
-            model, load_kernels(config.backend), segmentation=config.segmentation,
+            model, load_kernels(config.backend), segmenter=self._segmenters[model.object_id],
             fitter=self._fitters[model.object_id], motion=config.motion,
             confidence=confidence, gate=config.gate, tracking=tracking or config.tracking)
 

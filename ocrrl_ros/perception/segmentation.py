@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 import itertools
 from types import ModuleType
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -54,7 +55,8 @@ class Segment:
     Pixels of one object in a window of the image.
 
     ``camera`` (6,) is ``fx fy cx cy u0 v0`` with the window's first column and row; ``score`` and
-    ``depth`` (h, w) float32; ``mask`` (h, w) bool as coloured; ``filled`` the same without holes.
+    ``depth`` (h, w) float32; ``mask`` (h, w) bool as segmented; ``filled`` the same without holes;
+    ``quality`` what the segmentation thinks of it, 0 .. 1, None where it does not say.
     """
 
     camera: np.ndarray
@@ -62,6 +64,7 @@ class Segment:
     depth: np.ndarray
     mask: np.ndarray
     filled: np.ndarray
+    quality: float | None = None
 
     @property
     def area_px(self) -> int:
@@ -81,6 +84,19 @@ class Segment:
         depth = self.depth[self.mask]
         depth = depth[depth > 0.0]
         return float(np.median(depth)) if len(depth) else 0.0
+
+
+class Masked(NamedTuple):
+    """
+    A window in which the object was looked for.
+
+    ``score`` (h, w) float32, which passes half way between its values inside and outside at the
+    object's edge; ``mask`` (h, w) bool; ``quality`` as in `Segment`.
+    """
+
+    score: np.ndarray
+    mask: np.ndarray
+    quality: float | None = None
 
 
 class Segmenter:
@@ -106,13 +122,16 @@ class Segmenter:
         :param centre_m: (3,) predicted place of the object's frame.
         :param depth_scale: measured over true depth.
         """
-        window = self._window(frame.intrinsics, rotation, centre_m)
-        if window is None:
+        box = self._outline(frame.intrinsics, rotation, centre_m)
+        if box is None:
             return None
-        score, mask = self._coloured(frame, window, 1)
+        window = self._around(box, frame.intrinsics)
+        if window[2] - window[0] <= 8 or window[3] - window[1] <= 8:
+            return None
+        found = self._masked(frame, box, window)
         depth = _cut(frame.depth_m, window) * np.float32(1.0 / depth_scale)
-        keep = self._parts_near(mask, depth, window, frame.intrinsics, centre_m)
-        return self._segment(frame.intrinsics, window, score, keep, depth)
+        keep = self._parts_near(found.mask, depth, window, frame.intrinsics, centre_m)
+        return self._segment(frame.intrinsics, window, found, keep, depth)
 
     def search(self, frame: RgbdFrame, depth_scale: float) -> list[Segment]:
         """Return finds in the whole image whose size fits the object, largest first."""
@@ -127,26 +146,33 @@ class Segmenter:
             left, top, width, height, area = stats[label]
             if area * stride * stride < self._config.min_area_px:
                 break
-            margin = self._config.roi_margin_px
-            window = _clipped(
-                left * stride - margin, top * stride - margin, (left + width) * stride + margin,
-                (top + height) * stride + margin, frame.intrinsics)
-            find = self._whole_component(frame, window, depth_scale)
+            box = stride * np.array([left, top, left + width, top + height])
+            window = self._around(box, frame.intrinsics)
+            find = self._largest_part(
+                frame, self._masked(frame, box, window), window, depth_scale)
             if find is not None and self._fits(find):
                 finds.append(find)
         return finds
 
-    def _whole_component(
-            self, frame: RgbdFrame, window: tuple[int, ...], depth_scale: float) -> Segment | None:
-        """Return the largest part in a window at full resolution."""
-        score, mask = self._coloured(frame, window, 1)
+    def _masked(self, frame: RgbdFrame, box: np.ndarray, window: tuple[int, ...]) -> Masked:
+        """
+        Look for the object in a window.
+
+        :param box: (4,) where it is expected there: left, top, right, bottom in px.
+        """
+        return Masked(*self._coloured(frame, window, 1))
+
+    def _largest_part(
+            self, frame: RgbdFrame, found: Masked, window: tuple[int, ...],
+            depth_scale: float) -> Segment | None:
+        """Return the largest part of what was found in a window."""
         count, labels, stats, _ = cv2.connectedComponentsWithStats(
-            mask.view(np.uint8), connectivity=8)
+            found.mask.view(np.uint8), connectivity=8)
         if count < 2:
             return None
         largest = 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
         depth = _cut(frame.depth_m, window) * np.float32(1.0 / depth_scale)
-        return self._segment(frame.intrinsics, window, score, labels == largest, depth)
+        return self._segment(frame.intrinsics, window, found, labels == largest, depth)
 
     def _fits(self, find: Segment) -> bool:
         """Say whether the area of a find is possible for the object at the measured depth."""
@@ -156,17 +182,20 @@ class Segmenter:
         low, high = self._config.area_ratio
         return depth > 0.0 and low * narrow * per_m2 <= find.area_px <= high * wide * per_m2
 
-    def _window(
+    def _outline(
             self, camera: Intrinsics, rotation: np.ndarray,
-            centre_m: np.ndarray) -> tuple[int, ...] | None:
-        """Return columns and rows (u0, v0, u1, v1) to look at; None outside the image."""
+            centre_m: np.ndarray) -> np.ndarray | None:
+        """Return the box (4,) around the predicted outline, px; None in or behind the camera."""
         corners = self._corners @ rotation.T + centre_m
         if corners[:, 2].min() < 0.05:
             return None
         pixels = camera.project(corners)
+        return np.concatenate([pixels.min(axis=0), pixels.max(axis=0)])
+
+    def _around(self, box: np.ndarray, camera: Intrinsics) -> tuple[int, int, int, int]:
+        """Return columns and rows (u0, v0, u1, v1) to look at for what is in a box (4,)."""
         margin = self._config.roi_margin_px
-        window = _clipped(*(pixels.min(axis=0) - margin), *(pixels.max(axis=0) + margin), camera)
-        return window if window[2] - window[0] > 8 and window[3] - window[1] > 8 else None
+        return _clipped(*(box[:2] - margin), *(box[2:] + margin), camera)
 
     def _radius_px(self, camera: Intrinsics, centre_m: np.ndarray) -> float:
         """Return the radius of the object's bounding sphere in the image, px."""
@@ -207,7 +236,7 @@ class Segmenter:
         return keep[labels]
 
     def _segment(
-            self, camera: Intrinsics, window: tuple[int, ...], score: np.ndarray,
+            self, camera: Intrinsics, window: tuple[int, ...], found: Masked,
             mask: np.ndarray, depth: np.ndarray) -> Segment | None:
         """Pack a window, or return None when the mask is too small to be tracked."""
         if np.count_nonzero(mask) < self._config.min_area_px:
@@ -219,7 +248,8 @@ class Segmenter:
         return Segment(
             camera=np.array([
                 camera.fx, camera.fy, camera.cx, camera.cy, float(window[0]), float(window[1])]),
-            score=score, depth=depth, mask=mask, filled=filled.astype(bool))
+            score=found.score, depth=depth, mask=mask, filled=filled.astype(bool),
+            quality=found.quality)
 
 
 def _clipped(

@@ -4,7 +4,9 @@
 import contextlib
 import time
 
+from analytic_sam2 import analytic_decoder, analytic_encoder
 from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import PointStamped
 import numpy as np
 from ocrrl_ros.interfaces import conversions as conv
 from ocrrl_ros.interfaces import image_conversions as images
@@ -157,12 +159,36 @@ def test_pose_estimator_names_the_missing_camera_pose_and_survives_a_bad_one(
         world.until(see, lambda: statuses, 'a status of the objects')
 
 
-def test_pose_estimator_without_the_networks_that_it_is_to_use_says_which(ros, tmp_path):
-    node = NodeProcess('ocrrl_ros.nodes.pose_estimator_node', tmp_path / 'log.txt',
-                       {'pose_backend': 'foundation_pose'})
+@pytest.mark.parametrize(('parameters', 'missing'), [
+    ({'pose_backend': 'foundation_pose'}, 'refine_model'),
+    ({'mask_backend': 'sam2_onnx'}, 'encoder_model')])
+def test_pose_estimator_without_the_networks_that_it_is_to_use_says_which(
+        ros, tmp_path, parameters, missing):
+    node = NodeProcess(
+        'ocrrl_ros.nodes.pose_estimator_node', tmp_path / 'log.txt', parameters)
     with running(node):
         assert node.wait() == 2
-    assert 'refine_model is not given' in node.log
+    assert f'{missing} is not given' in node.log
+
+
+def test_pose_estimator_with_sam2_takes_prompts_and_refuses_what_is_no_pixel(
+        ros, probe, tmp_path):
+    models = {'encoder': analytic_encoder(), 'decoder': analytic_decoder()}
+    for name, model in models.items():
+        (tmp_path / f'{name}.onnx').write_bytes(model)
+    node = NodeProcess('ocrrl_ros.nodes.pose_estimator_node', tmp_path / 'log.txt', {
+        'mask_backend': 'sam2_onnx', **{
+            f'sam2.{name}_model': str(tmp_path / f'{name}.onnx') for name in models}},
+        ros_arguments=('-r', '__ns:=/prompted'))
+    with running(node):
+        world = World(probe, node, 'prompted')
+
+        def point():
+            message = PointStamped()
+            message.point.x = float('nan')
+            world.publish('objects/cube/prompt', message)
+
+        world.until(point, lambda: world.warned('pixel is [nan', 'two finite numbers'), 'NaN')
 
 
 def test_pose_estimator_that_still_compiles_ends_with_ctrl_c(

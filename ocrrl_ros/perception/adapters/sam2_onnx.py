@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+SAM 2 as an image predictor: an encoder and a decoder under onnxruntime, prompts in, a mask out.
+
+The usual export has two files (facts on perception, section 2.3); tensors are named as
+samexporter and the onnxruntime tools name them, and can be named otherwise in the settings.
+Weights do not ship.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+from ocrrl_ros.core.errors import BundleError, ConfigError, InputError
+from ocrrl_ros.core.onnx_session import create_session, Provider
+
+# What SAM 2 was trained with: a square picture, normalised as ImageNet.
+SIDE_PX = 1024
+_MASK_PX = 256
+_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
+_STD = np.array([0.229, 0.224, 0.225], np.float32)
+_CORNERS = (2.0, 3.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sam2TensorNames:
+    """What an export calls its tensors."""
+
+    image: str = field(default='image', metadata={'description': 'input of the encoder'})
+    embedding: str = field(
+        default='image_embed', metadata={'description': 'coarse features, encoder to decoder'})
+    fine: str = field(
+        default='high_res_feats_0', metadata={'description': 'finest features, likewise'})
+    middle: str = field(
+        default='high_res_feats_1', metadata={'description': 'features between, likewise'})
+    points: str = field(
+        default='point_coords', metadata={'description': 'prompts, px of 1024'})
+    labels: str = field(default='point_labels', metadata={'description': 'kinds of prompts'})
+    mask: str = field(default='mask_input', metadata={'description': 'mask as a prompt'})
+    has_mask: str = field(
+        default='has_mask_input', metadata={'description': 'whether there is such a mask'})
+    masks: str = field(
+        default='low_res_masks', metadata={'description': 'answers of the decoder, logits'})
+    quality: str = field(
+        default='iou_predictions', metadata={'description': 'what it thinks of each'})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sam2OnnxConfig:
+    """Settings of SAM 2 as an image predictor."""
+
+    encoder_model: str = field(
+        default='', metadata={'description': "path of the image encoder's ONNX file"})
+    decoder_model: str = field(
+        default='', metadata={'description': "path of the mask decoder's ONNX file"})
+    provider: Provider = field(
+        default='cpu', metadata={'description': 'cpu (seconds a picture), or cuda'})
+    threads: int = field(default=1, metadata={'description': 'threads of the inference library'})
+    min_quality: float = field(default=0.5, metadata={
+        'description': 'predicted IoU below which a mask is no mask, 0 .. 1'})
+    names: Sam2TensorNames = Sam2TensorNames()
+
+    def __post_init__(self) -> None:
+        """Refuse settings that cannot work."""
+        if self.threads < 1:
+            raise ConfigError(f'threads is {self.threads}; allowed: >= 1')
+        if not 0.0 <= self.min_quality <= 1.0:
+            raise ConfigError(f'min_quality is {self.min_quality}; allowed: 0 .. 1')
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prompt:
+    """
+    What is asked for.
+
+    :param box: (4,) left, top, right, bottom in px; None without one.
+    :param points: (N, 2) px; on the object, or not, as ``on_object`` (N,) bool says.
+    """
+
+    box: np.ndarray | None = None
+    points: np.ndarray | None = None
+    on_object: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse to ask for nothing."""
+        if self.box is None and self.points is None:
+            raise InputError('a prompt needs a box or points')
+        if (self.points is None) != (self.on_object is None) or (
+                self.points is not None and len(self.points) != len(self.on_object)):
+            raise InputError('every point of a prompt needs a word on whether it is on the object')
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskPrediction:
+    """
+    A mask.
+
+    :param logits: (H, W) float32, above 0 on the object.
+    :param quality: what the network thinks of it, an IoU 0 .. 1.
+    """
+
+    logits: np.ndarray
+    quality: float
+
+
+class Sam2OnnxPredictor:
+    """Answers prompts; a picture is encoded once, for however many prompts."""
+
+    def __init__(self, config: Sam2OnnxConfig):
+        """
+        Open both models.
+
+        :raises ConfigError: a path is not given.
+        :raises BundleError: a file is missing, no model, or names its tensors otherwise.
+        :raises MissingDependencyError: the provider is not installed.
+        """
+        for name in ('encoder_model', 'decoder_model'):
+            if not getattr(config, name):
+                raise ConfigError(
+                    f'{name} is not given; it is one of the two files of an ONNX export of SAM 2')
+        names = config.names
+        self.config = config
+        self._features = (names.embedding, names.fine, names.middle)
+        self._encoder = create_session(config.encoder_model, config.threads, config.provider)
+        self._decoder = create_session(config.decoder_model, config.threads, config.provider)
+        _check(config.encoder_model, self._encoder, (names.image,), self._features)
+        _check(config.decoder_model, self._decoder, (
+            *self._features, names.points, names.labels, names.mask, names.has_mask),
+            (names.masks, names.quality))
+        self._seen: np.ndarray | None = None
+        self._encoded: dict[str, np.ndarray] = {}
+
+    def predict(self, rgb: np.ndarray, prompt: Prompt) -> MaskPrediction | None:
+        """
+        Return the best mask in a picture (H, W, 3) uint8; None where none is good enough.
+
+        :raises InputError: the picture has another shape or type.
+        :raises BundleError: the decoder answers with other shapes.
+        """
+        if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8:
+            raise InputError(f'picture is {rgb.shape} {rgb.dtype}; allowed: (H, W, 3) uint8')
+        if rgb is not self._seen:
+            self._encode(rgb)
+        names, (height, width) = self.config.names, rgb.shape[:2]
+        points, labels = _encoded_prompt(prompt, np.array([SIDE_PX / width, SIDE_PX / height]))
+        masks, quality = self._decoder.run([names.masks, names.quality], {
+            **self._encoded, names.points: points[None], names.labels: labels[None],
+            names.mask: np.zeros((1, 1, _MASK_PX, _MASK_PX), np.float32),
+            names.has_mask: np.zeros(1, np.float32)})
+        if masks.ndim != 4 or masks.shape[:2] != quality.shape or len(masks) != 1:
+            raise BundleError(
+                f'{self.config.decoder_model}: {names.masks} has shape {masks.shape} and '
+                f'{names.quality} {quality.shape}; needed: (1, M, h, w) and (1, M)')
+        best = int(np.argmax(quality[0]))
+        if not quality[0, best] >= self.config.min_quality:
+            return None
+        return MaskPrediction(
+            logits=cv2.resize(masks[0, best], (width, height), interpolation=cv2.INTER_LINEAR),
+            quality=float(np.clip(quality[0, best], 0.0, 1.0)))
+
+    def _encode(self, rgb: np.ndarray) -> None:
+        """Look at a picture."""
+        square = cv2.resize(rgb, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_LINEAR)
+        normal = (square.astype(np.float32) / np.float32(255.0) - _MEAN) / _STD
+        found = self._encoder.run(list(self._features), {
+            self.config.names.image: np.ascontiguousarray(normal.transpose(2, 0, 1)[None])})
+        self._encoded = dict(zip(self._features, found))
+        self._seen = rgb
+
+
+def _encoded_prompt(prompt: Prompt, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return points (N, 2) of the square picture and their labels (N,), float32."""
+    points, labels = [], []
+    if prompt.box is not None:
+        points += [prompt.box[:2], prompt.box[2:]]
+        labels += _CORNERS
+    if prompt.points is not None:
+        points += list(prompt.points)
+        labels += [float(is_on) for is_on in prompt.on_object]
+    return ((np.array(points, float) * scale).astype(np.float32), np.array(labels, np.float32))
+
+
+def _check(
+        path: str, session, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> None:
+    """Refuse a model whose tensors have other names."""
+    for what, needed, found in (
+            ('inputs', inputs, [entry.name for entry in session.get_inputs()]),
+            ('outputs', outputs, [entry.name for entry in session.get_outputs()])):
+        missing = [name for name in needed if name not in found]
+        if missing:
+            raise BundleError(
+                f'{path} has no {what} {", ".join(missing)}; it has {", ".join(found)}; other '
+                'names can be given in the settings (names)')

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Masks by SAM 2 in the place of those by colour: prompted by prediction, colour or operator."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+import numpy as np
+from ocrrl_ros.perception.adapters.sam2_onnx import MaskPrediction, Prompt, Sam2OnnxPredictor
+from ocrrl_ros.perception.frame import RgbdFrame
+from ocrrl_ros.perception.object_model import ObjectModel
+from ocrrl_ros.perception.segmentation import (
+    Masked, Segment, SegmentationConfig, Segmenter)
+
+# Logits beyond this are as sure as can be; the edge lies where they pass 0.
+_SURE = 8.0
+
+
+class Sam2Segmenter(Segmenter):
+    """
+    Segmentation of one object.
+
+    Near a prediction, the box around the predicted outline is the prompt; without one, the box of
+    each find by colour, or the point that an operator gave.
+
+    :param predictor: shared by all objects, so that a picture is encoded once.
+    """
+
+    def __init__(
+            self, model: ObjectModel, config: SegmentationConfig, kernels: ModuleType,
+            predictor: Sam2OnnxPredictor) -> None:
+        """Start without a prompt."""
+        super().__init__(model, config, kernels)
+        self._predictor = predictor
+        self._prompt: Prompt | None = None
+
+    def prompt(self, pixel: np.ndarray) -> None:
+        """Search at a pixel (2,) next time, whatever colour is there."""
+        self._prompt = Prompt(
+            points=np.asarray(pixel, float).reshape(1, 2), on_object=np.array([True]))
+
+    def search(self, frame: RgbdFrame, depth_scale: float) -> list[Segment]:
+        """Return finds whose size fits the object: the operator's, else those by colour."""
+        prompt, self._prompt = self._prompt, None
+        if prompt is None:
+            return super().search(frame, depth_scale)
+        found = self._predictor.predict(frame.rgb, prompt)
+        rows, columns = np.nonzero(found.logits > 0.0) if found else ((), ())
+        if not len(rows):
+            return []
+        box = np.array([columns.min(), rows.min(), columns.max(), rows.max()])
+        window = self._around(box, frame.intrinsics)
+        find = self._largest_part(frame, _in_window(found, window), window, depth_scale)
+        return [find] if find is not None and self._fits(find) else []
+
+    def _masked(self, frame: RgbdFrame, box: np.ndarray, window: tuple[int, ...]) -> Masked:
+        """Ask SAM 2 for what is in a box."""
+        limits = np.array([frame.intrinsics.width, frame.intrinsics.height] * 2) - 1.0
+        inside = np.clip(box.astype(float), 0.0, limits)
+        return _in_window(self._predictor.predict(frame.rgb, Prompt(box=inside)), window)
+
+
+def _in_window(found: MaskPrediction | None, window: tuple[int, ...]) -> Masked:
+    """Return a prediction in a window; nothing where there is none."""
+    if found is None:
+        shape = window[3] - window[1], window[2] - window[0]
+        return Masked(np.zeros(shape, np.float32), np.zeros(shape, bool))
+    logits = found.logits[window[1]:window[3], window[0]:window[2]]
+    return Masked(
+        np.clip(logits, -_SURE, _SURE), np.ascontiguousarray(logits > 0.0), found.quality)
