@@ -8,17 +8,18 @@ import sys
 import time
 
 from diagnostic_msgs.msg import DiagnosticArray
-from geometry_msgs.msg import PointStamped, PoseWithCovarianceStamped, TransformStamped
+from geometry_msgs.msg import (
+    PointStamped, PoseStamped, PoseWithCovarianceStamped, TransformStamped)
 import numpy as np
 from ocrrl_ros.core.errors import ConfigError, InputError
 from ocrrl_ros.core.se3 import check_pose
 from ocrrl_ros.interfaces import episode_state
-from ocrrl_ros.interfaces.conversions import transform_to_array
+from ocrrl_ros.interfaces.conversions import checked_pose, from_stamp, transform_to_array
 from ocrrl_ros.interfaces.input_warnings import InputWarnings
 from ocrrl_ros.interfaces.object_status import lost_message, pose_message, status_array
 from ocrrl_ros.interfaces.parameters import declare_config
 from ocrrl_ros.interfaces.polling import PolledSubscription
-from ocrrl_ros.interfaces.qos import LATCHED, RELIABLE
+from ocrrl_ros.interfaces.qos import LATCHED, RELIABLE, SENSOR_DATA
 from ocrrl_ros.interfaces.rgbd_inbox import RgbdInbox
 from ocrrl_ros.interfaces.spin import loop_node
 from ocrrl_ros.interfaces.tick_loop import LoopConfig, TickLoop
@@ -28,12 +29,14 @@ from ocrrl_ros.perception.frame import RgbdFrame
 from ocrrl_ros.perception.object_model import load_object
 from ocrrl_ros.perception.pose_estimator import (
     load_tracker_config, MaskBackend, PoseBackend, PoseEstimator)
+from ocrrl_ros.perception.wrist_camera import WristCamera
 from ocrrl_ros.policy.task_spec import load_task_spec
 from rclpy.node import Node
 from std_msgs.msg import String
 
 NODE_NAME = 'pose_estimator'
 _EXTRINSICS_TOPIC = 'camera/camera/extrinsics/base_to_color'
+_POSE_TOPIC = 'current_pose'
 _ANY_POSE = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0)
 
 
@@ -47,6 +50,10 @@ class PoseEstimatorConfig:
         default=(), metadata={'description': (
             'calibrated pose x y z qx qy qz qw of the colour optical frame in base; empty takes '
             f'it from {_EXTRINSICS_TOPIC}')})
+    tcp_T_camera: tuple[float, ...] = dataclasses.field(
+        default=(), metadata={'description': (
+            'camera on the wrist: calibrated pose of its colour optical frame in fr3_hand_tcp; '
+            f'the hand is followed on {_POSE_TOPIC}')})
     pose_backend: PoseBackend = dataclasses.field(default='embedded', metadata={
         'description': 'embedded, or foundation_pose with its two model files'})
     foundation_pose: FoundationPoseConfig = FoundationPoseConfig()
@@ -57,11 +64,15 @@ class PoseEstimatorConfig:
 
     def __post_init__(self) -> None:
         """Refuse what is no pose."""
-        if self.base_T_camera:
-            try:
-                check_pose(self.base_T_camera, 'base_T_camera')
-            except InputError as error:
-                raise ConfigError(str(error)) from error
+        for name in ('base_T_camera', 'tcp_T_camera'):
+            if getattr(self, name):
+                try:
+                    check_pose(getattr(self, name), name)
+                except InputError as error:
+                    raise ConfigError(str(error)) from error
+        if self.base_T_camera and self.tcp_T_camera:
+            raise ConfigError('base_T_camera and tcp_T_camera are both given; a camera is fixed '
+                              'or on the wrist')
 
 
 class PoseEstimatorNode(Node):
@@ -91,11 +102,16 @@ class PoseEstimatorNode(Node):
                 mask_backend=self.config.mask_backend, sam2=self.config.sam2))
         self._estimator.warm_up()
         self._has_camera = bool(self.config.base_T_camera)
+        self._wrist = WristCamera(
+            np.array(self.config.tcp_T_camera)) if self.config.tcp_T_camera else None
+        self._waiting: RgbdFrame | None = None
         self._episode = 0
         self._warnings = InputWarnings(self)
         self._frames = RgbdInbox(self)
         self._extrinsics_in = PolledSubscription(
             self, TransformStamped, _EXTRINSICS_TOPIC, LATCHED)
+        self._hand_in = None if self._wrist is None else PolledSubscription(
+            self, PoseStamped, _POSE_TOPIC, SENSOR_DATA)
         self._episode_in = PolledSubscription(self, String, episode_state.TOPIC, LATCHED)
         # Of no use where masks are found by colour.
         self._prompts_in = {} if self.config.mask_backend == 'colour' else {
@@ -111,14 +127,14 @@ class PoseEstimatorNode(Node):
 
     def step(self, now_s: float) -> None:
         """Take the newest complete frame and publish what is seen in it."""
-        for take in (
-                self._take_camera, self._take_episode, self._take_prompts, self._take_frame):
+        for take in (self._take_camera, self._take_episode, self._take_prompts,
+                     self._take_frame if self._wrist is None else self._take_wrist_frame):
             self._warnings.attempt(take)
 
     def _take_camera(self) -> None:
         """Take the camera's calibrated pose, unless a parameter gives it."""
         message = self._extrinsics_in.take_newest()
-        if message is not None and not self.config.base_T_camera:
+        if message is not None and self._wrist is None and not self.config.base_T_camera:
             self._estimator.set_camera(
                 check_pose(transform_to_array(message), _EXTRINSICS_TOPIC))
             self._has_camera = True
@@ -154,6 +170,24 @@ class PoseEstimatorNode(Node):
                 'set parameter base_T_camera)')
             return
         self._process(frame)
+
+    def _take_wrist_frame(self) -> None:
+        """Track in the newest frame as soon as it is known where the hand was then."""
+        for message in self._hand_in.take_all():
+            self._wrist.add(
+                from_stamp(message.header.stamp), checked_pose(message.pose, _POSE_TOPIC))
+        frame = self._frames.take()
+        if frame is not None:
+            if self._waiting is not None:
+                self._warnings.warn(
+                    f'an image is passed over: no poses on {_POSE_TOPIC} around its stamp; are '
+                    'they sent at 50 Hz or more, and do the clocks agree?')
+            self._waiting = frame
+        pose = None if self._waiting is None else self._wrist.pose_at(self._waiting.stamp_s)
+        if pose is not None:
+            frame, self._waiting = self._waiting, None
+            self._estimator.set_camera(pose)
+            self._process(frame)
 
     def _process(self, frame: RgbdFrame) -> None:
         """Track, then publish poses and status."""

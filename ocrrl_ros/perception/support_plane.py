@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from ocrrl_ros.core.errors import ConfigError
-from ocrrl_ros.core.se3 import quat_from_rotvec, quat_multiply, quat_to_matrix
+from ocrrl_ros.core.se3 import (
+    quat_conjugate, quat_from_rotvec, quat_multiply, quat_rotate, quat_to_matrix)
 from ocrrl_ros.perception.frame import Intrinsics
 
 FIT_ROUNDS = 4
@@ -73,6 +74,7 @@ class SupportPlane:
         """Forget what was seen."""
         self._stamp_s: float | None = None
         self._tilt = np.zeros(3)
+        self._orientation: np.ndarray | None = None
         self.depth_scale = 1.0
 
     @property
@@ -88,6 +90,7 @@ class SupportPlane:
 
         What is seen is shrunk towards the calibration by their standard deviations.
         """
+        self._turn_along(base_T_camera[3:])
         config = self._config
         last_s = self._stamp_s
         if not config.correct or (last_s is not None and stamp_s < last_s + config.period_s):
@@ -114,10 +117,18 @@ class SupportPlane:
 
     def levelled(self, base_T_camera: np.ndarray) -> np.ndarray:
         """Return the camera pose (7,) turned about its centre so that the table is level."""
+        self._turn_along(base_T_camera[3:])
         if not self._tilt.any():
             return base_T_camera
         turned = quat_multiply(quat_from_rotvec(self._tilt), base_T_camera[3:])
         return np.concatenate([base_T_camera[:3], turned])
+
+    def _turn_along(self, orientation: np.ndarray) -> None:
+        """Keep the tilt with the camera: on the wrist its calibration turns with the hand."""
+        before, self._orientation = self._orientation, np.array(orientation)
+        if before is not None and self._tilt.any() and not np.array_equal(before, orientation):
+            turn = quat_multiply(orientation, quat_conjugate(before))
+            self._tilt = quat_rotate(turn, self._tilt)
 
     def in_camera(self, base_T_camera: np.ndarray) -> np.ndarray:
         """Return (4,) normal and offset: ``normal . p + offset`` is a point's height, m."""

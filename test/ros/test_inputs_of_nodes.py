@@ -8,10 +8,12 @@ from analytic_sam2 import analytic_decoder, analytic_encoder
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PointStamped
 import numpy as np
+from ocrrl_ros.core.errors import ConfigError
 from ocrrl_ros.interfaces import conversions as conv
 from ocrrl_ros.interfaces import image_conversions as images
 from ocrrl_ros.interfaces import qos
 from ocrrl_ros.interfaces.episode_state import to_message, TOPIC
+from ocrrl_ros.nodes.pose_estimator_node import PoseEstimatorConfig
 from ocrrl_ros.perception.frame import Intrinsics
 from ocrrl_ros.policy.episode_clock import EpisodeState
 import pytest
@@ -41,6 +43,17 @@ class World:
 
     def colour(self):
         return images.image_message(np.zeros((*SIZE, 3), np.uint8), 'rgb8', FRAME, self.now_s())
+
+    def see(self):
+        """Publish a frame without anything in it."""
+        colour = self.colour()
+        depth = images.image_message(np.full(SIZE, 700, np.uint16), '16UC1', FRAME, 0.0)
+        depth.header.stamp = colour.header.stamp
+        camera = 'camera/camera'
+        self.publish(f'{camera}/color/camera_info', images.camera_info(
+            CAMERA, FRAME, self.now_s()), qos.IMAGE)
+        self.publish(f'{camera}/color/image_raw', colour, qos.IMAGE)
+        self.publish(f'{camera}/aligned_depth_to_color/image_raw', depth, qos.IMAGE)
 
     def until(self, beat, predicate, what):
         """Call ``beat`` at 20 Hz until the predicate holds."""
@@ -138,25 +151,16 @@ def test_pose_estimator_names_the_missing_camera_pose_and_survives_a_bad_one(
         world = World(probe, node, 'tracker')
         statuses = probe.listen(DiagnosticArray, 'tracker/objects/status', qos.RELIABLE)
 
-        def see():
-            colour = world.colour()
-            depth = images.image_message(np.full(SIZE, 700, np.uint16), '16UC1', FRAME, 0.0)
-            depth.header.stamp = colour.header.stamp
-            camera = 'camera/camera'
-            world.publish(f'{camera}/color/camera_info', images.camera_info(
-                CAMERA, FRAME, world.now_s()), qos.IMAGE)
-            world.publish(f'{camera}/color/image_raw', colour, qos.IMAGE)
-            world.publish(f'{camera}/aligned_depth_to_color/image_raw', depth, qos.IMAGE)
-
-        world.until(see, lambda: world.warned('waiting for', EXTRINSICS), 'the missing pose')
+        world.until(world.see, lambda: world.warned('waiting for', EXTRINSICS), 'the missing pose')
         for quaternion in ([1.0, 0.0, 0.0, 0.5], [float('nan'), 0.0, 0.0, 1.0]):
             world.publish(EXTRINSICS, conv.transform_stamped(
                 [*POSE[:3], *quaternion], 'base', FRAME), qos.LATCHED)
             word = 'finite' if np.isnan(quaternion[0]) else 'quaternion of norm'
-            world.until(see, lambda: world.warned(EXTRINSICS, word), word)  # noqa: B023
+            world.until(
+                world.see, lambda: world.warned(EXTRINSICS, word), word)  # noqa: B023
         assert not statuses
         world.publish(EXTRINSICS, conv.transform_stamped(POSE, 'base', FRAME), qos.LATCHED)
-        world.until(see, lambda: statuses, 'a status of the objects')
+        world.until(world.see, lambda: statuses, 'a status of the objects')
 
 
 @pytest.mark.parametrize(('parameters', 'missing'), [
@@ -191,6 +195,28 @@ def test_pose_estimator_with_sam2_takes_prompts_and_refuses_what_is_no_pixel(
         world.until(point, lambda: world.warned('pixel is [nan', 'two finite numbers'), 'NaN')
 
 
+def test_pose_estimator_with_a_wrist_camera_waits_for_the_hand(ros, probe, tmp_path):
+    node = NodeProcess('ocrrl_ros.nodes.pose_estimator_node', tmp_path / 'log.txt', {
+        'tcp_T_camera': [0.05, 0.0, -0.05, 0.0, 0.0, 0.0, 1.0]},
+        ros_arguments=('-r', '__ns:=/wrist'))
+    with running(node):
+        world = World(probe, node, 'wrist')
+        statuses = probe.listen(DiagnosticArray, 'wrist/objects/status', qos.RELIABLE)
+
+        def see():
+            world.see()
+            return world.now_s()
+
+        def see_and_move():
+            before_s = see()
+            for stamp_s in (before_s - 0.02, before_s - 0.01, before_s, before_s + 0.01):
+                world.publish('current_pose', conv.pose_stamped(POSE, 'base', stamp_s))
+
+        world.until(see, lambda: world.warned('no poses on current_pose'), 'the missing hand')
+        assert not statuses
+        world.until(see_and_move, lambda: statuses, 'a status of the objects')
+
+
 def test_pose_estimator_that_still_compiles_ends_with_ctrl_c(
         ros, probe, tmp_path, monkeypatch):
     # As on a machine that has never compiled: for a minute it has no poses to publish yet.
@@ -204,3 +230,10 @@ def test_pose_estimator_that_still_compiles_ends_with_ctrl_c(
         node.interrupt()
         assert node.wait() == 0, node.log
         assert not list(tmp_path.glob('cache/**/pose_kernels_numba.accumulate*'))
+
+
+def test_a_camera_is_fixed_or_on_the_wrist():
+    with pytest.raises(ConfigError, match='base_T_camera and tcp_T_camera are both given'):
+        PoseEstimatorConfig(base_T_camera=tuple(POSE), tcp_T_camera=tuple(POSE))
+    with pytest.raises(ConfigError, match='tcp_T_camera'):
+        PoseEstimatorConfig(tcp_T_camera=(0.0,) * 7)

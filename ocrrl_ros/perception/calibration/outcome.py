@@ -17,6 +17,7 @@ CAMERA_FILE = 'camera.yaml'
 PARAMETER_FILE = 'pose_estimator.yaml'
 PICTURE_FILE = 'corners.png'
 PARENT_FRAMES: dict[Mount, str] = {'fixed': 'base', 'wrist': 'fr3_hand_tcp'}
+_PARAMETERS: dict[Mount, str] = {'fixed': 'base_T_camera', 'wrist': 'tcp_T_camera'}
 _COLUMNS, _TILE_PX = 4, (320, 240)
 # Errors of a fraction of a pixel would not be seen at their own size.
 _MAGNIFIED = 20.0
@@ -55,8 +56,8 @@ def write_files(folder: Path, found: Calibration, mount: Mount) -> list[Path]:
     """
     Write what the graph needs of an accepted calibration, and return the files.
 
-    ``camera.yaml`` says where the camera is; for a fixed camera ``pose_estimator.yaml`` is a ROS
-    parameter file for ``params_file:=``.
+    ``camera.yaml`` says where the camera is; ``pose_estimator.yaml`` is a ROS parameter file for
+    ``params_file:=``.
 
     :raises OcrrlError: the calibration was refused.
     """
@@ -72,12 +73,13 @@ def write_files(folder: Path, found: Calibration, mount: Mount) -> list[Path]:
         f'# Standard deviation: position {found.position_std_mm:.2f} mm, rotation '
         f'{found.rotation_std_deg:.3f} deg.\n'
         '# x y z in m, qx qy qz qw, of the colour optical frame.\n')
-    written = {folder / CAMERA_FILE: (
-        f'{about}mount: {mount}\nparent_frame: {PARENT_FRAMES[mount]}\n'
-        f'parent_T_camera: {numbers}\n')}
-    if mount == 'fixed':
-        written[folder / PARAMETER_FILE] = (
-            f'{about}/**/pose_estimator:\n  ros__parameters:\n    base_T_camera: {numbers}\n')
+    written = {
+        folder / CAMERA_FILE: (
+            f'{about}mount: {mount}\nparent_frame: {PARENT_FRAMES[mount]}\n'
+            f'parent_T_camera: {numbers}\n'),
+        folder / PARAMETER_FILE: (
+            f'{about}/**/pose_estimator:\n  ros__parameters:\n'
+            f'    {_PARAMETERS[mount]}: {numbers}\n')}
     for path, text in written.items():
         unfinished = path.with_name(path.name + '.part')
         unfinished.write_text(text, encoding='utf-8')

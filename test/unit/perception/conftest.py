@@ -40,12 +40,16 @@ class BoxScene:
     def __init__(self, seed: int = 0, depth_bias: float = 0.0):
         """Place the camera where the robot's is."""
         self.camera = Intrinsics(fx=615.0, fy=615.0, cx=319.5, cy=239.5, width=640, height=480)
-        self.base_T_camera = look_at((1.02, 0.30, 0.45), (0.48, 0.0, 0.06))
         self.rng = np.random.default_rng(seed)
         self.bias = depth_bias
         rows, columns = np.indices((480, 640))
         self._rays = np.stack(
             [(columns - 319.5) / 615.0, (rows - 239.5) / 615.0, np.ones((480, 640))], axis=-1)
+        self.look_from((1.02, 0.30, 0.45), (0.48, 0.0, 0.06))
+
+    def look_from(self, eye: tuple[float, ...], target: tuple[float, ...]) -> None:
+        """Move the camera."""
+        self.base_T_camera = look_at(eye, target)
         height = (self._rays @ se3.quat_to_matrix(self.base_T_camera[3:]).T)[..., 2]
         self._table = np.where(
             height < -0.02, -self.base_T_camera[2] / np.minimum(height, -0.02), 3.0)

@@ -36,12 +36,10 @@ def test_the_parameter_file_is_what_the_pose_estimator_takes(session, tmp_path):
     assert camera['mount'] == mount
     assert camera['parent_frame'] == {'fixed': 'base', 'wrist': 'fr3_hand_tcp'}[mount]
     assert np.allclose(camera['parent_T_camera'][:3], true[:3], atol=2e-3)
-    if mount == 'wrist':
-        assert [path.name for path in written] == ['camera.yaml']
-        return
+    assert [path.name for path in written] == ['camera.yaml', 'pose_estimator.yaml']
     parameters = yaml.safe_load((tmp_path / 'pose_estimator.yaml').read_text())
     assert parameters == {'/**/pose_estimator': {'ros__parameters': {
-        'base_T_camera': camera['parent_T_camera']}}}
+        {'fixed': 'base_T_camera', 'wrist': 'tcp_T_camera'}[mount]: camera['parent_T_camera']}}}
 
 
 def test_a_refused_calibration_is_never_written(session, tmp_path):
