@@ -13,8 +13,8 @@ from typing import Any
 from builtin_interfaces.msg import Time
 from ocrrl_ros.core.resources import model_path
 from ocrrl_ros.interfaces.conversions import transform_stamped
+from ocrrl_ros.interfaces.optional import optional
 from ocrrl_ros.interfaces.qos import DEEP_RELIABLE, LATCHED, topic
-from ocrrl_ros.nodes.mujoco_bridge_franka import optional
 from ocrrl_ros.sim.bridge_links import LinkPose, LinkTree
 from ocrrl_ros.sim.bridge_readout import ArmReading
 from rcl_interfaces.msg import ParameterDescriptor

@@ -9,7 +9,6 @@ action needs an executor: it runs in a thread of its own, beside the physics loo
 from __future__ import annotations
 
 from collections.abc import Callable
-import importlib
 import threading
 import time
 from typing import Any
@@ -20,6 +19,7 @@ from ocrrl_ros.core.errors import InputError
 from ocrrl_ros.interfaces.chunk_conversions import trajectory_positions, trajectory_times
 from ocrrl_ros.interfaces.conversions import (
     fill_pose, fill_twist, fill_wrench, from_stamp)
+from ocrrl_ros.interfaces.optional import optional
 from ocrrl_ros.robot.fr3 import ARM_JOINT_NAMES, BASE_FRAME, MAX_WIDTH_M, TCP_FRAME
 from ocrrl_ros.sim.bridge_commands import ArmCommander, JointTrajectoryPlan
 from ocrrl_ros.sim.bridge_hand import HandGoal, HandMotion
@@ -33,14 +33,6 @@ from rclpy.node import Node
 _FEEDBACK_S = 1.0 / 30.0
 _ROBOT_MODE_MOVE = 2
 _CONTROLLERS = ('joint_trajectory_controller', 'fr3_arm_controller')
-
-
-def optional(module: str) -> Any | None:
-    """Return an interface module, or None where its package is not installed."""
-    try:
-        return importlib.import_module(module)
-    except ImportError:
-        return None
 
 
 def fill_robot_state(message: Any, reading: ArmReading, stamp: Time) -> Any:

@@ -11,9 +11,10 @@ from builtin_interfaces.msg import Time
 from geometry_msgs.msg import PoseStamped, TwistStamped, WrenchStamped
 import numpy as np
 from ocrrl_ros.interfaces.conversions import fill_pose, fill_twist, fill_wrench, to_stamp
+from ocrrl_ros.interfaces.optional import optional
 from ocrrl_ros.interfaces.qos import RELIABLE, topic
 from ocrrl_ros.nodes.mujoco_bridge_description import LinkTransforms
-from ocrrl_ros.nodes.mujoco_bridge_franka import fill_robot_state, optional
+from ocrrl_ros.nodes.mujoco_bridge_franka import fill_robot_state
 from ocrrl_ros.robot.fr3 import ARM_JOINT_NAMES, BASE_FRAME, FINGER_JOINT_NAMES, TCP_FRAME
 from ocrrl_ros.sim.bridge_config import BridgeRates
 from ocrrl_ros.sim.bridge_readout import ArmReading

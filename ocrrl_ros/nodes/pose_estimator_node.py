@@ -15,8 +15,10 @@ from ocrrl_ros.core.errors import ConfigError, InputError
 from ocrrl_ros.core.se3 import check_pose
 from ocrrl_ros.interfaces import episode_state
 from ocrrl_ros.interfaces.conversions import checked_pose, from_stamp, transform_to_array
+from ocrrl_ros.interfaces.detections import detection_array
 from ocrrl_ros.interfaces.input_warnings import InputWarnings
 from ocrrl_ros.interfaces.object_status import lost_message, pose_message, status_array
+from ocrrl_ros.interfaces.optional import optional
 from ocrrl_ros.interfaces.parameters import declare_config
 from ocrrl_ros.interfaces.polling import PolledSubscription
 from ocrrl_ros.interfaces.qos import LATCHED, RELIABLE, SENSOR_DATA
@@ -80,7 +82,8 @@ class PoseEstimatorNode(Node):
     Tracks the task's objects with the embedded CPU tracker.
 
     Publishes ``objects/<id>/pose`` while the confidence gate is open, one pose with
-    covariance[0] = -1 when it closes, and ``objects/status`` for every frame. With SAM 2 it takes
+    covariance[0] = -1 when it closes, and ``objects/status`` for every frame. Where vision_msgs is
+    installed, valid objects are on ``objects/detections``, too. With SAM 2 it takes
     ``objects/<id>/prompt``, a pixel on the object.
     """
 
@@ -94,8 +97,10 @@ class PoseEstimatorNode(Node):
         super().__init__(NODE_NAME, **arguments)
         self.config = declare_config(self, PoseEstimatorConfig)
         task = load_task_spec(self.config.task, f'parameter task of {NODE_NAME}')
+        objects = [load_object(object_id) for object_id in task.object_ids]
+        self._bounds_m = {model.object_id: model.shape.bounds_m for model in objects}
         self._estimator = PoseEstimator(
-            [load_object(object_id) for object_id in task.object_ids],
+            objects,
             self.config.base_T_camera or _ANY_POSE, dataclasses.replace(
                 load_tracker_config(), pose_backend=self.config.pose_backend,
                 foundation_pose=self.config.foundation_pose,
@@ -123,6 +128,10 @@ class PoseEstimatorNode(Node):
                 PoseWithCovarianceStamped, f'objects/{object_id}/pose', RELIABLE)
             for object_id in task.object_ids}
         self._status = self.create_publisher(DiagnosticArray, 'objects/status', RELIABLE)
+        self._vision = optional('vision_msgs.msg')
+        if self._vision is not None:
+            self._detections = self.create_publisher(
+                self._vision.Detection3DArray, 'objects/detections', RELIABLE)
         self.loop = TickLoop(self, self.config.loop)
 
     def step(self, now_s: float) -> None:
@@ -201,6 +210,9 @@ class PoseEstimatorNode(Node):
             elif estimate.just_lost:
                 self._poses[object_id].publish(lost_message(estimate))
         self._status.publish(status_array(estimates.values(), frame.stamp_s))
+        if self._vision is not None and self._detections.get_subscription_count():
+            self._detections.publish(detection_array(
+                self._vision, estimates.values(), self._bounds_m, frame.stamp_s))
 
 
 def main(args: list[str] | None = None) -> int:

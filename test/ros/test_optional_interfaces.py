@@ -4,12 +4,16 @@ import math
 from types import SimpleNamespace
 
 from builtin_interfaces.msg import Time
-from geometry_msgs.msg import PoseStamped, TwistStamped, WrenchStamped
+from geometry_msgs.msg import (
+    Pose, PoseStamped, PoseWithCovariance, TwistStamped, Vector3, WrenchStamped)
 import numpy as np
 from ocrrl_ros.interfaces.chunk_conversions import joint_trajectory
+from ocrrl_ros.interfaces.detections import detection_array
+from ocrrl_ros.interfaces.optional import optional
 from ocrrl_ros.nodes.mujoco_bridge_description import LinkTransforms
 from ocrrl_ros.nodes.mujoco_bridge_franka import (
-    fill_robot_state, follow_trajectory, HandActions, optional, recover)
+    fill_robot_state, follow_trajectory, HandActions, recover)
+from ocrrl_ros.perception.estimate import ObjectEstimate, TrackState
 from ocrrl_ros.robot.fr3 import ARM_JOINT_NAMES, READY_POSITION
 from ocrrl_ros.robot.kinematics import FrankaKinematics
 from ocrrl_ros.sim.bridge_commands import ArmCommander, ArmMode
@@ -189,3 +193,48 @@ def test_robot_state_carries_joints_poses_and_wrenches():
     assert list(message.measured_joint_state.position) == list(READY_POSITION)
     assert list(message.tau_ext_hat_filtered.effort) == [1.0] * 7
     assert (message.time, message.robot_mode) == (3.0, 2)
+
+
+class Detection:
+    """Stand-in for vision_msgs/Detection3D."""
+
+    def __init__(self):
+        self.header, self.id, self.results = None, '', []
+        self.bbox = SimpleNamespace(center=Pose(), size=Vector3())
+
+
+def vision_msgs():
+    """Return stand-ins with the fields of vision_msgs 4."""
+    return SimpleNamespace(
+        Detection3DArray=lambda: SimpleNamespace(header=JointState().header, detections=[]),
+        Detection3D=Detection, ObjectHypothesisWithPose=lambda: SimpleNamespace(
+            hypothesis=SimpleNamespace(class_id='', score=0.0), pose=PoseWithCovariance()))
+
+
+def estimate(valid=True):
+    """Return an object whose bounding box is not about its frame, turned half about z."""
+    return ObjectEstimate(
+        object_id='drawer', stamp_s=2.5, base_T_object=np.array([0.5, 0.1, 0.2, 0, 0, 1.0, 0]),
+        covariance=np.diag(np.arange(6.0)), confidence=0.97, state=TrackState.OK, valid=valid,
+        just_lost=False, parts={})
+
+
+def test_detections_carry_box_object_and_score():
+    bounds = np.array([[-0.1, -0.2, 0.0], [0.3, 0.2, 0.1]])
+    message = detection_array(vision_msgs(), [estimate()], {'drawer': bounds}, 2.5)
+    assert (message.header.frame_id, message.header.stamp.sec) == ('base', 2)
+    found = message.detections[0]
+    box, result = found.bbox, found.results[0]
+    assert (found.id, result.hypothesis.class_id) == ('drawer', 'drawer')
+    assert result.hypothesis.score == pytest.approx(0.97)
+    assert (box.size.x, box.size.y, box.size.z) == pytest.approx((0.4, 0.4, 0.1))
+    # Half a turn about z: the middle, 0.1 m along x, lies on the other side.
+    assert box.center.position.x == pytest.approx(0.4)
+    assert box.center.position.z == pytest.approx(0.25)
+    assert result.pose.pose.position.x == pytest.approx(0.5)
+    assert list(result.pose.covariance[:8]) == [0.0] * 7 + [1.0]
+
+
+def test_objects_that_are_not_trusted_are_no_detections():
+    message = detection_array(vision_msgs(), [estimate(valid=False)], {}, 0.0)
+    assert message.detections == []

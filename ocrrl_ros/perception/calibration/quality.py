@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 import math
 
 import numpy as np
@@ -128,9 +128,7 @@ def calibrate(
     found = Calibration(
         solution=solution, kept=tuple(kept), tilt_deg=tilts, problems=(),
         dropped=tuple(sorted(set(range(len(sightings))) - set(kept))))
-    return Calibration(
-        solution=solution, kept=found.kept, tilt_deg=tilts, dropped=found.dropped,
-        problems=tuple(_problems(found, limits)))
+    return replace(found, problems=tuple(_problems(found, limits)))
 
 
 def _outlier(left_out_px: np.ndarray, limit_px: float) -> int | None:
