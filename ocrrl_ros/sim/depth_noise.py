@@ -10,7 +10,9 @@ import numpy as np
 from ocrrl_ros.core.errors import ConfigError, InputError
 from ocrrl_ros.perception.frame import Intrinsics
 from ocrrl_ros.sim.held_out import held_out_setting
-from ocrrl_ros.sim.image_kernels import depth_reading, depth_steps, grazing_factor
+from ocrrl_ros.sim.image_kernels import depth_reading, grazing_factor
+
+_AROUND = np.ones((3, 3), np.uint8)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,5 +139,6 @@ class DepthNoise:
         """Return flat indices of pixels beside a depth step that gave no reading."""
         if self._config.edge_hole_probability == 0.0:
             return np.empty(0, dtype=np.intp)
-        beside = depth_steps(depth, np.float32(self._config.edge_jump_m))
+        step = cv2.dilate(depth, _AROUND) - cv2.erode(depth, _AROUND)
+        beside = np.flatnonzero(step > np.float32(self._config.edge_jump_m))
         return beside[self._rng.random(beside.size) < self._config.edge_hole_probability]

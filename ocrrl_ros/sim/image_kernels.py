@@ -50,41 +50,6 @@ def metric_depth(front_z, back_z, near_m, far_m, out):
 
 
 @numba.njit(cache=True, nogil=True)
-def depth_steps(depth, jump_m):
-    """
-    Find pixels beside a step of the depth.
-
-    :param depth: (H, W) float32 m.
-    :param jump_m: difference of the farthest and the nearest of a pixel's 3 x 3 neighbours.
-    :return: flat indices (M,) in rising order.
-    """
-    height, width = depth.shape
-    near = np.empty((height, width), dtype=np.float32)
-    far = np.empty((height, width), dtype=np.float32)
-    for v in range(height):
-        for u in range(width):
-            left, middle, right = depth[v, max(u - 1, 0)], depth[v, u], \
-                depth[v, min(u + 1, width - 1)]
-            low, high = (left, right) if left < right else (right, left)
-            near[v, u] = low if low < middle else middle
-            far[v, u] = high if high > middle else middle
-    found = np.empty(height * width, dtype=np.int64)
-    count = 0
-    for v in range(height):
-        above, below = max(v - 1, 0), min(v + 1, height - 1)
-        for u in range(width):
-            low, high = near[v, u], far[v, u]
-            low = near[above, u] if near[above, u] < low else low
-            low = near[below, u] if near[below, u] < low else low
-            high = far[above, u] if far[above, u] > high else high
-            high = far[below, u] if far[below, u] > high else high
-            if high - low > jump_m:
-                found[count] = v * width + u
-                count += 1
-    return found[:count]
-
-
-@numba.njit(cache=True, nogil=True)
 def depth_reading(depth, noise, gain, sigma_at_1m, near_m, far_m, out):
     """
     Turn perfect depth into the millimetres that a camera reports.
