@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`ocrrl bench foundation-pose`."""
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from ocrrl_ros.cli.output import progress_bar
@@ -23,8 +23,7 @@ class BenchFoundationPose(FoundationPoseCheckConfig):
     def run(self, console: Console) -> dict[str, Any]:
         """Register, track and print what came out."""
         from ocrrl_ros.evaluation.provenance import describe_machine, read_git_state
-        check = FoundationPoseCheck(FoundationPoseCheckConfig(**{
-            item.name: getattr(self, item.name) for item in fields(FoundationPoseCheckConfig)}))
+        check = FoundationPoseCheck(self)
         try:
             with progress_bar(console) as bar:
                 work = bar.add_task('FoundationPose', total=self.sequences, note='')

@@ -13,13 +13,13 @@ from ocrrl_ros.cli.output import progress_bar
 from ocrrl_ros.core.errors import ConfigError, InputError
 from ocrrl_ros.perception.calibration.board import BoardConfig
 from ocrrl_ros.perception.calibration.capture import CaptureConfig
-from ocrrl_ros.perception.calibration.hand_eye import ErrorModel
+from ocrrl_ros.perception.calibration.hand_eye import ErrorModel, Mount
 from ocrrl_ros.perception.calibration.quality import CalibrationLimits
 from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from ocrrl_ros.perception.calibration.hand_eye import Mount, Sighting
+    from ocrrl_ros.perception.calibration.hand_eye import Sighting
     from ocrrl_ros.perception.calibration.quality import Calibration
     from ocrrl_ros.perception.calibration.samples import CalibrationSample, SampleFolder
 
@@ -58,7 +58,7 @@ class CalibrateCamera:
     interrupted session goes on there.
     """
 
-    mount: Literal['fixed', 'wrist'] | None = field(default=None, metadata={
+    mount: Mount | None = field(default=None, metadata={
         'description': 'fixed: camera beside the arm, board in the hand; wrist: camera on the '
                        "hand, board on the table; default: as the folder's pictures, else fixed"})
     out: Path = field(default=Path('out/calibration'), metadata={
@@ -93,7 +93,7 @@ class CalibrateCamera:
             self._record(console, folder)
         head = folder.head()
         self._refuse_other(head.mount, head.board)
-        samples, sightings, names, unseen = self._sight(console, folder)
+        samples, sightings, names, unseen = self._sight(console, folder, head.board)
         found = calibrate(sightings, head.camera, head.mount, self.errors, self.limits)
         write_picture(self.out / PICTURE_FILE, found, sightings, samples, names)
         result = describe(found, head.mount, names, unseen)
@@ -143,15 +143,16 @@ class CalibrateCamera:
                 f'board is {self.board}; the pictures of {path} are of {board}. Where the board '
                 'was measured anew, correct it there')
 
-    def _sight(self, console: Console, folder: SampleFolder) -> tuple[
+    def _sight(self, console: Console, folder: SampleFolder, config: BoardConfig) -> tuple[
             list[CalibrationSample], list[Sighting], list[str], list[str]]:
         """Find the board in every picture: samples, sightings, their names, names without."""
         from ocrrl_ros.perception.calibration.board import CalibrationBoard
         from ocrrl_ros.perception.calibration.samples import sight
-        board, seen, unseen = CalibrationBoard(folder.head().board), [], []
+        board, seen, unseen = CalibrationBoard(config), [], []
+        paths = folder.paths()
         with progress_bar(console) as bar:
-            work = bar.add_task('corners', total=len(folder.paths()), note='')
-            for path, sample in zip(folder.paths(), folder.read()):
+            work = bar.add_task('corners', total=len(paths), note='')
+            for path, sample in zip(paths, folder.read()):
                 sighting = sight(sample, board)
                 bar.advance(work)
                 if sighting is None:

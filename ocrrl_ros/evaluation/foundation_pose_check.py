@@ -138,11 +138,7 @@ class FoundationPoseCheck:
         finds = self._segmenter.search(frame, 1.0)
         if not finds:
             return None
-        mask = np.zeros(frame.depth_m.shape, bool)
-        left, top = (int(value) for value in finds[0].camera[4:])
-        height, width = finds[0].mask.shape
-        mask[top:top + height, left:left + width] = finds[0].mask
-        found = self._pose.register(frame, mask)
+        found = self._pose.register(frame, finds[0].whole_mask(frame.depth_m.shape))
         return None if found is None else found.camera_T_object
 
     def _error(self, pose: np.ndarray | None, frame: TrueFrame, started_s: float) -> Error:

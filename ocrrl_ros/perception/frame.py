@@ -73,6 +73,16 @@ class RgbdFrame:
             raise InputError(f'stamp_s is {self.stamp_s} s; allowed: finite')
 
 
+def check_picture(rgb: np.ndarray) -> None:
+    """
+    Refuse what is no colour picture.
+
+    :raises InputError: it is not (H, W, 3) uint8.
+    """
+    if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8:
+        raise InputError(f'picture is {rgb.shape} {rgb.dtype}; allowed: (H, W, 3) uint8')
+
+
 def depth_to_metres(depth: np.ndarray, unit_m: float = MILLIMETRE) -> np.ndarray:
     """
     Return float32 metres with 0 for invalid pixels.

@@ -71,6 +71,14 @@ class Segment:
         """Number of pixels in the mask."""
         return int(np.count_nonzero(self.mask))
 
+    def whole_mask(self, shape: tuple[int, int]) -> np.ndarray:
+        """Return the mask (H, W) bool in the whole picture."""
+        whole = np.zeros(shape, bool)
+        left, top = (int(value) for value in self.camera[4:])
+        height, width = self.mask.shape
+        whole[top:top + height, left:left + width] = self.mask
+        return whole
+
     def centre_ray(self) -> np.ndarray:
         """Return the direction (3,), z = 1, through the middle of the mask's bounding box."""
         rows, columns = np.nonzero(self.mask)

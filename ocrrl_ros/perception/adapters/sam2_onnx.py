@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from ocrrl_ros.core.errors import BundleError, ConfigError, InputError
 from ocrrl_ros.core.onnx_session import create_session, Provider
+from ocrrl_ros.perception.frame import check_picture
 
 # What SAM 2 was trained with: a square picture, normalised as ImageNet.
 SIDE_PX = 1024
@@ -139,8 +140,7 @@ class Sam2OnnxPredictor:
         :raises InputError: the picture has another shape or type.
         :raises BundleError: the decoder answers with other shapes.
         """
-        if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8:
-            raise InputError(f'picture is {rgb.shape} {rgb.dtype}; allowed: (H, W, 3) uint8')
+        check_picture(rgb)
         if rgb is not self._seen:
             self._encode(rgb)
         names, (height, width) = self.config.names, rgb.shape[:2]

@@ -8,7 +8,8 @@ from typing import Literal
 
 import cv2
 import numpy as np
-from ocrrl_ros.core.errors import ConfigError, InputError, MissingDependencyError, UnknownNameError
+from ocrrl_ros.core.errors import ConfigError, MissingDependencyError, UnknownNameError
+from ocrrl_ros.perception.frame import check_picture
 
 # The AprilTag refinement of OpenCV counts from the corner of the first pixel, all else from its
 # centre: without this, the camera would be turned by a twentieth of a degree.
@@ -104,8 +105,6 @@ class CalibrationBoard:
         self.config = config
         aruco = _aruco()
         size, dictionary = (config.columns, config.rows), _dictionary(config.dictionary_name)
-        parameters = aruco.DetectorParameters()
-        parameters.cornerRefinementMethod = aruco.CORNER_REFINE_APRILTAG
         if config.kind == 'charuco':
             self._board = aruco.CharucoBoard(
                 size, config.square_m, config.marker_m, dictionary)
@@ -114,6 +113,8 @@ class CalibrationBoard:
         else:
             self._board = aruco.GridBoard(
                 size, config.marker_m, config.square_m - config.marker_m, dictionary)
+            parameters = aruco.DetectorParameters()
+            parameters.cornerRefinementMethod = aruco.CORNER_REFINE_APRILTAG
             self._detector = aruco.ArucoDetector(dictionary, parameters)
 
     @property
@@ -129,8 +130,7 @@ class CalibrationBoard:
 
         :raises InputError: the picture has another shape or type.
         """
-        if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8:
-            raise InputError(f'picture is {rgb.shape} {rgb.dtype}; allowed: (H, W, 3) uint8')
+        check_picture(rgb)
         grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
         if self.config.kind == 'charuco':
             corners, ids, _, _ = self._detector.detectBoard(grey)

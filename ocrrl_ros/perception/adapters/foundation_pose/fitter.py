@@ -44,11 +44,7 @@ class FoundationPoseFitter:
     def search(self, view: View, segment: Segment) -> Fit | None:
         """Register the object under a segment; None where its depth says nothing."""
         frame = _true_depth(view)
-        mask = np.zeros(frame.depth_m.shape, bool)
-        left, top = (int(value) for value in segment.camera[4:])
-        height, width = segment.mask.shape
-        mask[top:top + height, left:left + width] = segment.mask
-        found = self._pose.register(frame, mask)
+        found = self._pose.register(frame, segment.whole_mask(frame.depth_m.shape))
         if found is None:
             return None
         rotation = quat_to_matrix(found.camera_T_object[3:])

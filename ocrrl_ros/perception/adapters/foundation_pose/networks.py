@@ -34,29 +34,28 @@ class PairNetwork:
         self._name = model if isinstance(model, str) else 'a model in memory'
         self._session = create_session(model, threads, provider)
         self._outputs, self._batch = outputs, batch
-        self._check(
-            'inputs', {entry.name: entry.shape for entry in self._session.get_inputs()}, INPUTS)
-        self._check(
-            'outputs', {entry.name: entry.shape for entry in self._session.get_outputs()}, outputs)
+        shapes = {entry.name: list(entry.shape) for entry in self._session.get_inputs()}
+        self._check_names('inputs', list(shapes), INPUTS)
+        self._check_names(
+            'outputs', [entry.name for entry in self._session.get_outputs()], outputs)
+        for name in INPUTS:
+            self._check_shape(name, shapes[name])
 
-    def _check(self, what: str, found: dict[str, list], needed: tuple[str, ...]) -> None:
-        """Refuse a model of other names, or of other shapes where it fixes them."""
-        missing = [name for name in needed if name not in found]
-        if missing:
+    def _check_names(self, what: str, found: list[str], needed: tuple[str, ...]) -> None:
+        """Refuse a model of other names."""
+        if not set(needed) <= set(found):
             raise BundleError(
                 f'{self._name} has {what} {", ".join(found) or "(none)"}; needed: '
                 f'{", ".join(needed)}')
-        if what != 'inputs':
-            return
-        for name in needed:
-            shape = list(found[name])
-            wanted = [None, SIZE_PX, SIZE_PX, CHANNELS]
-            if len(shape) != 4 or any(
-                    isinstance(side, int) and side != want
-                    for side, want in zip(shape[1:], wanted[1:])):
-                raise BundleError(
-                    f'{self._name}: {name} has shape {shape}; needed: (N, {SIZE_PX}, {SIZE_PX}, '
-                    f'{CHANNELS}), colours and points last')
+
+    def _check_shape(self, name: str, shape: list) -> None:
+        """Refuse an input of another shape where the model fixes it."""
+        if len(shape) != 4 or any(
+                isinstance(side, int) and side != wanted
+                for side, wanted in zip(shape[1:], (SIZE_PX, SIZE_PX, CHANNELS))):
+            raise BundleError(
+                f'{self._name}: {name} has shape {shape}; needed: (N, {SIZE_PX}, {SIZE_PX}, '
+                f'{CHANNELS}), colours and points last')
 
     def __call__(self, rendered: np.ndarray, observed: np.ndarray) -> list[np.ndarray]:
         """
