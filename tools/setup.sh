@@ -56,9 +56,9 @@ if [ ! -f $STAMP ] || [ "$(cat $STAMP)" != "$wanted" ]; then
   printf '%s\n' "$wanted" > $STAMP
 fi
 
-if [ -n "$TRAIN" ] && ! "$VENV/bin/python" -c 'import torch' 2>/dev/null; then
+if [ -n "$TRAIN" ] && ! "$VENV/bin/python" -c 'import torch, transformers' 2>/dev/null; then
   train=requirements/lock/train$version.txt
-  echo "Installing torch for training ($train)" >&2
+  echo "Installing torch and transformers ($train)" >&2
   if ! "${PIP[@]}" install -qq --no-deps -r "$train" 2>$VENV/torch-install.log; then
     message=("$(grep -m 1 '^torch==' "$train") cannot be had for Python $version from the package"
       'sources that pip is configured for (pip config list). Training needs it, nothing else does.'
