@@ -3,22 +3,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TYPE_CHECKING
+from typing import Any
 
+from ocrrl_ros.cli.tracker_backend import TrackerBackend
 from ocrrl_ros.core.errors import ConfigError
-from ocrrl_ros.core.onnx_session import Provider
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-if TYPE_CHECKING:
-    from ocrrl_ros.perception.pose_estimator import TrackerConfig
-
 
 @dataclass(frozen=True, kw_only=True)
-class BenchTracker:
+class BenchTracker(TrackerBackend):
     """Measure accuracy, losses and speed of the object pose tracker on rendered sequences."""
 
     task: str = field(
@@ -33,38 +30,24 @@ class BenchTracker:
     sequences: int = field(default=10, metadata={'description': 'sequences per kind'})
     grasps: int = field(default=4, metadata={'description': 'grasp episodes'})
     seed: int = field(default=10_000, metadata={'description': 'seed of all sequences'})
-    refine_model: str = field(default='', metadata={
-        'description': 'path of refine_model.onnx: FoundationPose fits poses, not our own solver'})
-    score_model: str = field(default='', metadata={'description': 'path of score_model.onnx'})
-    provider: Provider = field(
-        default='cpu', metadata={'description': 'runs them: cpu, or cuda with onnxruntime-gpu'})
     pictures: Path | None = field(
         default=None, metadata={'description': 'write the worst frames to this PNG'})
     pose_log: Path | None = field(
         default=None,
         metadata={'description': 'write errors and losses by phase to this JSON (sim only)'})
 
-    confidence_fit: Path | None = field(
-        default=None,
-        metadata={'description': 'write fitted weights of the confidence to this JSON (sim only)'})
-
     def __post_init__(self) -> None:
         """Refuse to fit anything to a world that training must not know."""
-        for name in ('pose_log', 'confidence_fit'):
-            if getattr(self, name) is not None and self.domains != ('sim',):
-                raise ConfigError(
-                    f'{name} needs domains to be sim alone, not {self.domains}: what training '
-                    'and calibration know of the tracker comes from sim')
-        if bool(self.refine_model) != bool(self.score_model):
+        super().__post_init__()
+        if self.pose_log is not None and self.domains != ('sim',):
             raise ConfigError(
-                f'refine_model is {self.refine_model!r} and score_model {self.score_model!r}; '
-                'allowed: both or none')
+                f'pose_log needs domains to be sim alone, not {self.domains}: what training knows '
+                'of the tracker comes from sim')
 
     def run(self, console: Console) -> dict[str, Any]:
         """Measure and print a table."""
         from ocrrl_ros.cli.output import progress_bar
         from ocrrl_ros.core.json_files import write_json
-        from ocrrl_ros.evaluation.confidence_fit import ConfidenceFit
         from ocrrl_ros.evaluation.pose_log import PoseLog
         from ocrrl_ros.evaluation.provenance import describe_machine, read_git_state
         from ocrrl_ros.evaluation.tracker_bench import run_bench, TrackerBenchConfig
@@ -73,12 +56,7 @@ class BenchTracker:
             task=self.task, domains=self.domains, rows=self.rows, sequences=self.sequences,
             depth_biases=self.depth_biases, grasps=self.grasps, seed=self.seed)
         pictures = WorstFrames() if self.pictures else None
-        pose_log, fit = PoseLog(), ConfidenceFit()
-
-        def log(domain: str, bias: float, row: str, samples: list[Any]) -> None:
-            pose_log.add(domain, bias, row, samples)
-            fit.add(domain, bias, row, samples)
-
+        pose_log = PoseLog()
         with progress_bar(console) as bar:
             task = bar.add_task('tracker', total=None, note='')
 
@@ -86,7 +64,8 @@ class BenchTracker:
                 bar.update(task, description=what, completed=done, total=total)
 
             rows = run_bench(
-                config, tracker=self._tracker(), pictures=pictures, progress=progress, log=log)
+                config, tracker=self.tracker(), pictures=pictures, progress=progress,
+                log=pose_log.add)
         git = read_git_state()
         result = {
             'task': self.task, 'seed': self.seed, 'rows': rows, 'machine': describe_machine(),
@@ -95,20 +74,8 @@ class BenchTracker:
             pictures.save(self.pictures)
         if self.pose_log is not None:
             write_json(self.pose_log, pose_log.summary() | {'git': git.commit, 'seed': self.seed})
-        if self.confidence_fit is not None:
-            write_json(self.confidence_fit, fit.summary() | {'git': git.commit, 'seed': self.seed})
         console.print(_table(rows))
         return result
-
-    def _tracker(self) -> TrackerConfig:
-        """Return the tracker's settings with the backend that was asked for."""
-        from ocrrl_ros.perception.pose_estimator import load_tracker_config
-        config = load_tracker_config()
-        if not self.refine_model:
-            return config
-        return replace(config, pose_backend='foundation_pose', foundation_pose=replace(
-            config.foundation_pose, refine_model=self.refine_model,
-            score_model=self.score_model, provider=self.provider))
 
 
 def _table(rows: list[dict[str, Any]]) -> Table:

@@ -54,6 +54,8 @@ COMMANDS: tuple[CommandEntry, ...] = (
     _entry('calibrate board', 'calibrate', 'CalibrateBoard', 'write a calibration board to print'),
     _entry('calibrate camera', 'calibrate', 'CalibrateCamera',
            'find out where a camera is, from pictures of a board'),
+    _entry('perception calibrate-confidence', 'calibrate_confidence', 'CalibrateConfidence',
+           "fit the tracker's confidence and measure how far it can be trusted"),
     _entry('doctor', 'doctor', 'Doctor', 'say what this machine lacks and how to install it'),
     _entry('results', 'results', 'Results', 'run what is missing of the protocol, in parts'),
     _entry('report', 'report_command', 'Report',

@@ -2,11 +2,11 @@
 """
 Rendered RGB-D sequences with true object poses, to measure the tracker with.
 
-Five kinds, each a row of the bench: ``rest`` (objects in their start range), ``free`` (any pose
-in the air, up to 0.3 m/s and 90 deg/s), ``face_on`` (one face towards the camera, slow),
-``stress`` (beyond what it must bear: five times that speed, jumps, plates sweeping across),
-``grasp`` (the scripted expert does the task). All but the last move one object by hand, the last
-moves all by physics. A drawer cannot be carried: it knows ``rest`` and ``grasp`` alone.
+Each kind is a row of the bench: ``rest`` (objects in their start range), ``free`` (any pose in the
+air, up to 0.3 m/s and 90 deg/s), ``face_on`` (one face towards the camera, slow), ``grasp`` (the
+scripted expert does the task), and the hard ones of `carried_motion`. In ``rest`` and ``grasp``
+every object of the task counts and physics moves it; in the others one is carried. A drawer
+cannot be: it knows ``rest`` and ``grasp`` alone.
 """
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -14,8 +14,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from ocrrl_ros.core import se3
 from ocrrl_ros.core.errors import UnknownNameError
+from ocrrl_ros.evaluation.carried_motion import (
+    CARRY_KINDS, direction, knocked, Motion, random_motion)
+from ocrrl_ros.evaluation.look_alike import LookAlike
 from ocrrl_ros.evaluation.sweeping_plate import SweepingPlate
 from ocrrl_ros.perception.frame import depth_to_metres, RgbdFrame
+from ocrrl_ros.perception.object_model import load_object
 from ocrrl_ros.policy.base_policy import BaseInputs
 from ocrrl_ros.policy.target_follower import TargetFollower
 from ocrrl_ros.robot.command_shaping import CommandShaper
@@ -31,19 +35,14 @@ from ocrrl_ros.sim.seeding import episode_rngs, Streams
 from ocrrl_ros.sim.tasks import get_task
 from ocrrl_ros.sim.world import SimWorld
 
-ROWS = ('rest', 'free', 'face_on', 'stress', 'grasp')
+ROWS = ('rest', *CARRY_KINDS, 'grasp')
 WHOLE_SCENE = ('rest', 'grasp')
 """Rows in which every object of the task is looked at, not one that is carried."""
 REPLAN_TICKS = 8
 TICK_S = 0.05
 COMMAND_S = 0.005
 NEAR_M = 0.1
-MAX_SPEED_M_S = 0.3
-MAX_TURN_RAD_S = np.pi / 2
-LENGTH_S = {'rest': 0.5, 'free': 1.0, 'face_on': 1.0, 'stress': 1.5}
-LIFT_S, TASK_S = 7.0, 10.0
-STRESS_SPEED = 5.0
-JUMP_SHARE = 0.03
+REST_S, LIFT_S, TASK_S = 0.5, 7.0, 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,7 +136,7 @@ class SequenceSource:
         truth = {
             name: TrueObject(pose=self._world.object_pose(name), phase=0, speed=still)
             for name in self._task.object_ids}
-        for step in range(round(LENGTH_S['rest'] / self._period_s)):
+        for step in range(round(REST_S / self._period_s)):
             state[0] = step * self._period_s
             yield self._look(state, truth, noise)
 
@@ -145,46 +144,41 @@ class SequenceSource:
             self, row: str, streams: Streams, noise: DepthNoise,
             target: str) -> Iterator[TrueFrame]:
         """Carry one object through the air."""
-        rng = streams.perturbation
-        pose, velocity, spin = self._course(row, rng, target)
+        rng, kind = streams.perturbation, CARRY_KINDS[row]
+        motion = self._facing_motion(rng, target) if row == 'face_on' else random_motion(kind, rng)
+        has_plate = kind.plate_share > 0.0 and rng.random() < kind.plate_share
+        plate = SweepingPlate(rng) if has_plate else None
+        twin = LookAlike(
+            kind.look_alike, motion, load_object(target).shape.radius_m, kind.length_s,
+            rng) if kind.look_alike else None
+        for step in range(round(kind.length_s / self._period_s)):
+            time_s = step * self._period_s
+            if kind.knock_share and rng.random() < kind.knock_share:
+                motion = motion.moved(knocked(motion.at(time_s), rng), time_s)
+            pose = motion.at(time_s) if twin is None else twin.object_pose(time_s)
+            truth = {target: TrueObject(pose=pose, phase=0, speed=motion.speed)}
+            yield self._look(
+                self._carried_state(time_s, target, pose), truth, noise, plate, twin)
+
+    def _carried_state(self, time_s: float, target: str, pose: np.ndarray) -> np.ndarray:
+        """Return the state to render with one object at a pose (7,)."""
         body = self._world.model.body(target)
         at = 1 + int(self._world.model.jnt_qposadr[body.jntadr[0]])
         state = self._world.render_state()
-        plate = SweepingPlate(rng) if row == 'stress' and rng.random() < 0.7 else None
-        speed = np.array([np.linalg.norm(velocity), np.linalg.norm(spin)])
-        start_s = 0.0
-        for step in range(round(LENGTH_S[row] / self._period_s)):
-            time_s = step * self._period_s
-            if row == 'stress' and rng.random() < JUMP_SHARE:
-                pose = _jumped(_carried(pose, velocity, spin, time_s - start_s), rng)
-                start_s = time_s
-            now = _carried(pose, velocity, spin, time_s - start_s)
-            state[0] = time_s
-            state[at:at + 3] = now[:3]
-            state[at + 3:at + 7] = now[[6, 3, 4, 5]]
-            truth = {target: TrueObject(pose=now, phase=0, speed=speed)}
-            yield self._look(state, truth, noise, plate)
+        state[0] = time_s
+        state[at:at + 3] = pose[:3]
+        state[at + 3:at + 7] = pose[[6, 3, 4, 5]]
+        return state
 
-    def _course(
-            self, row: str, rng: np.random.Generator,
-            target: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return start pose (7,), velocity (3,) m/s and turning rate (3,) rad/s."""
-        if row == 'face_on':
-            pose = self._facing(rng)
-            shape = self._task.objects[self._task.object_ids.index(target)].shape
-            if isinstance(shape, Tub) and rng.random() < 0.5:
-                # Its bottom faces the camera; half of the time the mouth does.
-                pose[3:] = se3.quat_multiply(pose[3:], np.array([1.0, 0.0, 0.0, 0.0]))
-            return pose, _direction(rng) * rng.uniform(0.0, 0.03), np.zeros(3)
-        pose = se3.pose(
-            rng.uniform([0.40, -0.20, 0.06], [0.62, 0.20, 0.32]),
-            se3.quat_normalize(rng.normal(size=4)))
-        scale = 1.0
-        if row == 'stress':
-            # Half of the sequences are slow, so that plates and jumps are seen alone as well.
-            scale = STRESS_SPEED if rng.random() < 0.5 else 0.3
-        velocity = _direction(rng) * rng.uniform(0.0, MAX_SPEED_M_S) * scale
-        return pose, velocity, _direction(rng) * rng.uniform(0.0, MAX_TURN_RAD_S) * scale
+    def _facing_motion(self, rng: np.random.Generator, target: str) -> Motion:
+        """Return a slow motion with one face square to the line of sight."""
+        pose = self._facing(rng)
+        shape = self._task.objects[self._task.object_ids.index(target)].shape
+        if isinstance(shape, Tub) and rng.random() < 0.5:
+            # Its bottom faces the camera; half of the time the mouth does.
+            pose[3:] = se3.quat_multiply(pose[3:], np.array([1.0, 0.0, 0.0, 0.0]))
+        return Motion(
+            pose=pose, velocity=direction(rng) * rng.uniform(0.0, 0.03), spin=np.zeros(3))
 
     def _facing(self, rng: np.random.Generator) -> np.ndarray:
         """Return a pose in the air with one face square to the line of sight."""
@@ -249,11 +243,17 @@ class SequenceSource:
 
     def _look(
             self, state: np.ndarray, objects: dict[str, TrueObject], noise: DepthNoise,
-            plate: SweepingPlate | None = None) -> TrueFrame:
-        """Render a state, with a plate in front of the one object if there is one."""
+            plate: SweepingPlate | None = None, twin: LookAlike | None = None) -> TrueFrame:
+        """Render a state; plate and look-alike are those of the one object that is carried."""
+        camera = self._domain.camera
         rgb, depth = self._renderer.render(state)
+        if twin is not None:
+            stand_in = twin.stand_in_pose(state[0], camera.true_pose())
+            if stand_in is not None:
+                rgb, depth = twin.paint((rgb, depth), self._renderer.render(
+                    self._carried_state(state[0], next(iter(objects)), stand_in)))
         if plate is not None:
-            camera, pose = self._domain.camera, next(iter(objects.values())).pose
+            pose = next(iter(objects.values())).pose
             point = se3.pose_transform(se3.pose_inverse(camera.true_pose()), pose[:3])
             rgb, depth = plate.draw(
                 rgb, depth, camera.true_intrinsics().project(point), point[2], state[0])
@@ -261,23 +261,3 @@ class SequenceSource:
             stamp_s=float(state[0]), rgb=rgb.copy(), intrinsics=self._intrinsics,
             depth_m=depth_to_metres(noise.apply(depth)))
         return TrueFrame(frame=frame, objects=objects)
-
-
-def _direction(rng: np.random.Generator) -> np.ndarray:
-    """Return a random unit vector (3,)."""
-    vector = rng.normal(size=3)
-    return vector / np.linalg.norm(vector)
-
-
-def _carried(
-        pose: np.ndarray, velocity: np.ndarray, spin: np.ndarray, time_s: float) -> np.ndarray:
-    """Return a pose (7,) after a constant motion."""
-    turn = se3.quat_from_rotvec(spin * time_s)
-    return se3.pose(pose[:3] + velocity * time_s, se3.quat_multiply(turn, pose[3:]))
-
-
-def _jumped(pose: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return a pose (7,) knocked by up to 60 mm and 60 deg."""
-    turn = se3.quat_from_rotvec(_direction(rng) * rng.uniform(0.0, np.pi / 3))
-    shift = _direction(rng) * rng.uniform(0.0, 0.06)
-    return se3.pose(pose[:3] + shift, se3.quat_multiply(turn, pose[3:]))

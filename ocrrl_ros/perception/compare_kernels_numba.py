@@ -71,7 +71,7 @@ def _entry(origin, direction, shape):
 @numba.njit(cache=True, nogil=True)
 def compare(depth, mask, camera, rotation, translation, shape, tolerance):
     """Return how a region agrees with the rendered object, as sums; see `kernels_numpy`."""
-    sums = np.zeros(9)
+    sums = np.zeros(10)
     direction, origin = np.empty(3), -(translation @ rotation)
     for v in range(depth.shape[0]):
         for u in range(depth.shape[1]):
@@ -89,6 +89,7 @@ def compare(depth, mask, camera, rotation, translation, shape, tolerance):
             sums[1] += mask[v, u]
             measured = float(depth[v, u])
             if measured <= 0.0:
+                sums[9] += not mask[v, u]
                 continue
             error = measured - expected
             sums[8] += error > tolerance[2]

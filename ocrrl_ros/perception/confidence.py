@@ -10,7 +10,7 @@ from ocrrl_ros.core.errors import ConfigError
 
 FEATURES = (
     'silhouette_error', 'depth_outliers', 'depth_rms', 'scarcity', 'invalid_depth',
-    'free_space', 'innovation', 'position_sigma_mm', 'rotation_sigma_deg')
+    'free_space', 'unmeasured', 'excess', 'innovation', 'position_sigma_mm', 'rotation_sigma_deg')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +18,7 @@ class ConfidenceConfig:
     """
     Weights of a logistic regression on `FEATURES`, and the tolerances behind the features.
 
-    Fitted by `ocrrl bench tracker --confidence-fit` on rendered sequences of domain `sim`.
+    Fitted by `ocrrl perception calibrate-confidence` on rendered sequences of domain `sim`.
     """
 
     bias: float = field(default=5.0, metadata={'description': 'log odds of a perfect match'})
@@ -34,6 +34,12 @@ class ConfidenceConfig:
         default=-1.0, metadata={'description': 'weight of the share of pixels without depth'})
     free_space: float = field(
         default=-8.0, metadata={'description': 'weight of the share measured behind the object'})
+    unmeasured: float = field(
+        default=0.0, metadata={'description': 'weight of the share of pixels with neither its '
+                               'colour nor depth'})
+    excess: float = field(
+        default=0.0, metadata={'description': 'weight of the share of the mask that lies outside '
+                               'the rendered object'})
     innovation: float = field(
         default=-0.3, metadata={'description': 'weight of the step against the motion model'})
     position_sigma_mm: float = field(
@@ -75,9 +81,9 @@ def image_parts(sums: np.ndarray) -> dict[str, float]:
 
     Occlusion is counted apart: hidden pixels leave the IoU and the depth residual alone.
 
-    :param sums: (9,) of the compare kernel.
+    :param sums: (10,) of the compare kernel.
     """
-    model, both, mask_only, hidden, missing, compared, inliers, squares, behind = sums
+    model, both, mask_only, hidden, missing, compared, inliers, squares, behind, unmeasured = sums
     union = both + mask_only + missing
     visible = max(model - hidden, 1.0)
     return {
@@ -89,5 +95,7 @@ def image_parts(sums: np.ndarray) -> dict[str, float]:
         'occluded': 1.0 - (both + missing) / max(model, 1.0),
         'invalid_depth': 1.0 - compared / max(both, 1.0),
         'free_space': behind / visible,
+        'unmeasured': unmeasured / max(model, 1.0),
+        'excess': mask_only / max(both + mask_only, 1.0),
         'visible_px': both,
     }

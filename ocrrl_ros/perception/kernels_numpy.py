@@ -188,12 +188,13 @@ def compare(
         depth: np.ndarray, mask: np.ndarray, camera: np.ndarray, rotation: np.ndarray,
         translation: np.ndarray, shape: Surfaces, tolerance: np.ndarray) -> np.ndarray:
     """
-    Return how a region of the image agrees with the rendered object, as (9,) sums.
+    Return how a region of the image agrees with the rendered object, as (10,) sums.
 
     0 model pixels; 1 model and mask; 2 mask alone; 3 model pixels hidden by something nearer;
     4 model pixels without mask that are neither hidden nor unmeasured; 5 visible model pixels
     with valid depth; 6 of these within tolerance; 7 sum of their squared errors, in units of the
-    tolerance squared and cut at 9; 8 model pixels whose measured depth lies behind.
+    tolerance squared and cut at 9; 8 model pixels whose measured depth lies behind; 9 model pixels
+    with neither mask nor depth.
 
     :param tolerance: (3,) inlier tolerance at 1 m (grows with depth squared), its floor, and how
         much nearer an occluder is at least, m.
@@ -218,4 +219,5 @@ def compare(
     return np.array([
         model.sum(), (model & object_).sum(), (object_ & ~model).sum(), hidden.sum(),
         missing.sum(), compared.sum(), (compared & (scaled < 1.0)).sum(),
-        np.minimum(scaled, 9.0)[compared].sum(), behind.sum()], dtype=float)
+        np.minimum(scaled, 9.0)[compared].sum(), behind.sum(),
+        (model & ~object_ & ~valid).sum()], dtype=float)

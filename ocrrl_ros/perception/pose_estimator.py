@@ -70,6 +70,20 @@ class TrackerConfig:
         if self.backend not in BACKENDS:
             raise UnknownNameError('kernel backend', self.backend, BACKENDS)
 
+    @property
+    def fit_confidence(self) -> ConfidenceConfig:
+        """Return the confidence that goes with what fits poses."""
+        if self.pose_backend == 'foundation_pose':
+            return self.foundation_pose.confidence
+        return self.confidence
+
+    def with_fit_confidence(self, confidence: ConfidenceConfig) -> TrackerConfig:
+        """Return these settings with another confidence for what fits poses."""
+        if self.pose_backend == 'foundation_pose':
+            return replace(self, foundation_pose=replace(
+                self.foundation_pose, confidence=confidence))
+        return replace(self, confidence=confidence)
+
 
 def load_tracker_config() -> TrackerConfig:
     """Read `config/tracker.yaml`."""
@@ -184,12 +198,11 @@ class PoseEstimator:
             self, model: ObjectModel, tracking: TrackingConfig | None = None) -> ObjectTracker:
         """Build the tracker of one object."""
         config = self._config
-        confidence = (config.foundation_pose.confidence
-                      if config.pose_backend == 'foundation_pose' else config.confidence)
         return ObjectTracker(
             model, load_kernels(config.backend), segmenter=self._segmenters[model.object_id],
             fitter=self._fitters[model.object_id], motion=config.motion,
-            confidence=confidence, gate=config.gate, tracking=tracking or config.tracking)
+            confidence=config.fit_confidence, gate=config.gate,
+            tracking=tracking or config.tracking)
 
 
 def _patch_frame(model: ObjectModel, stamp_s: float) -> RgbdFrame:

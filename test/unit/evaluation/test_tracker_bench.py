@@ -4,8 +4,7 @@
 import dataclasses
 
 import numpy as np
-from ocrrl_ros.core.errors import ConfigError, DatasetError, UnknownNameError
-from ocrrl_ros.evaluation.confidence_fit import ConfidenceFit, fit_weights
+from ocrrl_ros.core.errors import ConfigError, UnknownNameError
 from ocrrl_ros.evaluation.pose_log import PoseLog
 from ocrrl_ros.evaluation.tracker_bench import Sample, summarise, TrackerBenchConfig
 from ocrrl_ros.evaluation.tracker_sequences import SequenceSource
@@ -78,25 +77,6 @@ def test_pose_log_counts_losses_and_ignores_other_domains():
     summary = log.summary()['objects']['cube']
     assert summary['invalid_bursts_frames'] == [3]
     assert summary['phases']['free']['invalid_share'] == pytest.approx(0.25)
-
-
-def test_fit_recovers_the_direction_of_the_evidence():
-    rng = np.random.default_rng(2)
-    features = rng.uniform(0.0, 1.0, (4000, 2))
-    odds = 4.0 - 8.0 * features[:, 0]
-    good = (rng.random(4000) < 1.0 / (1.0 + np.exp(-odds))).astype(float)
-    weights = fit_weights(features, good)
-    assert weights[0] == pytest.approx(4.0, rel=0.15)
-    assert weights[1] == pytest.approx(-8.0, rel=0.15)
-    assert -0.5 < weights[2] <= 0.0
-
-
-def test_fit_needs_good_and_bad_frames_of_sim():
-    fit = ConfidenceFit()
-    fit.add('proxy', 0.0, 'stress', [sample(error_m=np.array([0.05, 0, 0]))] * 100)
-    fit.add('sim', 0.0, 'rest', [PERFECT] * 100)
-    with pytest.raises(DatasetError, match='100 good and 0 bad'):
-        fit.summary()
 
 
 @pytest.fixture

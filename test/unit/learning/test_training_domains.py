@@ -109,13 +109,26 @@ def test_training_on_images_opens_sim_alone(tmp_path, needs_pictures, words):
     assert found == {'sim.yaml'}
 
 
+CONFIDENCE_FIT = """
+import json
+from pathlib import Path
+from ocrrl_ros.evaluation.confidence import fit
+from ocrrl_ros.evaluation.confidence.collect import OBJECT_TASKS
+from ocrrl_ros.evaluation.confidence.run import ConfidenceRunConfig, run_fit
+from ocrrl_ros.perception.pose_estimator import load_tracker_config
+if __name__ == '__main__':
+    fit.MIN_FRAMES = 1
+    config = ConfidenceRunConfig(
+        left_out=tuple(set(OBJECT_TASKS) - {'cube', 'cup'}), worlds=1, hard_sequences=2,
+        rows=('swap', 'rest'), seed=20)
+    found = run_fit(config, load_tracker_config(), Path('frames'))[1]
+    Path('fit.json').write_text(json.dumps(found))
+"""
+
+
 def test_calibration_of_the_confidence_opens_sim_alone(tmp_path):
     # A fit worth having needs more frames; what is opened does not depend on their number.
-    program = (
-        'from ocrrl_ros.evaluation import confidence_fit\nconfidence_fit.MIN_FRAMES = 1\n' + RUN)
-    found = opened_domains(
-        tmp_path, program, 'bench', 'tracker', '--domains', 'sim', '--depth-biases', '0',
-        '--rows', 'stress', '--sequences', '6', '--seed', '20', '--confidence-fit', 'fit.json')
+    found = opened_domains(tmp_path, CONFIDENCE_FIT)
     assert (tmp_path / 'fit.json').is_file()
     assert found == {'sim.yaml'}
 

@@ -12,7 +12,7 @@ from ocrrl_ros.perception.confidence import ConfidenceConfig
 
 # Weights of `config/tracker.yaml` without the sigmas: those of this backend are assumed, not
 # observed, and say nothing about a frame. What they take from a good frame of the embedded fit is
-# taken from the bias. Fitted to no network's output yet: `ocrrl bench tracker --confidence-fit`.
+# taken from the bias. Fitted to no network's output yet: `ocrrl perception calibrate-confidence`.
 _CONFIDENCE = ConfidenceConfig(
     bias=8.0, silhouette_error=-6.63, depth_outliers=-6.94, depth_rms=-3.23, scarcity=-0.428,
     invalid_depth=0.0, free_space=-4.89, innovation=-0.24, position_sigma_mm=0.0,
