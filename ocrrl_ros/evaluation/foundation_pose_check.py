@@ -19,7 +19,7 @@ import numpy as np
 from ocrrl_ros.core import se3
 from ocrrl_ros.core.errors import ConfigError
 from ocrrl_ros.core.onnx_session import Provider
-from ocrrl_ros.evaluation.tracker_bench import GOOD_M, GOOD_RAD
+from ocrrl_ros.evaluation.tracker_figures import GOOD_M, GOOD_RAD
 from ocrrl_ros.evaluation.tracker_sequences import SequenceSource, TrueFrame
 from ocrrl_ros.perception.adapters.foundation_pose.config import FoundationPoseConfig
 from ocrrl_ros.perception.adapters.foundation_pose.estimator import FoundationPose, load_networks

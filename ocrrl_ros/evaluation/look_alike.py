@@ -9,13 +9,12 @@ from typing import Literal
 
 import numpy as np
 from ocrrl_ros.core import se3
-from ocrrl_ros.evaluation.carried_motion import direction, Motion
+from ocrrl_ros.evaluation.carried_motion import direction, Motion, OUT_OF_VIEW_M
 
 SMALLER, LARGER = (0.65, 0.82), (1.22, 1.5)
 """Sizes against the object's, far from what objects of one kind differ by."""
 _NEAREST_M = 1e-3
 """Depths that differ by less are the same surface."""
-_OUT_OF_VIEW_M = np.array([0.5, 0.0, 3.0])
 
 
 class LookAlike:
@@ -41,8 +40,8 @@ class LookAlike:
             leaves = rng.random() < 0.5
             aside = meeting[:3] + direction(rng) * rng.uniform(0.10, 0.25)
             aside[2] = max(aside[2], 0.05)
-            self._elsewhere = motion.moved(
-                se3.pose(_OUT_OF_VIEW_M if leaves else aside, meeting[3:]), self._meeting_s)
+            place = np.array(OUT_OF_VIEW_M) if leaves else aside
+            self._elsewhere = motion.moved(se3.pose(place, meeting[3:]), self._meeting_s)
             return
         apart_m = rng.uniform(1.0, 2.2) * radius_m
         near = se3.pose(

@@ -10,7 +10,7 @@ from itertools import groupby
 from typing import Any
 
 import numpy as np
-from ocrrl_ros.evaluation.tracker_bench import PHASES, Sample
+from ocrrl_ros.evaluation.tracker_figures import PHASES, Sample
 
 QUANTILES = (0.5, 0.9, 0.95, 0.99)
 

@@ -7,12 +7,15 @@ the choice among the object's symmetric poses, which is undone before comparing.
 """
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+import resource
 import time
 from typing import Any
 
 import numpy as np
 from ocrrl_ros.core import se3
 from ocrrl_ros.core.errors import ConfigError, UnknownNameError
+from ocrrl_ros.evaluation.tracker_figures import BAD_M, BAD_RAD, Sample, summarise
 from ocrrl_ros.evaluation.tracker_pictures import WorstFrames
 from ocrrl_ros.evaluation.tracker_sequences import (
     ROWS, SequenceSource, TrueFrame, TrueObject)
@@ -20,11 +23,6 @@ from ocrrl_ros.perception.estimate import ObjectEstimate
 from ocrrl_ros.perception.object_model import load_object
 from ocrrl_ros.perception.pose_estimator import PoseEstimator, TrackerConfig
 from ocrrl_ros.sim.domain import Domain, load_domain
-
-GOOD_M, GOOD_RAD = 0.005, np.radians(5.0)
-BAD_M, BAD_RAD = 0.015, np.radians(15.0)
-CHI2_95_3DOF = 7.815
-PHASES = ('free', 'near', 'held')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,54 +49,6 @@ class TrackerBenchConfig:
         if self.sequences < 1 or self.grasps < 1:
             raise ConfigError(
                 f'sequences is {self.sequences} and grasps {self.grasps}; allowed: >= 1')
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sample:
-    """
-    One object in one frame; errors are estimate minus truth in the base frame.
-
-    A turn that the object's symmetry hides is no error. Times are those of the whole frame.
-    """
-
-    object_id: str
-    sequence: int
-    stamp_s: float
-    phase: int
-    speed: np.ndarray
-    error_m: np.ndarray
-    error_rad: np.ndarray
-    tilt_rad: float
-    valid: bool
-    just_lost: bool
-    state: str
-    confidence: float
-    nees_position: float
-    nees_rotation: float
-    wall_s: float
-    cpu_s: float
-    first: bool
-    parts: dict[str, float]
-
-    @property
-    def distance_m(self) -> float:
-        """Return the position error, m."""
-        return float(np.linalg.norm(self.error_m))
-
-    @property
-    def angle_rad(self) -> float:
-        """Return the rotation error, rad."""
-        return float(np.linalg.norm(self.error_rad))
-
-    @property
-    def is_good(self) -> bool:
-        """Say whether the pose may be used."""
-        return self.distance_m <= GOOD_M and self.angle_rad <= GOOD_RAD
-
-    @property
-    def is_bad(self) -> bool:
-        """Say whether the pose must not be used."""
-        return self.distance_m > BAD_M or self.angle_rad > BAD_RAD
 
 
 class TrackerBench:
@@ -168,7 +118,16 @@ class TrackerBench:
             confidence=estimate.confidence, wall_s=spent[0], cpu_s=spent[1], first=first,
             nees_position=float(error_m @ np.linalg.solve(covariance[:3, :3], error_m)),
             nees_rotation=float(error_rad @ np.linalg.solve(covariance[3:, 3:], error_rad)),
-            parts=estimate.parts)
+            parts=estimate.parts, is_there=truth.is_there, memory_mb=resident_mb())
+
+
+def resident_mb() -> float:
+    """Return the memory that this process holds, MB; 0 where the system does not say."""
+    try:
+        pages = int(Path('/proc/self/statm').read_text(encoding='ascii').split()[1])
+    except OSError:
+        return 0.0
+    return pages * resource.getpagesize() / 2 ** 20
 
 
 def run_bench(
@@ -215,59 +174,3 @@ def _by_object(samples: Sequence[Sample]) -> dict[str, list[Sample]]:
     for sample in samples:
         found.setdefault(sample.object_id, []).append(sample)
     return found
-
-
-def summarise(samples: Sequence[Sample]) -> dict[str, Any]:
-    """
-    Return counts, error quantiles, loss, honesty and time of one row.
-
-    ``valid_share`` counts from the first valid frame of each sequence; ``losses`` are closings of
-    the gate; ``bad_passed`` and ``good_rejected`` are the shares of bad frames that are valid and
-    of good frames that are not, None without such frames.
-    """
-    started = _since_first_valid(samples)
-    used = [sample for sample in samples if sample.valid]
-    bad = [sample for sample in samples if sample.is_bad and sample.state in ('ok', 'warn')]
-    good = [sample for sample in started if sample.is_good]
-    steady = [sample for sample in samples if not sample.first]
-    return {
-        'frames': len(samples), 'sequences': len({sample.sequence for sample in samples}),
-        'never_valid': len({s.sequence for s in samples} - {s.sequence for s in used}),
-        'valid_share': _share(started, lambda sample: sample.valid),
-        'losses': sum(sample.just_lost for sample in samples),
-        'position_mm': _quantiles([1e3 * sample.distance_m for sample in used]),
-        'rotation_deg': _quantiles([np.degrees(sample.angle_rad) for sample in used]),
-        'tilt_deg': _quantiles([np.degrees(sample.tilt_rad) for sample in used]),
-        'bad_frames': len(bad), 'bad_passed': _share(bad, lambda sample: sample.valid),
-        'good_rejected': _share(good, lambda sample: not sample.valid),
-        'nees_position_95': _share(used, lambda sample: sample.nees_position < CHI2_95_3DOF),
-        'nees_rotation_95': _share(used, lambda sample: sample.nees_rotation < CHI2_95_3DOF),
-        'cpu_ms': _quantiles([1e3 * sample.cpu_s for sample in steady]),
-        'wall_ms': _quantiles([1e3 * sample.wall_s for sample in steady]),
-        'first_frame_ms': _quantiles([1e3 * s.cpu_s for s in samples if s.first]),
-    }
-
-
-def _since_first_valid(samples: Sequence[Sample]) -> list[Sample]:
-    """Return the frames of each sequence from its first valid one on."""
-    seen: set[int] = set()
-    kept = []
-    for sample in samples:
-        if sample.valid:
-            seen.add(sample.sequence)
-        if sample.sequence in seen:
-            kept.append(sample)
-    return kept
-
-
-def _share(samples: Sequence[Sample], claim: Callable[[Sample], bool]) -> float | None:
-    """Return the share of samples for which a claim holds; None of nothing."""
-    return float(np.mean([claim(sample) for sample in samples])) if samples else None
-
-
-def _quantiles(values: Sequence[float]) -> dict[str, float] | None:
-    """Return quantiles; None of nothing."""
-    if not len(values):
-        return None
-    p50, p95, p99 = np.quantile(values, [0.5, 0.95, 0.99])
-    return {'p50': float(p50), 'p95': float(p95), 'p99': float(p99), 'max': float(max(values))}

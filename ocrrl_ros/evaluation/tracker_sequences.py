@@ -15,7 +15,7 @@ import numpy as np
 from ocrrl_ros.core import se3
 from ocrrl_ros.core.errors import UnknownNameError
 from ocrrl_ros.evaluation.carried_motion import (
-    CARRY_KINDS, direction, knocked, Motion, random_motion)
+    CARRY_KINDS, direction, knocked, Motion, OUT_OF_VIEW_M, random_motion, random_round, Round)
 from ocrrl_ros.evaluation.look_alike import LookAlike
 from ocrrl_ros.evaluation.sweeping_plate import SweepingPlate
 from ocrrl_ros.perception.frame import depth_to_metres, RgbdFrame
@@ -51,12 +51,13 @@ class TrueObject:
     What is true of one object.
 
     ``pose`` base_T_object (7,); ``phase`` 0 free, 1 near the hand, 2 held; ``speed`` (2,) m/s and
-    rad/s.
+    rad/s; ``is_there`` whether it is anywhere near the picture.
     """
 
     pose: np.ndarray
     phase: int
     speed: np.ndarray
+    is_there: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,20 +146,32 @@ class SequenceSource:
             target: str) -> Iterator[TrueFrame]:
         """Carry one object through the air."""
         rng, kind = streams.perturbation, CARRY_KINDS[row]
-        motion = self._facing_motion(rng, target) if row == 'face_on' else random_motion(kind, rng)
+        motion = self._motion(row, rng, target)
         has_plate = kind.plate_share > 0.0 and rng.random() < kind.plate_share
         plate = SweepingPlate(rng) if has_plate else None
         twin = LookAlike(
             kind.look_alike, motion, load_object(target).shape.radius_m, kind.length_s,
             rng) if kind.look_alike else None
-        for step in range(round(kind.length_s / self._period_s)):
+        away_s = rng.uniform(0.5, 0.8) + np.array([0.0, rng.uniform(0.2, 0.6)]) \
+            if kind.vanishes else np.full(2, np.inf)
+        for step in range(max(1, round(kind.length_s / self._period_s))):
             time_s = step * self._period_s
             if kind.knock_share and rng.random() < kind.knock_share:
                 motion = motion.moved(knocked(motion.at(time_s), rng), time_s)
             pose = motion.at(time_s) if twin is None else twin.object_pose(time_s)
-            truth = {target: TrueObject(pose=pose, phase=0, speed=motion.speed)}
+            is_there = not away_s[0] <= time_s < away_s[1]
+            if not is_there:
+                pose = se3.pose(np.array(OUT_OF_VIEW_M), pose[3:])
+            truth = {target: TrueObject(
+                pose=pose, phase=0, speed=motion.speed, is_there=is_there)}
             yield self._look(
                 self._carried_state(time_s, target, pose), truth, noise, plate, twin)
+
+    def _motion(self, row: str, rng: np.random.Generator, target: str) -> Motion | Round:
+        """Return how an object is carried."""
+        if row == 'face_on':
+            return self._facing_motion(rng, target)
+        return random_round(rng) if row == 'long' else random_motion(CARRY_KINDS[row], rng)
 
     def _carried_state(self, time_s: float, target: str, pose: np.ndarray) -> np.ndarray:
         """Return the state to render with one object at a pose (7,)."""

@@ -24,6 +24,9 @@ from ocrrl_ros.perception.segmentation import Segment
 
 STEP_M, STEP_RAD = 5e-5, 1e-3
 """Steps below these sizes end the descent."""
+SEARCH_ROUNDS = ((1, 2), (3, 3))
+"""Steps from every start rotation, and one of how many goes on to the next round."""
+SEARCH_POINTS, SEARCH_RAYS = 64, 40
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,22 +170,30 @@ class SdfTracker:
             prior)
 
     def initialise(self, segment: Segment, observation: Observation) -> Fit:
-        """Find the pose without any prediction, from start rotations around the mask."""
+        """
+        Find the pose without any prediction, from start rotations around the mask.
+
+        Most of them show after one step that they lead nowhere, and few points are enough to see
+        it: the better ones go on, the best are refined with all points.
+        """
         depth = segment.median_depth_m()
         centre = segment.centre_ray() * (depth + 0.3 * float(self._model.shape.edges_m.min()))
-        sparse = _thinned(observation, 120, 60)
+        sparse = _thinned(observation, SEARCH_POINTS, SEARCH_RAYS)
         starts = self._starts
         if self._model.upright:
             starts = np.ascontiguousarray(frame_with_z(observation.up) @ starts)
-        coarse = [
-            self._descend(
-                sparse, rotation, centre, self._config.coarse_sigmas,
-                self._config.coarse_iterations + 3, None)
-            for rotation in starts]
-        coarse.sort(key=lambda fit: fit.cost)
+        found = [(rotation, centre) for rotation in starts]
+        for iterations, share in SEARCH_ROUNDS:
+            coarse = [
+                self._descend(
+                    sparse, rotation, place, self._config.coarse_sigmas, iterations, None)
+                for rotation, place in found]
+            coarse.sort(key=lambda fit: fit.cost)
+            kept = max(self._config.hypotheses_refined, len(coarse) // share)
+            found = [(fit.rotation, fit.translation) for fit in coarse[:kept]]
         fits = [
-            self.track(observation, fit.rotation, fit.translation)
-            for fit in coarse[:self._config.hypotheses_refined]]
+            self.track(observation, rotation, place)
+            for rotation, place in found[:self._config.hypotheses_refined]]
         return min(fits, key=lambda fit: fit.cost)
 
     def _descend(

@@ -20,7 +20,8 @@ from ocrrl_ros.core.errors import ConfigError, UnknownNameError
 from ocrrl_ros.evaluation.carried_motion import HARD_ROWS
 from ocrrl_ros.evaluation.confidence.frames import (
     frames_of, joined, JudgedFrames, load_frames)
-from ocrrl_ros.evaluation.tracker_bench import Sample, TrackerBench
+from ocrrl_ros.evaluation.tracker_bench import TrackerBench
+from ocrrl_ros.evaluation.tracker_figures import Sample
 from ocrrl_ros.evaluation.tracker_sequences import WHOLE_SCENE
 from ocrrl_ros.evaluation.worker_pool import run_items
 from ocrrl_ros.perception.pose_estimator import TrackerConfig

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from ocrrl_ros.core.errors import DatasetError
-from ocrrl_ros.evaluation.tracker_bench import Sample
+from ocrrl_ros.evaluation.tracker_figures import Sample
 from ocrrl_ros.perception.confidence import FEATURES
 
 

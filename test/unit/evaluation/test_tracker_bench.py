@@ -6,7 +6,8 @@ import dataclasses
 import numpy as np
 from ocrrl_ros.core.errors import ConfigError, UnknownNameError
 from ocrrl_ros.evaluation.pose_log import PoseLog
-from ocrrl_ros.evaluation.tracker_bench import Sample, summarise, TrackerBenchConfig
+from ocrrl_ros.evaluation.tracker_bench import TrackerBenchConfig
+from ocrrl_ros.evaluation.tracker_figures import absence, LONG_FRAMES, Sample, summarise, wear
 from ocrrl_ros.evaluation.tracker_sequences import SequenceSource
 from ocrrl_ros.perception.confidence import FEATURES
 from ocrrl_ros.sim.domain import load_domain
@@ -46,6 +47,35 @@ def test_sequences_without_any_valid_frame_are_named():
 def test_nothing_gives_no_figures():
     row = summarise([sample(valid=False, state='error')])
     assert row['position_mm'] is None and row['bad_passed'] is None
+
+
+def course(there, valid, sequence=0):
+    """Return frames at 30 Hz of an object that is there or not."""
+    return [sample(is_there=bool(a), valid=bool(b), sequence=sequence, stamp_s=i / 30.0)
+            for i, (a, b) in enumerate(zip(there, valid))]
+
+
+def test_frames_that_stay_valid_without_an_object_and_the_way_back_are_counted():
+    found = absence(course([1, 1, 0, 0, 0, 1, 1, 1], [1, 1, 1, 0, 0, 0, 0, 1]))
+    assert found['stale_frames']['max'] == 1
+    assert found['return_s']['p50'] == pytest.approx(2 / 30)
+    assert found['not_returned'] == 0
+
+
+def test_an_object_that_is_not_found_again_is_named_and_others_do_not_count():
+    lost = course([1, 0, 1, 1], [1, 0, 0, 0])
+    found = absence(lost + course([1, 1], [1, 1], sequence=1))
+    assert found['not_returned'] == 1 and found['return_s'] is None
+    assert absence([PERFECT])['stale_frames'] is None
+
+
+def test_growth_of_memory_and_error_is_told_after_the_first_tenth():
+    frames = [sample(memory_mb=500.0 + (40.0 if i > 50 else 0.0) + 0.01 * i,
+                     error_m=np.array([1e-3 + 1e-6 * i, 0.0, 0.0])) for i in range(LONG_FRAMES)]
+    found = wear(frames)
+    assert found['memory_growth_mb'] == pytest.approx(8.0, abs=0.1)
+    assert found['drift_mm'] == pytest.approx(0.8, abs=0.01)
+    assert wear(frames[:-1]) == {'memory_growth_mb': None, 'drift_mm': None}
 
 
 def test_unknown_rows_and_empty_runs_are_refused():
@@ -120,3 +150,31 @@ def test_pose_log_keeps_objects_apart():
             sample(object_id=name, error_m=np.array([error, 0.0, 0.0]))] * 5)
     found = log.summary()['objects']
     assert found['bowl']['bias_m'] == pytest.approx(3.0 * found['block']['bias_m'])
+
+
+def poses(scene, row, index=0):
+    """Return what is true of the cube in every frame."""
+    return [frame.objects['cube'] for frame in scene.sequence(row, 0, index, 'cube')]
+
+
+def test_an_object_vanishes_for_a_while_and_goes_on_where_it_would_have_been(source):
+    there = [truth.is_there for truth in poses(source('cube_lift'), 'vanish')]
+    gone = [i for i, seen in enumerate(there) if not seen]
+    assert there[0] and there[-1] and 5 <= len(gone) <= 20
+    assert gone == list(range(gone[0], gone[-1] + 1))
+
+
+def test_a_view_is_one_frame(source):
+    assert len(poses(source('cube_lift'), 'view')) == 1
+
+
+def test_a_look_alike_takes_the_place_of_the_object(source):
+    scene = source('cube_lift')
+    frames = list(scene.sequence('swap', 0, 0, 'cube'))
+    places = np.array([frame.objects['cube'].pose[:3] for frame in frames])
+    step = np.linalg.norm(np.diff(places, axis=0), axis=1)
+    at = int(np.argmax(step))
+    assert step[at] > 0.08
+    red = [((frame.frame.rgb[..., 0] > 80) & (frame.frame.rgb[..., 1] < 60)).sum()
+           for frame in frames[at:at + 2]]
+    assert red[0] > 200 and red[1] > 100 and abs(red[1] / red[0] - 1.0) > 0.15
