@@ -165,7 +165,8 @@ def test_pose_estimator_names_the_missing_camera_pose_and_survives_a_bad_one(
 
 @pytest.mark.parametrize(('parameters', 'missing'), [
     ({'pose_backend': 'foundation_pose'}, 'refine_model'),
-    ({'mask_backend': 'sam2_onnx'}, 'encoder_model')])
+    ({'mask_backend': 'sam2_onnx'}, 'encoder_model'),
+    ({'mask_backend': 'sam2_video'}, 'model')])
 def test_pose_estimator_without_the_networks_that_it_is_to_use_says_which(
         ros, tmp_path, parameters, missing):
     node = NodeProcess(
