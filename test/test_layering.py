@@ -84,13 +84,17 @@ def layering_faults(name: str, layer: str, tree: ast.AST) -> list[str]:
 
 
 def torch_faults(name: str, layer: str, tree: ast.AST) -> list[str]:
-    """List imports of torch outside learning/; the SAM 2 adapter may import it in a function."""
+    """
+    List imports of torch, or of transformers, which needs it, outside learning/.
+
+    The SAM 2 adapter may import them in a function.
+    """
     if layer == 'learning':
         return []
     is_adapter = layer == 'perception' and Path(name).name.startswith('sam2')
     found = imports_of(tree, within_functions=not is_adapter)
-    return [f'{name}:{line} imports torch' for line, module in found
-            if module.split('.')[0] == 'torch']
+    return [f'{name}:{line} imports {module}' for line, module in found
+            if module.split('.')[0] in ('torch', 'transformers')]
 
 
 def habit_faults(name: str, layer: str, tree: ast.AST) -> list[str]:
@@ -162,6 +166,7 @@ def test_every_source_file_names_its_licence() -> None:
     ('sim', 'from std_msgs.msg import Header', layering_faults),
     ('sim', 'from . import physics', layering_faults),
     ('sim', 'def f():\n    import torch.nn', torch_faults),
+    ('perception', 'from transformers import Sam2VideoModel', torch_faults),
     ('sim', 'print(1)', habit_faults),
     ('sim', 'from math import *', habit_faults),
     ('sim', 'try:\n    pass\nexcept:\n    pass', habit_faults),

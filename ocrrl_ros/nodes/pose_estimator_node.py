@@ -27,6 +27,7 @@ from ocrrl_ros.interfaces.spin import loop_node
 from ocrrl_ros.interfaces.tick_loop import LoopConfig, TickLoop
 from ocrrl_ros.perception.adapters.foundation_pose.config import FoundationPoseConfig
 from ocrrl_ros.perception.adapters.sam2_onnx import Sam2OnnxConfig
+from ocrrl_ros.perception.adapters.sam2_video import Sam2VideoConfig
 from ocrrl_ros.perception.frame import RgbdFrame
 from ocrrl_ros.perception.object_model import load_object
 from ocrrl_ros.perception.pose_estimator import (
@@ -60,8 +61,10 @@ class PoseEstimatorConfig:
         'description': 'embedded, or foundation_pose with its two model files'})
     foundation_pose: FoundationPoseConfig = FoundationPoseConfig()
     mask_backend: MaskBackend = dataclasses.field(default='colour', metadata={
-        'description': 'colour, or sam2_onnx with its two model files'})
+        'description': 'colour, sam2_onnx with its two model files, or sam2_video with its '
+                       'checkpoint'})
     sam2: Sam2OnnxConfig = Sam2OnnxConfig()
+    sam2_video: Sam2VideoConfig = Sam2VideoConfig()
     loop: LoopConfig = LoopConfig(rate_hz=200.0)
 
     def __post_init__(self) -> None:
@@ -104,7 +107,8 @@ class PoseEstimatorNode(Node):
             self.config.base_T_camera or _ANY_POSE, dataclasses.replace(
                 load_tracker_config(), pose_backend=self.config.pose_backend,
                 foundation_pose=self.config.foundation_pose,
-                mask_backend=self.config.mask_backend, sam2=self.config.sam2))
+                mask_backend=self.config.mask_backend, sam2=self.config.sam2,
+                sam2_video=self.config.sam2_video))
         self._estimator.warm_up()
         self._has_camera = bool(self.config.base_T_camera)
         self._wrist = WristCamera(

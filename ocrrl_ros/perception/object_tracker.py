@@ -90,7 +90,7 @@ class ObjectTracker:
     def reset(self) -> None:
         """Forget the track and the last pose."""
         self._gate.reset()
-        self._tracking = False
+        self._lose()
         self._searched_s = -np.inf
         self._seen_s = -np.inf
         self._pose: np.ndarray | None = None
@@ -138,12 +138,12 @@ class ObjectTracker:
 
     def _search(self, view: View, current: _Judged | None) -> _Judged | None:
         """Find the object without a prediction; keep the current estimate unless it is worse."""
-        best = None
+        best, find = None, None
         for segment in self._segmenter.search(view.frame, view.depth_scale):
             fit = self._fitter.search(view, segment)
             judged = None if fit is None else self._found(view, segment, fit)
             if judged is not None and (best is None or judged.confidence > best.confidence):
-                best = judged
+                best, find = judged, segment
         floor = 0.0 if current is None else current.confidence + self._config.retry_gain
         self._searched_s = view.frame.stamp_s
         if best is None or best.confidence < floor:
@@ -151,6 +151,7 @@ class ObjectTracker:
         self._filter.start(
             best.rotation, best.translation, best.covariance, view.frame.stamp_s)
         self._tracking = True
+        self._segmenter.keep(view.frame, find)
         return best
 
     def _found(self, view: View, segment: Segment, fit: Fit) -> _Judged | None:
@@ -216,9 +217,14 @@ class ObjectTracker:
             self._pose = self._canonical(self._filter.rotation, self._filter.translation)
             self._covariance = self._filter.pose_covariance.copy()
         else:
-            self._tracking = False
+            self._lose()
         parts = dict.fromkeys((*FEATURES, 'iou', 'occluded', 'visible_px'), 0.0)
         return self._estimate(stamp_s, 0.0, state, just_lost, parts)
+
+    def _lose(self) -> None:
+        """Follow the object no longer."""
+        self._tracking = False
+        self._segmenter.forget()
 
     def _canonical(self, rotation: np.ndarray, translation: np.ndarray) -> np.ndarray:
         """Return the pose (7,) whose symmetric equivalent is nearest the previous one."""

@@ -15,6 +15,8 @@ from ocrrl_ros.core.resources import config_path
 from ocrrl_ros.core.se3 import check_pose, quat_to_matrix
 from ocrrl_ros.perception.adapters.foundation_pose.config import FoundationPoseConfig
 from ocrrl_ros.perception.adapters.sam2_onnx import Sam2OnnxConfig
+from ocrrl_ros.perception.adapters.sam2_predictor import ImagePredictor, VideoPredictor
+from ocrrl_ros.perception.adapters.sam2_video import Sam2VideoConfig
 from ocrrl_ros.perception.confidence import ConfidenceConfig
 from ocrrl_ros.perception.estimate import ObjectEstimate
 from ocrrl_ros.perception.frame import Intrinsics, RgbdFrame
@@ -32,8 +34,8 @@ from ocrrl_ros.perception.view import View
 
 PoseBackend = Literal['embedded', 'foundation_pose']
 """What fits poses: our own solver on the CPU, or the networks of FoundationPose."""
-MaskBackend = Literal['colour', 'sam2_onnx']
-"""What finds an object's pixels: its colour, or SAM 2 as an image predictor."""
+MaskBackend = Literal['colour', 'sam2_onnx', 'sam2_video']
+"""What finds an object's pixels: its colour, or SAM 2 as an image or a video predictor."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,9 +49,12 @@ class TrackerConfig:
     foundation_pose: FoundationPoseConfig = field(
         default_factory=FoundationPoseConfig, metadata={'description': 'FoundationPose'})
     mask_backend: MaskBackend = field(default='colour', metadata={
-        'description': 'colour, or sam2_onnx: the two models that sam2 names'})
+        'description': 'colour, sam2_onnx: the two models that sam2 names, or sam2_video: the '
+                       'checkpoint that sam2_video names'})
     sam2: Sam2OnnxConfig = field(
-        default_factory=Sam2OnnxConfig, metadata={'description': 'SAM 2'})
+        default_factory=Sam2OnnxConfig, metadata={'description': 'SAM 2, image predictor'})
+    sam2_video: Sam2VideoConfig = field(
+        default_factory=Sam2VideoConfig, metadata={'description': 'SAM 2, video predictor'})
     segmentation: SegmentationConfig = field(
         default_factory=SegmentationConfig, metadata={'description': 'colour segmentation'})
     solver: SolverConfig = field(
@@ -97,11 +102,13 @@ class PoseEstimator:
     :param objects: the objects to track; ids are unique.
     :param base_T_camera: (7,) pose of the colour camera's optical frame as calibrated.
     :param config: settings; those of `config/tracker.yaml` when None.
+    :param sam2: predictor of the kind that mask_backend names, where one is open already.
     """
 
     def __init__(
             self, objects: Sequence[ObjectModel], base_T_camera: np.ndarray,
-            config: TrackerConfig | None = None) -> None:
+            config: TrackerConfig | None = None,
+            sam2: ImagePredictor | VideoPredictor | None = None) -> None:
         """Start with every object lost."""
         self._config = config or load_tracker_config()
         ids = [model.object_id for model in objects]
@@ -110,7 +117,7 @@ class PoseEstimator:
         self.set_camera(base_T_camera)
         self._plane = SupportPlane(self._config.support_plane)
         self._models = {model.object_id: model for model in objects}
-        self._segmenters = self._new_segmenters(objects)
+        self._segmenters = self._new_segmenters(objects, sam2)
         self._fitters = {model.object_id: self._new_fitter(model) for model in objects}
         self._trackers = {model.object_id: self._new_tracker(model) for model in objects}
 
@@ -144,7 +151,11 @@ class PoseEstimator:
             tracker.reset()
 
     def warm_up(self) -> None:
-        """Compile the kernels: search and track once on a synthetic image, touching no track."""
+        """
+        Compile the kernels: search and track once on a synthetic image, touching no track.
+
+        It comes before the first frame: what SAM 2 follows as a video is forgotten.
+        """
         anywhere = replace(
             self._config.tracking, workspace_min_m=(-1e3,) * 3, workspace_max_m=(1e3,) * 3)
         for model in self._models.values():
@@ -154,6 +165,7 @@ class PoseEstimator:
                     frame=_patch_frame(model, stamp_s), base_R_camera=np.eye(3),
                     base_t_camera=np.zeros(3), plane=np.array([0.0, 0.0, 1.0, 1.0]),
                     depth_scale=1.0))
+            tracker.reset()
 
     def prompt(self, object_id: str, pixel: np.ndarray) -> None:
         """
@@ -166,23 +178,31 @@ class PoseEstimator:
         if object_id not in self._trackers:
             raise UnknownNameError('object', object_id, self.object_ids)
         if self._config.mask_backend == 'colour':
-            raise InputError('mask_backend is colour; prompts are for sam2_onnx')
+            raise InputError('mask_backend is colour; prompts are for sam2_onnx and sam2_video')
         pixel = np.asarray(pixel, float)
         if pixel.shape != (2,) or not np.isfinite(pixel).all():
             raise InputError(f'pixel is {pixel.tolist()}; allowed: two finite numbers')
         self._segmenters[object_id].prompt(pixel)
         self._trackers[object_id].reset()
 
-    def _new_segmenters(self, objects: Sequence[ObjectModel]) -> dict[str, Segmenter]:
+    def _new_segmenters(
+            self, objects: Sequence[ObjectModel],
+            sam2: ImagePredictor | VideoPredictor | None) -> dict[str, Segmenter]:
         """Build what finds each object's pixels; with SAM 2 they share one predictor."""
         config = self._config
         kernels = load_kernels(config.backend)
         if config.mask_backend == 'colour':
             return {model.object_id: Segmenter(model, config.segmentation, kernels)
                     for model in objects}
+        from ocrrl_ros.perception.adapters.sam2_segmenter import Sam2Segmenter, Sam2VideoSegmenter
+        if config.mask_backend == 'sam2_video':
+            from ocrrl_ros.perception.adapters.sam2_video import Sam2VideoTracker
+            video = sam2 or Sam2VideoTracker(config.sam2_video)
+            return {model.object_id: Sam2VideoSegmenter(
+                model, config.segmentation, kernels, video, config.sam2_video)
+                for model in objects}
         from ocrrl_ros.perception.adapters.sam2_onnx import Sam2OnnxPredictor
-        from ocrrl_ros.perception.adapters.sam2_segmenter import Sam2Segmenter
-        predictor = Sam2OnnxPredictor(config.sam2)
+        predictor = sam2 or Sam2OnnxPredictor(config.sam2)
         return {model.object_id: Sam2Segmenter(model, config.segmentation, kernels, predictor)
                 for model in objects}
 

@@ -136,7 +136,7 @@ class Segmenter:
         window = self._around(box, frame.intrinsics)
         if window[2] - window[0] <= 8 or window[3] - window[1] <= 8:
             return None
-        found = self._masked(frame, box, window)
+        found = self._expected(frame, box, window)
         depth = _cut(frame.depth_m, window) * np.float32(1.0 / depth_scale)
         keep = self._parts_near(found.mask, depth, window, frame.intrinsics, centre_m)
         return self._segment(frame.intrinsics, window, found, keep, depth)
@@ -161,6 +161,16 @@ class Segmenter:
             if find is not None and self._fits(find):
                 finds.append(find)
         return finds
+
+    def keep(self, frame: RgbdFrame, find: Segment) -> None:
+        """Go on from a find of a search in a frame; colour needs to know nothing of it."""
+
+    def forget(self) -> None:
+        """Forget what was tracked; colour remembers nothing."""
+
+    def _expected(self, frame: RgbdFrame, box: np.ndarray, window: tuple[int, ...]) -> Masked:
+        """Look for the object where it is predicted; arguments as of `_masked`."""
+        return self._masked(frame, box, window)
 
     def _masked(self, frame: RgbdFrame, box: np.ndarray, window: tuple[int, ...]) -> Masked:
         """

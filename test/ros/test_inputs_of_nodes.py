@@ -20,6 +20,7 @@ import pytest
 from ros_harness import NodeProcess, running, WALL_LIMIT_S
 from std_msgs.msg import String
 from tiny_bundles import tiny_base, tiny_sampler
+from tiny_sam2_video import save_tiny_model
 from trajectory_msgs.msg import MultiDOFJointTrajectory
 
 SIZE = (480, 640)
@@ -165,7 +166,8 @@ def test_pose_estimator_names_the_missing_camera_pose_and_survives_a_bad_one(
 
 @pytest.mark.parametrize(('parameters', 'missing'), [
     ({'pose_backend': 'foundation_pose'}, 'refine_model'),
-    ({'mask_backend': 'sam2_onnx'}, 'encoder_model')])
+    ({'mask_backend': 'sam2_onnx'}, 'encoder_model'),
+    ({'mask_backend': 'sam2_video'}, 'model')])
 def test_pose_estimator_without_the_networks_that_it_is_to_use_says_which(
         ros, tmp_path, parameters, missing):
     node = NodeProcess(
@@ -175,14 +177,22 @@ def test_pose_estimator_without_the_networks_that_it_is_to_use_says_which(
     assert f'{missing} is not given' in node.log
 
 
+def sam2_settings(backend, folder):
+    """Return parameters of a node that uses SAM 2, with models written to a folder."""
+    if backend == 'sam2_video':
+        for package in ('torch', 'transformers'):
+            pytest.importorskip(package, reason=f'{package} is missing: make setup TRAIN=1')
+        return {'sam2_video.model': str(save_tiny_model(folder))}
+    for name, model in (('encoder', analytic_encoder()), ('decoder', analytic_decoder())):
+        (folder / f'{name}.onnx').write_bytes(model)
+    return {f'sam2.{name}_model': str(folder / f'{name}.onnx') for name in ('encoder', 'decoder')}
+
+
+@pytest.mark.parametrize('backend', ['sam2_onnx', 'sam2_video'])
 def test_pose_estimator_with_sam2_takes_prompts_and_refuses_what_is_no_pixel(
-        ros, probe, tmp_path):
-    models = {'encoder': analytic_encoder(), 'decoder': analytic_decoder()}
-    for name, model in models.items():
-        (tmp_path / f'{name}.onnx').write_bytes(model)
+        ros, probe, tmp_path, backend):
     node = NodeProcess('ocrrl_ros.nodes.pose_estimator_node', tmp_path / 'log.txt', {
-        'mask_backend': 'sam2_onnx', **{
-            f'sam2.{name}_model': str(tmp_path / f'{name}.onnx') for name in models}},
+        'mask_backend': backend, **sam2_settings(backend, tmp_path)},
         ros_arguments=('-r', '__ns:=/prompted'))
     with running(node):
         world = World(probe, node, 'prompted')

@@ -11,18 +11,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import cv2
 import numpy as np
-from ocrrl_ros.core.errors import BundleError, ConfigError, InputError
+from ocrrl_ros.core.errors import BundleError, ConfigError
 from ocrrl_ros.core.onnx_session import create_session, Provider
+from ocrrl_ros.perception.adapters.sam2_predictor import (
+    logits_in_picture, MaskPrediction, normalised_square, points_in_square, Prompt)
 from ocrrl_ros.perception.frame import check_picture
 
-# What SAM 2 was trained with: a square picture, normalised as ImageNet.
 SIDE_PX = 1024
 _MASK_PX = 256
-_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
-_STD = np.array([0.229, 0.224, 0.225], np.float32)
-_CORNERS = (2.0, 3.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,41 +68,6 @@ class Sam2OnnxConfig:
             raise ConfigError(f'min_quality is {self.min_quality}; allowed: 0 .. 1')
 
 
-@dataclass(frozen=True, kw_only=True)
-class Prompt:
-    """
-    What is asked for.
-
-    :param box: (4,) left, top, right, bottom in px; None without one.
-    :param points: (N, 2) px; on the object, or not, as ``on_object`` (N,) bool says.
-    """
-
-    box: np.ndarray | None = None
-    points: np.ndarray | None = None
-    on_object: np.ndarray | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse to ask for nothing."""
-        if self.box is None and self.points is None:
-            raise InputError('a prompt needs a box or points')
-        if (self.points is None) != (self.on_object is None) or (
-                self.points is not None and len(self.points) != len(self.on_object)):
-            raise InputError('every point of a prompt needs a word on whether it is on the object')
-
-
-@dataclass(frozen=True, kw_only=True)
-class MaskPrediction:
-    """
-    A mask.
-
-    :param logits: (H, W) float32, above 0 on the object.
-    :param quality: what the network thinks of it, an IoU 0 .. 1.
-    """
-
-    logits: np.ndarray
-    quality: float
-
-
 class Sam2OnnxPredictor:
     """Answers prompts; a picture is encoded once, for however many prompts."""
 
@@ -143,8 +105,8 @@ class Sam2OnnxPredictor:
         check_picture(rgb)
         if rgb is not self._seen:
             self._encode(rgb)
-        names, (height, width) = self.config.names, rgb.shape[:2]
-        points, labels = _encoded_prompt(prompt, np.array([SIDE_PX / width, SIDE_PX / height]))
+        names = self.config.names
+        points, labels = points_in_square(prompt, rgb.shape, SIDE_PX)
         masks, quality = self._decoder.run([names.masks, names.quality], {
             **self._encoded, names.points: points[None], names.labels: labels[None],
             names.mask: np.zeros((1, 1, _MASK_PX, _MASK_PX), np.float32),
@@ -157,29 +119,15 @@ class Sam2OnnxPredictor:
         if not quality[0, best] >= self.config.min_quality:
             return None
         return MaskPrediction(
-            logits=cv2.resize(masks[0, best], (width, height), interpolation=cv2.INTER_LINEAR),
+            logits=logits_in_picture(masks[0, best], rgb.shape),
             quality=float(np.clip(quality[0, best], 0.0, 1.0)))
 
     def _encode(self, rgb: np.ndarray) -> None:
         """Look at a picture."""
-        square = cv2.resize(rgb, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_LINEAR)
-        normal = (square.astype(np.float32) / np.float32(255.0) - _MEAN) / _STD
-        found = self._encoder.run(list(self._features), {
-            self.config.names.image: np.ascontiguousarray(normal.transpose(2, 0, 1)[None])})
+        found = self._encoder.run(
+            list(self._features), {self.config.names.image: normalised_square(rgb, SIDE_PX)})
         self._encoded = dict(zip(self._features, found))
         self._seen = rgb
-
-
-def _encoded_prompt(prompt: Prompt, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return points (N, 2) of the square picture and their labels (N,), float32."""
-    points, labels = [], []
-    if prompt.box is not None:
-        points += [prompt.box[:2], prompt.box[2:]]
-        labels += _CORNERS
-    if prompt.points is not None:
-        points += list(prompt.points)
-        labels += [float(is_on) for is_on in prompt.on_object]
-    return ((np.array(points, float) * scale).astype(np.float32), np.array(labels, np.float32))
 
 
 def _check(

@@ -6,7 +6,9 @@ from __future__ import annotations
 from types import ModuleType
 
 import numpy as np
-from ocrrl_ros.perception.adapters.sam2_onnx import MaskPrediction, Prompt, Sam2OnnxPredictor
+from ocrrl_ros.perception.adapters.sam2_predictor import (
+    ImagePredictor, MaskPrediction, Prompt, VideoPredictor)
+from ocrrl_ros.perception.adapters.sam2_video import Sam2VideoConfig
 from ocrrl_ros.perception.frame import RgbdFrame
 from ocrrl_ros.perception.object_model import ObjectModel
 from ocrrl_ros.perception.segmentation import (
@@ -18,7 +20,7 @@ _SURE = 8.0
 
 class Sam2Segmenter(Segmenter):
     """
-    Segmentation of one object.
+    Segmentation of one object by an image predictor.
 
     Near a prediction, the box around the predicted outline is the prompt; without one, the box of
     each find by colour, or the point that an operator gave.
@@ -28,7 +30,7 @@ class Sam2Segmenter(Segmenter):
 
     def __init__(
             self, model: ObjectModel, config: SegmentationConfig, kernels: ModuleType,
-            predictor: Sam2OnnxPredictor) -> None:
+            predictor: ImagePredictor) -> None:
         """Start without a prompt."""
         super().__init__(model, config, kernels)
         self._predictor = predictor
@@ -58,6 +60,62 @@ class Sam2Segmenter(Segmenter):
         limits = np.array([frame.intrinsics.width, frame.intrinsics.height] * 2) - 1.0
         inside = np.clip(box.astype(float), 0.0, limits)
         return _in_window(self._predictor.predict(frame.rgb, Prompt(box=inside)), window)
+
+
+class Sam2VideoSegmenter(Sam2Segmenter):
+    """
+    Segmentation of one object by a video predictor.
+
+    The mask of the find that the tracker goes on from is the prompt. From then on the mask comes
+    from SAM 2's memory alone, until the object was absent for a while or the track is lost.
+
+    :param video: shared by all objects, so that a picture is encoded once.
+    """
+
+    def __init__(
+            self, model: ObjectModel, config: SegmentationConfig, kernels: ModuleType,
+            video: VideoPredictor, settings: Sam2VideoConfig) -> None:
+        """Start with nothing tracked."""
+        super().__init__(model, config, kernels, video)
+        self._video, self._settings = video, settings
+        self._object_id = model.object_id
+        self._absent = 0
+
+    def search(self, frame: RgbdFrame, depth_scale: float) -> list[Segment]:
+        """Return finds as an image predictor does; none while an absent object may come back."""
+        return [] if self._absent else super().search(frame, depth_scale)
+
+    def keep(self, frame: RgbdFrame, find: Segment) -> None:
+        """Prompt with the mask of a find."""
+        self._fit_to(frame)
+        self._absent = 0
+        self._video.prompt(self._object_id, mask=find.whole_mask(frame.rgb.shape[:2]))
+        self._video.track(frame.rgb)
+
+    def forget(self) -> None:
+        """Track the object no longer."""
+        self._absent = 0
+        self._video.forget(self._object_id)
+
+    def _expected(self, frame: RgbdFrame, box: np.ndarray, window: tuple[int, ...]) -> Masked:
+        """Return what the memory says, wherever the object is predicted."""
+        self._fit_to(frame)
+        found = self._video.track(frame.rgb).get(self._object_id)
+        if found is None:
+            self._absent = 0
+            return _in_window(None, window)
+        if found.quality >= self._settings.min_object_score:
+            self._absent = 0
+            return _in_window(found, window)
+        self._absent += 1
+        if self._absent >= self._settings.absent_frames:
+            self.forget()
+        return _in_window(None, window)
+
+    def _fit_to(self, frame: RgbdFrame) -> None:
+        """Begin anew when the camera has changed the size of its pictures."""
+        if self._video.size not in (None, frame.rgb.shape[:2]):
+            self._video.reset()
 
 
 def _in_window(found: MaskPrediction | None, window: tuple[int, ...]) -> Masked:

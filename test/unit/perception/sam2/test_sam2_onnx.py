@@ -6,7 +6,8 @@ from analytic_sam2 import analytic_decoder, analytic_encoder
 import numpy as np
 from ocrrl_ros.core.errors import BundleError, ConfigError, InputError
 from ocrrl_ros.perception.adapters.sam2_onnx import (
-    Prompt, Sam2OnnxConfig, Sam2OnnxPredictor, Sam2TensorNames)
+    Sam2OnnxConfig, Sam2OnnxPredictor, Sam2TensorNames)
+from ocrrl_ros.perception.adapters.sam2_predictor import Prompt
 import pytest
 
 GREY, RED = (120, 120, 120), (200, 30, 30)
