@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import dataclasses
 import sys
 
@@ -38,7 +39,9 @@ class CameraNode(Node):
     several nodes, each in its own namespace.
     """
 
-    def __init__(self, **arguments):
+    def __init__(
+            self, make_opener: Callable[[RealsenseConfig], RealsenseOpener] = RealsenseOpener,
+            **arguments):
         """
         Load the library; the camera is opened in the loop.
 
@@ -48,7 +51,7 @@ class CameraNode(Node):
         super().__init__(NODE_NAME, **arguments)
         self.config = declare_config(self, CameraConfig)
         try:
-            opener = RealsenseOpener(self.config)
+            opener = make_opener(self.config)
         except MissingDependencyError as error:
             raise ConfigError(str(error)) from error
         self._connection = CameraConnection(opener.open_source, self.config)

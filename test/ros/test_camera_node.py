@@ -16,7 +16,8 @@ from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
 from ros_harness import NodeProcess, Probe, running
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from software_camera import (
-    CARD_RGB, FAR_M, FOCAL_PX, HEIGHT, NEAR_M, WIDTH, write_recording)
+    CARD_RGB, FAR_M, FOCAL_PX, FPS, HEIGHT, NEAR_M, WIDTH, write_recording)
+from software_camera_node import PLUG
 
 MODULE = 'ocrrl_ros.nodes.camera_node'
 BAG = Path(__file__).resolve().parents[1] / 'data' / 'software_camera.bag'
@@ -181,6 +182,40 @@ def test_an_unplugged_camera_does_not_end_the_node(heard, tmp_path):
     assert values['state'] == 'searching'
     assert node.process.returncode == 0
     assert node.log.count('searching') == 1, node.log
+
+
+@pytest.mark.parametrize(('domain', 'stamps'), [
+    ('hardware_clock', 'estimated'), ('global_time', 'by the host')])
+def test_a_camera_that_is_unplugged_and_plugged_in_again_is_reported_and_streams_again(
+        heard, tmp_path, monkeypatch, domain, stamps):
+    tests = Path(__file__).resolve().parent
+    monkeypatch.setenv('PYTHONPATH', os.pathsep.join(
+        [str(tests), str(tests.parent), os.environ.get('PYTHONPATH', '')]))
+    plug = tmp_path / 'plug'
+    monkeypatch.setenv(PLUG, str(plug))
+    profile = f'{WIDTH}x{HEIGHT}x{FPS}'
+    node = NodeProcess('software_camera_node', tmp_path / 'camera.log', {
+        'rgb_camera.color_profile': profile, 'depth_module.depth_profile': profile,
+        'reconnect_period_s': 0.2, 'max_silence_s': 0.5})
+    probe, topics = heard()
+    with running(node):
+        diagnosis(probe, lambda status: 'no RealSense camera is connected' in status.message)
+        plug.write_text(domain)
+        probe.until(lambda: len(topics[DEPTH]) >= 10, what='frames')
+        plug.unlink()
+        diagnosis(probe, lambda status: 'lost: no RealSense camera' in status.message)
+        before = len(topics[DEPTH])
+        plug.write_text(domain)
+        probe.until(lambda: len(topics[DEPTH]) >= before + 10, what='frames again')
+        status, values = diagnosis(probe, lambda status: any(
+            pair.value == 'streaming' for pair in status.values))
+    assert node.process.returncode == 0
+    assert (values['losses'], values['stamps']) == ('1', stamps)
+    assert 'lost' not in status.message
+    words = [line.partition('[camera]: ')[2].partition(':')[0]
+             for line in node.log.splitlines() if '[camera]: ' in line]
+    assert words == ['searching', 'streaming', 'lost', 'lost', 'streaming'], node.log
+    assert (np.diff([from_stamp(message.header.stamp) for message in topics[DEPTH]]) > 0.0).all()
 
 
 def refusal(node):
