@@ -110,7 +110,7 @@ class CameraNode(Node):
                 ('held_back', self._held_back), ('unmatched', self._connection.unmatched),
                 ('frame_rate_hz', self._statistics.rate_hz()),
                 ('depth_valid_share', valid), ('depth_lag_ms', frame.depth_lag_s * 1e3),
-                ('stamps', 'estimated' if self._stamps.is_estimated else 'by the host')):
+                ('stamps_by', self._stamps.method)):
             monitor.set_value(name, value)
 
     def destroy_node(self) -> None:

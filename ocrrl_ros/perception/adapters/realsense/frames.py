@@ -10,7 +10,7 @@ import numpy as np
 from ocrrl_ros.core.errors import ConfigError, InputError
 from ocrrl_ros.perception.frame import CameraModel, Intrinsics, MILLIMETRE
 
-ClockDomain = Literal['host', 'camera']
+ClockDomain = Literal['host', 'camera', 'recording']
 _FARTHEST_MM = 65535
 _JITTER_S = 2e-3
 
@@ -69,14 +69,17 @@ class FrameReader:
 
     :param rs: the RealSense library.
     :param align: put depth on the pixels of the colour image.
+    :param is_recording: the frames are played.
     """
 
-    def __init__(self, rs: Any, align: bool):
+    def __init__(self, rs: Any, align: bool, is_recording: bool = False):
         """Make the library's align block."""
         self._rs = rs
         self._align = rs.align(rs.stream.color) if align else None
-        self._domains: dict[Any, ClockDomain] = {
-            rs.timestamp_domain.global_time: 'host', rs.timestamp_domain.system_time: 'host'}
+        host: ClockDomain = 'recording' if is_recording else 'host'
+        self._other: ClockDomain = 'recording' if is_recording else 'camera'
+        self._domains = {
+            rs.timestamp_domain.global_time: host, rs.timestamp_domain.system_time: host}
 
     def read(self, frames: Any) -> CameraFrame | None:
         """
@@ -98,7 +101,7 @@ class FrameReader:
             depth = self._align.process(frames).get_depth_frame()
         return CameraFrame(
             number=color.get_frame_number(), timestamp_s=color.get_timestamp() * 1e-3,
-            domain=self._domains.get(color.get_frame_timestamp_domain(), 'camera'),
+            domain=self._domains.get(color.get_frame_timestamp_domain(), self._other),
             depth_lag_s=lag_s, period_s=1.0 / max(fps, 1), rgb=self._rgb(color),
             depth_mm=depth_to_millimetres(np.asarray(depth.get_data()), depth.get_units()),
             color_model=model, depth_model=own_model if self._align is None else model)

@@ -27,7 +27,7 @@ class PipelineSource:
         self._rs = rs
         self._pipeline = pipeline
         self._device = pipeline.get_active_profile().get_device()
-        self._reader = FrameReader(rs, align)
+        self._reader = FrameReader(rs, align, self._device.is_playback())
         self._ends = ends
         self._has_begun = False
         self._last: tuple[int, float] | None = None

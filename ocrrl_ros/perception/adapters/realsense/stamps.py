@@ -5,9 +5,11 @@ from __future__ import annotations
 
 from collections import deque
 import math
+from typing import Literal
 
 from ocrrl_ros.perception.adapters.realsense.frames import ClockDomain
 
+StampMethod = Literal['host', 'estimate', 'arrival']
 #: Frames whose fastest gives the offset: 10 s at 30 Hz, in which a quartz drifts by 0.5 ms.
 _WINDOW = 300
 #: A host's stamp that is older, or this little newer, than its arrival is on another clock.
@@ -26,6 +28,7 @@ class StampClock:
     arrival they are taken as they are. Otherwise the offset between the two clocks is that of
     the fastest frame among the newest 300, which assumes that one of those was on its way for
     ``latency_s`` and no longer, and that the clocks drift by less than a millisecond meanwhile.
+    Frames of a recording, which may be played at any pace, are stamped with their arrival.
 
     :param latency_s: least time from exposure to arrival, s.
     """
@@ -36,8 +39,8 @@ class StampClock:
         self._offsets: deque[float] = deque(maxlen=_WINDOW)
         self._last: tuple[float, float] | None = None
         self._stamp_s = -math.inf
-        self.is_estimated = False
-        """Whether the newest stamp came from an estimated offset."""
+        self.method: StampMethod = 'arrival'
+        """Where the newest stamp came from."""
 
     def restart(self) -> None:
         """Forget the offset: the camera was opened anew. Stamps still do not go back."""
@@ -54,14 +57,22 @@ class StampClock:
         self._notice_jumps(timestamp_s, arrival_s)
         self._last = (timestamp_s, arrival_s)
         self._offsets.append(arrival_s - self._latency_s - timestamp_s)
-        self.is_estimated = (
-            domain != 'host' or not -_NEWEST_S <= arrival_s - timestamp_s <= _OLDEST_S)
-        stamp_s = timestamp_s + (min(self._offsets) if self.is_estimated else 0.0)
-        stamp_s = min(stamp_s, arrival_s)
+        self.method = self._choose(domain, arrival_s - timestamp_s)
+        offset_s = {'arrival': arrival_s - timestamp_s, 'host': 0.0,
+                    'estimate': min(self._offsets)}[self.method]
+        stamp_s = min(timestamp_s + offset_s, arrival_s)
         if stamp_s < self._stamp_s + _LEAST_STEP_S:
             return None
         self._stamp_s = stamp_s
         return stamp_s
+
+    @staticmethod
+    def _choose(domain: ClockDomain, age_s: float) -> StampMethod:
+        """Return how to stamp a frame that is ``age_s`` old if its clock is ours."""
+        if domain == 'recording':
+            return 'arrival'
+        is_ours = domain == 'host' and -_NEWEST_S <= age_s <= _OLDEST_S
+        return 'host' if is_ours else 'estimate'
 
     def _notice_jumps(self, timestamp_s: float, arrival_s: float) -> None:
         """Begin the estimate anew where one of the clocks was set."""

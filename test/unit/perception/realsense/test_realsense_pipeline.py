@@ -180,7 +180,8 @@ class FailingPipeline:
         self.error = error
 
     def get_active_profile(self):
-        device = types.SimpleNamespace(is_connected=lambda: False)
+        device = types.SimpleNamespace(
+            is_connected=lambda: False, is_playback=lambda: False)
         return types.SimpleNamespace(get_device=lambda: device)
 
     def poll_for_frames(self):

@@ -50,7 +50,7 @@ def test_a_bag_of_an_older_library_is_played_to_its_end(rs, settings, realtime):
     assert (np.diff([frame.number for frame in frames]) > 0).all()
     for frame in frames:
         assert frame.rgb[0, 0, 0] == frame.number
-        assert frame.domain == 'camera'
+        assert frame.domain == 'recording'
         card = (frame.rgb == CARD_RGB).all(axis=-1)
         assert np.median(frame.depth_mm[card]) == NEAR_M * 1e3
 

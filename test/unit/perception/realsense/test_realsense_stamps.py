@@ -20,13 +20,13 @@ def test_stamps_on_the_hosts_clock_are_taken_as_they_are():
     for index in range(5):
         exposed_s = EPOCH_S + index * PERIOD_S
         assert clock.stamp(exposed_s, 'host', exposed_s + 0.03) == exposed_s
-    assert not clock.is_estimated
+    assert clock.method == 'host'
 
 
 def test_a_hosts_clock_that_is_not_ours_is_estimated():
     clock = StampClock()
     stamps = [clock.stamp(EPOCH_S + t, 'host', 5.0 + t) for t in np.arange(5) * PERIOD_S]
-    assert clock.is_estimated
+    assert clock.method == 'estimate'
     np.testing.assert_allclose(stamps, 5.0 + np.arange(5) * PERIOD_S, atol=1e-6)
 
 
@@ -71,13 +71,22 @@ def test_stamps_are_never_of_the_future():
 
 
 @pytest.mark.parametrize('own_clock_starts_at', [0.0, 500.0])
-def test_a_camera_that_was_reset_or_a_recording_that_begins_anew_goes_on(own_clock_starts_at):
+def test_a_camera_whose_clock_was_set_goes_on(own_clock_starts_at):
     clock = StampClock()
     first = [clock.stamp(100.0 + t, 'camera', 10.0 + t) for t in np.arange(30) * PERIOD_S]
     second = [clock.stamp(own_clock_starts_at + t, 'camera', 11.1 + t)
               for t in np.arange(30) * PERIOD_S]
     np.testing.assert_allclose(first + second, [
         *(10.0 + np.arange(30) * PERIOD_S), *(11.1 + np.arange(30) * PERIOD_S)])
+
+
+@pytest.mark.parametrize('pace', [0.5, 1.0, 8.0])
+def test_a_recording_is_stamped_with_its_arrival_at_whatever_pace_it_is_played(pace):
+    clock = StampClock(latency_s=0.1)
+    arrivals_s = 10.0 + np.arange(900) * PERIOD_S / pace
+    stamps = [clock.stamp(100.0 + (index % 90) * PERIOD_S, 'recording', arrival_s)
+              for index, arrival_s in enumerate(arrivals_s)]
+    np.testing.assert_allclose(stamps, arrivals_s, atol=1e-9)
 
 
 @pytest.mark.parametrize('jump_s', [3600.0, -3600.0])
