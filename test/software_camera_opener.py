@@ -24,9 +24,10 @@ class SoftwareOpener(RealsenseOpener):
         self.plugged: SoftwareCamera | None = SoftwareCamera(self.rs)
 
     def find_device(self) -> Any:
-        if self.plugged is None:
+        plugged = self.plugged  # another thread may pull it
+        if plugged is None:
             raise CameraLostError('no RealSense camera is connected')
-        return self.plugged.device
+        return plugged.device
 
     def select(self, pipeline: Any, request: Any, device: Any) -> None:
         # The library enumerates real devices only.

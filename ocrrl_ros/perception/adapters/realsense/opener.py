@@ -50,8 +50,12 @@ class RealsenseOpener:
         :raises CameraLostError: it is not connected.
         :raises ConfigError: several are connected and no serial number says which is meant.
         """
-        devices = {self._info(device, 'serial_number'): device
-                   for device in self._context.query_devices()}
+        try:
+            devices = {self._info(device, 'serial_number'): device
+                       for device in self._context.query_devices()}
+        except RuntimeError as error:
+            # One that comes or goes while it is asked.
+            raise CameraLostError(f'the connected cameras cannot be listed: {error}') from error
         wanted = self._config.serial
         connected = ', '.join(sorted(devices)) or 'none'
         if not wanted and len(devices) > 1:
@@ -73,10 +77,11 @@ class RealsenseOpener:
         """Set up the camera and start its two streams."""
         rs, config = self.rs, self._config
         device = self.find_device()
-        name = self._name(device)
         color, depth = config.rgb_camera.profile, config.depth_module.profile
         request, pipeline = rs.config(), rs.pipeline(self._context)
+        name = 'the camera'
         try:
+            name = self._name(device)
             self._check_offered(device, rs.stream.color, rs.format.rgb8, color, name)
             self._check_offered(device, rs.stream.depth, rs.format.z16, depth, name)
             self.select(pipeline, request, device)
@@ -87,9 +92,9 @@ class RealsenseOpener:
             # The library makes a device of its own for a pipeline: that one is set up.
             self._set_up(request.resolve(pipeline).get_device(), name)
             pipeline.start(request)
+            return PipelineSource(rs, pipeline, name, align=config.align_depth.enable)
         except RuntimeError as error:
             raise CameraLostError(f'{name} does not start: {error}') from error
-        return PipelineSource(rs, pipeline, name, align=config.align_depth.enable)
 
     def _set_up(self, device: Any, name: str) -> None:
         """Ask for stamps on the host's clock and set both exposures."""
@@ -119,12 +124,12 @@ class RealsenseOpener:
             request.enable_stream(rs.stream.depth)
             profile = pipeline.start(request)
             profile.get_device().as_playback().set_real_time(config.rosbag_realtime)
+            return PipelineSource(rs, pipeline, f'recording {path.name}',
+                                  align=config.align_depth.enable, ends=not config.rosbag_loop)
         except RuntimeError as error:
             raise ConfigError(
                 f'rosbag_filename is {str(path)!r}, which cannot be played ({error}); a RealSense '
                 'recording with a colour and a depth stream is expected') from error
-        return PipelineSource(rs, pipeline, f'recording {path.name}',
-                              align=config.align_depth.enable, ends=not config.rosbag_loop)
 
     def _info(self, device: Any, name: str) -> str:
         """Return what a device says about itself, '' where it does not."""

@@ -173,6 +173,24 @@ def test_of_several_cameras_the_serial_number_chooses(settings, rs):
         opener.find_device()
 
 
+class Failing:
+    """Any object of the library while the camera it belongs to is being unplugged."""
+
+    def __getattr__(self, name):
+        raise RuntimeError('hwmon command failed')
+
+
+def test_a_camera_that_goes_while_it_is_looked_at_or_opened_is_not_there(make_opener):
+    opener = make_opener()
+    opener.find_device = Failing
+    with pytest.raises(CameraLostError, match='does not start: hwmon command failed'):
+        opener.open_source()
+    opener = RealsenseOpener(opener._config)
+    opener._context = Failing()
+    with pytest.raises(CameraLostError, match='cannot be listed: hwmon command failed'):
+        opener.open_source()
+
+
 class FailingPipeline:
     """A pipeline as it is after an unplug: no frames, or an error of the library."""
 
