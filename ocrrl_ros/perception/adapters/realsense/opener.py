@@ -150,16 +150,19 @@ class RealsenseOpener:
         Refuse a profile that no sensor has.
 
         :raises ConfigError: the message lists what there is.
+        :raises CameraLostError: there is nothing of the stream, as while a camera is plugged in.
         """
         setting = 'color_profile' if stream == self.rs.stream.color else 'depth_profile'
         offered = {
             profile for sensor in device.query_sensors()
             for profile in _profiles(sensor.get_stream_profiles(), stream, form)}
+        if not offered:
+            raise CameraLostError(f'{name} has no stream for {setting}')
         if wanted not in offered:
             listed = sorted(offered, key=lambda item: (item.width, item.height, item.fps))
             raise ConfigError(
                 f'{setting} is {wanted}, which {name} does not have; allowed: '
-                f'{", ".join(map(str, listed)) or "none"}')
+                f'{", ".join(map(str, listed))}')
 
     def _expose(self, sensor: Any, exposure: int, name: str) -> None:
         """

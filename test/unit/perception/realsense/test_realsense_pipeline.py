@@ -114,6 +114,12 @@ def test_a_profile_that_the_camera_lacks_is_refused_with_those_that_it_has(make_
         opener.open_source()
 
 
+def test_a_camera_of_which_only_a_part_is_there_yet_is_waited_for(opener):
+    opener.plugged.device = opener.rs.software_device()
+    with pytest.raises(CameraLostError, match='has no stream for color_profile'):
+        opener.open_source()
+
+
 def test_an_exposure_that_the_camera_cannot_set_is_refused(make_opener):
     opener = make_opener(rgb_camera=RgbCameraConfig(color_profile='64x48x30', exposure=120))
     with pytest.raises(ConfigError, match='exposure is 120'):
