@@ -10,6 +10,7 @@ import sys
 
 from ocrrl_ros.interfaces.parameters import parameter_names
 from ocrrl_ros.nodes.base_policy_node import BasePolicyConfig
+from ocrrl_ros.nodes.camera_node import CameraConfig
 from ocrrl_ros.nodes.episode_node import EpisodeConfig
 from ocrrl_ros.nodes.pose_estimator_node import PoseEstimatorConfig
 from ocrrl_ros.nodes.recorder_node import RecorderConfig
@@ -20,6 +21,7 @@ DOCUMENT = Path(__file__).resolve().parents[1] / 'docs' / 'parameters.md'
 LONGEST_DEFAULT = 80
 NODES = {
     'mujoco_bridge': ((WorldSelection, 'sim'), (EpisodeSelection, 'sim'), (BridgeConfig, '')),
+    'camera': ((CameraConfig, ''),),
     'pose_estimator': ((PoseEstimatorConfig, ''),),
     'base_policy': ((BasePolicyConfig, ''),),
     'residual_policy': ((ResidualPolicyConfig, ''),),
@@ -49,7 +51,7 @@ def lines_of(name: str) -> Iterator[str]:
     yield from ('', f'## {name}', '', '| parameter | default | meaning |', '|---|---|---|')
     for cls, prefix in NODES[name]:
         for parameter, default, description in parameter_names(cls, prefix):
-            shown = text_of(default)
+            shown, description = text_of(default), description.replace('|', r'\|')
             yield f'| `{parameter}` | {f"`{shown}`" if shown else ""} | {description} |'
 
 

@@ -13,9 +13,9 @@ import shutil
 import subprocess
 import sys
 
-from ocrrl_ros.core.system_packages import ABSENT, check_python, CheckResult, FAILED
-from ocrrl_ros.core.system_packages import has_library, install_command, missing_packages
-from ocrrl_ros.core.system_packages import OK, WARNING
+from ocrrl_ros.core.system_packages import ABSENT, camera_install_command, check_python
+from ocrrl_ros.core.system_packages import CheckResult, FAILED, install_command
+from ocrrl_ros.core.system_packages import missing_camera_packages, missing_packages, OK, WARNING
 
 RTPRIO_NEEDED = 50
 SHARED_MEMORY_NEEDED = 512 * 2 ** 20
@@ -178,16 +178,12 @@ def check_shared_memory(folder: str = '/dev/shm') -> CheckResult:
 
 def check_camera() -> CheckResult:
     """Check what a RealSense camera needs."""
-    lacking = []
-    if importlib.util.find_spec('pyrealsense2') is None:
-        lacking.append('pyrealsense2')
-    if not has_library('libusb-1.0.so.0'):
-        lacking.append('libusb-1.0-0')
-    if not lacking:
+    missing = missing_camera_packages()
+    if not missing:
         return CheckResult('RealSense', OK, 'optional: pyrealsense2 and libusb are there')
     return CheckResult(
-        'RealSense', ABSENT, 'optional, for a real camera; missing: ' + ', '.join(lacking),
-        f'{install_command(["libusb-1.0-0"])} && pip install pyrealsense2')
+        'RealSense', ABSENT, 'optional, for a real camera; missing: ' + ', '.join(missing),
+        camera_install_command(missing))
 
 
 def check_bundles(folder: Path | None = None) -> list[CheckResult]:

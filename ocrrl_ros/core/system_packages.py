@@ -7,9 +7,11 @@ Check the interpreter and the distribution's packages, before anything is instal
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 import ctypes
 from dataclasses import dataclass
 import glob
+import importlib
 import importlib.util
 import os
 import sys
@@ -19,6 +21,7 @@ SUPPORTED_PYTHONS = ((3, 10), (3, 13))
 VENDOR_PATTERNS = ('/usr/share/glvnd/egl_vendor.d/*.json', '/etc/glvnd/egl_vendor.d/*.json')
 DRIVER_PATTERNS = ('/usr/lib/*/dri/*swrast*.so', '/usr/lib*/dri/*swrast*.so',
                    '/usr/lib/*/libgallium*.so', '/usr/lib*/libgallium*.so')
+_LIBUSB, _LIBUSB_PACKAGE = 'libusb-1.0.so.0', 'libusb-1.0-0'
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,38 @@ def has_library(name: str) -> bool:
     except OSError:
         return False
     return True
+
+
+def load_libusb() -> bool:
+    """
+    Load libusb 1.0 for every module of this process, and return whether that worked.
+
+    The distribution's, or else the one in the Python package libusb-package: the loader takes it
+    for the former, as it has the same name inside.
+    """
+    if has_library(_LIBUSB):
+        return True
+    try:
+        path = importlib.import_module('libusb_package').get_library_path()
+        ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
+    except (ImportError, OSError):
+        return False
+    return True
+
+
+def missing_camera_packages() -> list[str]:
+    """List what a RealSense camera needs and is not there: pyrealsense2, libusb-1.0-0."""
+    absent = [] if importlib.util.find_spec('pyrealsense2') else ['pyrealsense2']
+    return absent if load_libusb() else [*absent, _LIBUSB_PACKAGE]
+
+
+def camera_install_command(
+        missing: Sequence[str] = (_LIBUSB_PACKAGE, 'pyrealsense2')) -> str:
+    """Write the command that installs what a RealSense camera needs."""
+    commands = [install_command([_LIBUSB_PACKAGE])] if _LIBUSB_PACKAGE in missing else []
+    if 'pyrealsense2' in missing:
+        commands.append('pip install pyrealsense2')
+    return ' && '.join(commands)
 
 
 def _exists(*patterns: str) -> bool:

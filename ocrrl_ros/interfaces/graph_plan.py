@@ -19,7 +19,7 @@ from ocrrl_ros.policy.task_spec import known_task_specs, load_task_spec
 
 #: Sub-systems, one launch file each.
 SUBSYSTEMS = {
-    'robot': ('mujoco_bridge',), 'perception': ('pose_estimator',),
+    'robot': ('mujoco_bridge',), 'perception': ('camera', 'pose_estimator'),
     'policy': ('episode', 'base_policy', 'residual_policy', 'recorder')}
 #: Participants of lockstep: every node that takes part in a tick's outcome.
 LOCKSTEP_NODES = ('pose_estimator', 'base_policy', 'residual_policy', 'episode')
@@ -38,11 +38,15 @@ class GraphConfig:
 
     robot: Literal['sim', 'fr3'] = dataclasses.field(
         default='sim', metadata={'description': (
-            'sim runs mujoco_bridge; fr3 expects franka_ros2 with CRISP and realsense2_camera')})
+            'sim runs mujoco_bridge; fr3 expects franka_ros2 with CRISP and a camera')})
+    camera: Literal['realsense2_camera', 'realsense'] = dataclasses.field(
+        default='realsense2_camera', metadata={'description': (
+            'with robot:=fr3: realsense2_camera expects that driver to run; realsense starts the '
+            'node camera')})
     robot_ip: str = dataclasses.field(
         default='', metadata={'description': (
             'address of the FR3; robot:=fr3 asks for it, but nothing here uses it yet: start '
-            'the drivers of arm and camera yourself')})
+            'the drivers of the arm yourself')})
     task: str = dataclasses.field(
         default='cube_lift', metadata={'description': 'task, a file of config/tasks'})
     vla: str = dataclasses.field(
@@ -85,6 +89,8 @@ class GraphConfig:
             raise UnknownNameError('task', self.task, known_task_specs(), 'argument task')
         if self.robot == 'fr3' and not self.robot_ip:
             raise ConfigError('robot is fr3 but robot_ip is empty; give robot_ip:=<address>')
+        if self.camera == 'realsense' and self.robot != 'fr3':
+            raise ConfigError('camera is realsense; allowed with robot:=fr3 only')
         if self.robot == 'fr3' and self.lockstep:
             raise ConfigError('lockstep is true; allowed with robot:=sim only')
         if self.compose and 'recorder' in composed_names(self.compose) and not self.record:
@@ -165,8 +171,10 @@ def plan_graph(config: GraphConfig) -> list[NodePlan]:
     """
     simulated = config.robot == 'sim'
     common = {'use_sim_time': True} if config.lockstep else {}
-    # On the real robot franka_ros2 and realsense2_camera play the bridge's part.
+    # On the real robot franka_ros2 and a camera's driver play the bridge's part.
     plans = [_bridge(config)] if simulated else []
+    if config.camera == 'realsense':
+        plans.append(NodePlan('camera', {}))
     plans += [
         NodePlan('episode', {'task': config.task}),
         NodePlan('pose_estimator', {'task': config.task}),

@@ -3,14 +3,19 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from ocrrl_ros.core.errors import InputError
 from ocrrl_ros.interfaces.conversions import to_stamp
-from ocrrl_ros.perception.frame import depth_to_metres, Intrinsics
-from sensor_msgs.msg import CameraInfo, Image
+from ocrrl_ros.perception.frame import CameraModel, depth_to_metres, Intrinsics
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 COLOUR_TOPIC = 'camera/camera/color/image_raw'
 """The colour images that policies see."""
+OPTICAL_FRAME = 'camera_color_optical_frame'
+"""Their frame, and that of depth aligned to them."""
+# The default of image_transport.
+_JPEG_QUALITY = 95
 #: encoding -> (numpy type, channels)
 _ENCODINGS = {
     'rgb8': (np.uint8, 3), 'bgr8': (np.uint8, 3), '16UC1': (np.uint16, 1),
@@ -39,6 +44,17 @@ def image_message(pixels: np.ndarray, encoding: str, frame_id: str, stamp_s: flo
     message.step = int(pixels.shape[1] * channels * pixels.dtype.itemsize)
     # An array.array is taken over as it is; bytes or lists are checked item by item.
     message.data.frombytes(memoryview(np.ascontiguousarray(pixels)).cast('B'))
+    return message
+
+
+def compressed_message(rgb: np.ndarray, frame_id: str, stamp_s: float) -> CompressedImage:
+    """Return (H, W, 3) uint8 RGB as the JPEG that image_transport makes of it."""
+    message = CompressedImage(format='rgb8; jpeg compressed bgr8')
+    message.header.frame_id = frame_id
+    message.header.stamp = to_stamp(stamp_s)
+    _, encoded = cv2.imencode(
+        '.jpg', cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+    message.data.frombytes(encoded.tobytes())
     return message
 
 
@@ -91,15 +107,18 @@ def image_to_depth(message: Image, source: str = 'depth image') -> np.ndarray:
     return depth_to_metres(image_to_array(message, source))
 
 
-def camera_info(intrinsics: Intrinsics, frame_id: str, stamp_s: float) -> CameraInfo:
-    """Return camera information of a camera without distortion."""
+def camera_info(
+        camera: Intrinsics | CameraModel, frame_id: str, stamp_s: float) -> CameraInfo:
+    """Return camera information; of bare intrinsics, that of a camera without distortion."""
+    model = CameraModel(intrinsics=camera) if isinstance(camera, Intrinsics) else camera
+    intrinsics = model.intrinsics
     fx, fy, cx, cy = intrinsics.fx, intrinsics.fy, intrinsics.cx, intrinsics.cy
     message = CameraInfo()
     message.header.frame_id = frame_id
     message.header.stamp = to_stamp(stamp_s)
     message.height, message.width = intrinsics.height, intrinsics.width
-    message.distortion_model = 'plumb_bob'
-    message.d = [0.0] * 5
+    message.distortion_model = model.distortion_model
+    message.d = list(model.distortion)
     message.k = np.array([fx, 0.0, cx, 0.0, fy, cy, 0.0, 0.0, 1.0])
     message.r = np.eye(3).ravel()
     message.p = np.array([fx, 0.0, cx, 0.0, 0.0, fy, cy, 0.0, 0.0, 0.0, 1.0, 0.0])

@@ -45,6 +45,7 @@ class LoopMonitor:
         self.periods = PeriodStatistics(capacity=4096, overrun_s=overrun_s)
         self._inputs: dict[str, tuple[float, float]] = {}
         self._extra: dict[str, object] = {}
+        self._problems: dict[str, str] = {}
         self._reported_overruns = 0
 
     def tick(self, now_s: float) -> None:
@@ -59,6 +60,10 @@ class LoopMonitor:
         """Add a value to every following report."""
         self._extra[name] = value
 
+    def set_problem(self, name: str, text: str) -> None:
+        """Warn of something in every following report, until it is set to ''."""
+        self._problems[name] = text
+
     def share_within(self, band_s: float) -> float:
         """Return the share of the newest periods that are the nominal one +- ``band_s``."""
         samples = self.periods.samples()
@@ -66,7 +71,7 @@ class LoopMonitor:
 
     def status(self, now_s: float) -> DiagnosticStatus:
         """
-        Return OK, or WARN naming the stale inputs and overruns since the last report.
+        Return OK, or WARN with problems, stale inputs and overruns since the last report.
 
         :param now_s: time on the clock of the inputs' stamps.
         """
@@ -77,7 +82,7 @@ class LoopMonitor:
             'periods': summary.count, 'overruns': summary.overruns}
         if self._period_s > 0.0:
             values['share_within_half_ms'] = self.share_within(_BAND_S)
-        problems = []
+        problems = [text for text in self._problems.values() if text]
         for name, (stamp_s, max_age_s) in self._inputs.items():
             age_s = now_s - stamp_s
             values[f'age_{name}_ms'] = age_s * 1e3

@@ -12,17 +12,18 @@ from __future__ import annotations
 import sys
 import time
 
-import cv2
 from diagnostic_msgs.msg import DiagnosticStatus
 import numpy as np
 from ocrrl_ros.core.errors import InputError
-from ocrrl_ros.interfaces.conversions import to_stamp, transform_stamped
-from ocrrl_ros.interfaces.image_conversions import camera_info, image_message
+from ocrrl_ros.interfaces.conversions import transform_stamped
+from ocrrl_ros.interfaces.image_conversions import OPTICAL_FRAME
 from ocrrl_ros.interfaces.monitor import DiagnosticsPublisher, LoopMonitor
 from ocrrl_ros.interfaces.qos import LATCHED, topic
+from ocrrl_ros.interfaces.rgbd_outbox import RgbdOutbox
 from ocrrl_ros.interfaces.shared_memory import StateReader
 from ocrrl_ros.interfaces.spin import run_process
 from ocrrl_ros.nodes.mujoco_bridge_camera import SNAPSHOT_HEAD
+from ocrrl_ros.perception.frame import CameraModel
 from ocrrl_ros.robot.fr3 import BASE_FRAME
 from ocrrl_ros.sim.depth_noise import DepthNoise
 from ocrrl_ros.sim.domain import Domain, load_domain
@@ -33,76 +34,19 @@ from ocrrl_ros.sim.seeding import episode_rngs
 from ocrrl_ros.sim.tasks import get_task
 import rclpy
 from rclpy.node import Node
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-OPTICAL_FRAME = 'camera_color_optical_frame'
-_NAMESPACE = 'camera/camera/'
-_COLOR, _DEPTH = f'{_NAMESPACE}color/', f'{_NAMESPACE}aligned_depth_to_color/'
-# The default of image_transport.
-_JPEG_QUALITY = 95
+_POSE_TOPIC = 'camera/camera/extrinsics/base_to_color'
 # Where the viewer's window looks first: arm and table from the front.
 _VIEW_CENTER_M, _VIEW_DISTANCE_M = (0.4, 0.0, 0.2), 1.6
 
 
-def compressed_message(rgb: np.ndarray, frame_id: str, stamp_s: float) -> CompressedImage:
-    """Return (H, W, 3) uint8 RGB as the JPEG that image_transport makes of it."""
-    message = CompressedImage(format='rgb8; jpeg compressed bgr8')
-    message.header.frame_id = frame_id
-    message.header.stamp = to_stamp(stamp_s)
-    _, encoded = cv2.imencode(
-        '.jpg', cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
-    message.data.frombytes(encoded.tobytes())
-    return message
-
-
-class CameraTopics:
-    """Publishers of one colour and aligned-depth camera."""
+class CameraPose:
+    """Publishes base_T_camera as software is told it; on /tf_static too where tf2 exists."""
 
     def __init__(self, node: Node, domain: Domain):
-        """Create the publishers and publish the camera's pose, latched."""
-        def create(name: str, kind: type) -> object:
-            return node.create_publisher(kind, name, topic(name).qos)
-
-        self._color = create(f'{_COLOR}image_raw', Image)
-        self._compressed = create(f'{_COLOR}image_raw/compressed', CompressedImage)
-        self._color_info = create(f'{_COLOR}camera_info', CameraInfo)
-        self._depth = create(f'{_DEPTH}image_raw', Image)
-        self._depth_info = create(f'{_DEPTH}camera_info', CameraInfo)
-        self._intrinsics = domain.camera.told_intrinsics()
-        self._publish_pose(node, domain)
-
-    @property
-    def color_is_heard(self) -> bool:
-        """Return whether anyone listens to the colour image, compressed or not."""
-        return self._color.get_subscription_count() > 0 or self._compressed_is_heard
-
-    @property
-    def depth_is_heard(self) -> bool:
-        """Return whether anyone listens to the depth image."""
-        return self._depth.get_subscription_count() > 0
-
-    @property
-    def _compressed_is_heard(self) -> bool:
-        """Return whether anyone listens to the JPEG."""
-        return self._compressed.get_subscription_count() > 0
-
-    def publish(self, stamp_s: float, rgb: np.ndarray | None, depth_mm: np.ndarray | None) -> None:
-        """Send the images that exist, and both descriptions."""
-        if rgb is not None:
-            self._color.publish(image_message(rgb, 'rgb8', OPTICAL_FRAME, stamp_s))
-            if self._compressed_is_heard:
-                self._compressed.publish(compressed_message(rgb, OPTICAL_FRAME, stamp_s))
-        if depth_mm is not None:
-            self._depth.publish(image_message(depth_mm, '16UC1', OPTICAL_FRAME, stamp_s))
-        info = camera_info(self._intrinsics, OPTICAL_FRAME, stamp_s)
-        self._color_info.publish(info)
-        self._depth_info.publish(info)
-
-    def _publish_pose(self, node: Node, domain: Domain) -> None:
-        """Publish base_T_camera as software is told it; on /tf_static too where tf2 exists."""
+        """Publish once, latched."""
         pose = transform_stamped(domain.camera.told_pose(), BASE_FRAME, OPTICAL_FRAME)
-        name = f'{_NAMESPACE}extrinsics/base_to_color'
-        self._pose = node.create_publisher(type(pose), name, topic(name).qos)
+        self._pose = node.create_publisher(type(pose), _POSE_TOPIC, topic(_POSE_TOPIC).qos)
         self._pose.publish(pose)
         try:
             from tf2_msgs.msg import TFMessage
@@ -133,7 +77,9 @@ class RendererProcess:
         self._renderer = SceneRenderer(model, camera.width, camera.height)
         self._viewer = Viewer(model) if view else None
         self._node = rclpy.create_node('mujoco_bridge_renderer')
-        self._topics = CameraTopics(self._node, domain)
+        self._images = RgbdOutbox(self._node)
+        self._camera_pose = CameraPose(self._node, domain)
+        self._told = CameraModel(intrinsics=camera.told_intrinsics())
         self._monitor = LoopMonitor('mujoco_bridge_renderer', 1.0 / camera.rate_hz)
         self._diagnostics = DiagnosticsPublisher(self._node, [self._status])
         self._published = 0
@@ -178,15 +124,15 @@ class RendererProcess:
             self._noise = self._depth_noise(streams.sensor)
         self._renderer.set_state(snapshot[SNAPSHOT_HEAD:])
         rgb = depth_mm = None
-        if self._every_frame or self._topics.color_is_heard:
+        if self._every_frame or self._images.color_is_heard:
             rgb = self._renderer.rgb()
-        if self._every_frame or self._topics.depth_is_heard:
+        if self._every_frame or self._images.depth_is_heard:
             depth_mm = self._noise.apply(self._renderer.depth())
         if self._viewer is not None:
             self._viewer.show(snapshot[SNAPSHOT_HEAD:])
         while rclpy.ok() and not self._reader.wait_released(0.1):
             continue
-        self._topics.publish(self._stamp_s, rgb, depth_mm)
+        self._images.publish(self._stamp_s, rgb, depth_mm, self._told, self._told)
         self._monitor.tick(time.monotonic())
         self._published += rgb is not None or depth_mm is not None
 

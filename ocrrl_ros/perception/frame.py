@@ -47,6 +47,15 @@ class Intrinsics:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CameraModel:
+    """A pinhole camera and its distortion, by the names of sensor_msgs/CameraInfo."""
+
+    intrinsics: Intrinsics
+    distortion_model: str = 'plumb_bob'
+    distortion: tuple[float, ...] = (0.0,) * 5
+
+
+@dataclass(frozen=True, kw_only=True)
 class RgbdFrame:
     """
     Colour and depth on one pixel grid (depth aligned to colour).

@@ -16,7 +16,8 @@ import numpy as np
 from ocrrl_ros.interfaces import conversions as conv
 from ocrrl_ros.interfaces import image_conversions as images
 from ocrrl_ros.interfaces import qos
-from ocrrl_ros.nodes.mujoco_bridge_renderer import CameraTopics
+from ocrrl_ros.interfaces.rgbd_outbox import RgbdOutbox
+from ocrrl_ros.perception.frame import CameraModel
 from ocrrl_ros.sim.domain import load_domain
 import pytest
 from rcl_interfaces.srv import GetParameters
@@ -250,12 +251,13 @@ class PublishingNode:
 
 def test_jpeg_is_made_only_while_somebody_listens():
     node = PublishingNode()
-    topics = CameraTopics(node, load_domain('sim'))
+    topics = RgbdOutbox(node)
+    model = CameraModel(intrinsics=load_domain('sim').camera.told_intrinsics())
     jpeg = node.topics['camera/camera/color/image_raw/compressed']
     picture = np.zeros((480, 640, 3), np.uint8)
-    topics.publish(1.0, picture, None)
+    topics.publish(1.0, picture, None, model, model)
     assert not topics.color_is_heard and not jpeg.sent
     node.subscribers[jpeg.name] = 1
     assert topics.color_is_heard
-    topics.publish(2.0, picture, None)
+    topics.publish(2.0, picture, None, model, model)
     assert len(jpeg.sent) == 1 and jpeg.sent[0].header.stamp.sec == 2

@@ -81,7 +81,14 @@ def test_lockstep_makes_every_participant_use_simulated_time():
 
 def test_every_planned_node_belongs_to_one_subsystem():
     members = [name for names in SUBSYSTEMS.values() for name in names]
-    assert sorted(members) == sorted(_plan('record:=true'))
+    real = _plan('robot:=fr3', 'robot_ip:=10.0.0.2', 'camera:=realsense')
+    assert sorted(members) == sorted({*_plan('record:=true'), *real})
+
+
+def test_the_camera_node_is_started_on_the_real_robot_where_it_is_asked_for():
+    assert 'camera' not in _plan('robot:=fr3', 'robot_ip:=10.0.0.2')
+    plan = _plan('robot:=fr3', 'robot_ip:=10.0.0.2', 'camera:=realsense')
+    assert list(plan)[0] == 'camera'
 
 
 @pytest.mark.parametrize(('arguments', 'words'), [
@@ -92,6 +99,8 @@ def test_every_planned_node_belongs_to_one_subsystem():
     (['compose:=episode'], ['episode', 'two']),
     (['compose:=episode,episode'], ['episode', 'different']),
     (['compose:=episode,recorder'], ['recorder', 'record is false']),
+    (['camera:=webcam'], ['webcam', 'realsense2_camera']),
+    (['camera:=realsense'], ['camera is realsense', 'robot:=fr3']),
     (['record:=true', 'sink:=teleport'], ['teleport', 'crisp_joint']),
     (['sim'], ['sim', 'name:=value'])])
 def test_wrong_arguments_name_value_and_allowed(arguments, words):
