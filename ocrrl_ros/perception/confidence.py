@@ -10,7 +10,8 @@ from ocrrl_ros.core.errors import ConfigError
 
 FEATURES = (
     'silhouette_error', 'depth_outliers', 'depth_rms', 'scarcity', 'invalid_depth',
-    'free_space', 'unmeasured', 'excess', 'innovation', 'position_sigma_mm', 'rotation_sigma_deg')
+    'free_space', 'unmeasured', 'excess', 'truncated', 'size_doubt', 'innovation',
+    'position_sigma_mm', 'rotation_sigma_deg')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +41,11 @@ class ConfidenceConfig:
     excess: float = field(
         default=0.0, metadata={'description': 'weight of the share of the mask that lies outside '
                                'the rendered object'})
+    truncated: float = field(
+        default=0.0, metadata={'description': 'weight of the share of the outline that lies '
+                               'outside the picture'})
+    size_doubt: float = field(
+        default=0.0, metadata={'description': 'weight of how much better another size fits'})
     innovation: float = field(
         default=-0.3, metadata={'description': 'weight of the step against the motion model'})
     position_sigma_mm: float = field(

@@ -134,7 +134,7 @@ class ObjectTracker:
         turned = orthonormal(turned)
         step = self._filter.correct(turned, moved, covariance)
         surprise = float(np.sqrt(step @ np.linalg.solve(turn @ predicted @ turn.T, step)))
-        return self._judge(segment, fit, turned, moved, covariance, surprise)
+        return self._judge(view, segment, fit, turned, moved, covariance, surprise)
 
     def _search(self, view: View, current: _Judged | None) -> _Judged | None:
         """Find the object without a prediction; keep the current estimate unless it is worse."""
@@ -164,7 +164,8 @@ class ObjectTracker:
         weak = np.diag([1.0 / 0.05 ** 2] * 3 + [1.0 / 0.6 ** 2] * 3)
         weak = weak + self._spin_bound(fit.rotation, np.linalg.inv(weak))
         covariance = turn @ np.linalg.inv(fit.information + weak) @ turn.T
-        return self._judge(segment, fit, orthonormal(rotation), translation, covariance, 0.0)
+        return self._judge(
+            view, segment, fit, orthonormal(rotation), translation, covariance, 0.0)
 
     def _spin_bound(self, rotation: np.ndarray, covariance: np.ndarray) -> np.ndarray:
         """
@@ -184,8 +185,8 @@ class ObjectTracker:
         return information
 
     def _judge(
-            self, segment: Segment, fit: Fit, rotation: np.ndarray, translation: np.ndarray,
-            covariance: np.ndarray, surprise: float) -> _Judged:
+            self, view: View, segment: Segment, fit: Fit, rotation: np.ndarray,
+            translation: np.ndarray, covariance: np.ndarray, surprise: float) -> _Judged:
         """Compare the fit with the image and weigh the evidence."""
         step = max(1, round(np.sqrt(segment.area_px / JUDGED_PX)))
         sums = self._kernels.compare(
@@ -200,6 +201,9 @@ class ObjectTracker:
             turning = seen @ turning @ seen
         variances = [np.linalg.eigvalsh(block)[-1] for block in (covariance[:3, :3], turning)]
         parts['innovation'] = surprise
+        parts['size_doubt'] = fit.size_doubt
+        parts['truncated'] = self._segmenter.share_outside(
+            view.frame.intrinsics, fit.rotation, fit.translation)
         if segment.quality is not None:
             parts['mask_quality'] = segment.quality
         parts['position_sigma_mm'] = 1e3 * float(np.sqrt(variances[0]))

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import ModuleType
 from typing import Protocol
 
 from ocrrl_ros.perception.object_model import ObjectModel
-from ocrrl_ros.perception.sdf_tracker import Fit, Prior, SdfTracker, SolverConfig
+from ocrrl_ros.perception.sdf_tracker import (
+    Fit, Observation, Prior, SdfTracker, SolverConfig)
 from ocrrl_ros.perception.segmentation import Segment
 from ocrrl_ros.perception.view import View
 
@@ -39,9 +41,15 @@ class EmbeddedFitter:
 
     def search(self, view: View, segment: Segment) -> Fit:
         """Try start rotations all around."""
-        return self._tracker.initialise(segment, self._tracker.observe(segment, view.plane))
+        observation = self._tracker.observe(segment, view.plane)
+        return self._doubted(observation, self._tracker.initialise(segment, observation))
 
     def follow(self, view: View, segment: Segment, prior: Prior) -> Fit:
         """Descend from the prediction."""
-        return self._tracker.track(
-            self._tracker.observe(segment, view.plane), prior.rotation, prior.translation, prior)
+        observation = self._tracker.observe(segment, view.plane)
+        return self._doubted(observation, self._tracker.track(
+            observation, prior.rotation, prior.translation, prior))
+
+    def _doubted(self, observation: Observation, fit: Fit) -> Fit:
+        """Return a fit that says whether another size would explain the picture better."""
+        return replace(fit, size_doubt=self._tracker.size_doubt(observation, fit))

@@ -21,12 +21,16 @@ from ocrrl_ros.perception.object_model import ObjectModel
 from ocrrl_ros.perception.rotation import (
     frame_with_z, rotation_exp, rotation_log, start_rotations, yaw_rotations)
 from ocrrl_ros.perception.segmentation import Segment
+from ocrrl_ros.perception.surfaces import scaled, Surfaces
 
 STEP_M, STEP_RAD = 5e-5, 1e-3
 """Steps below these sizes end the descent."""
 SEARCH_ROUNDS = ((1, 2), (3, 3))
 """Steps from every start rotation, and one of how many goes on to the next round."""
 SEARCH_POINTS, SEARCH_RAYS = 64, 40
+OTHER_SIZES = (0.75, 1.3)
+"""Sizes that its picture is compared with; objects of one kind differ by far less."""
+SIZE_STEPS = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,13 +110,14 @@ class Fit:
     A pose in the optical frame with its information.
 
     ``rotation`` (3, 3), ``translation`` (3,) m, ``information`` (6, 6) of translation and rotation
-    vector without the prior, ``cost`` of the data.
+    vector without the prior, ``cost`` of the data, ``size_doubt`` of `SdfTracker.size_doubt`.
     """
 
     rotation: np.ndarray
     translation: np.ndarray
     information: np.ndarray
     cost: float
+    size_doubt: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,6 +136,7 @@ class SdfTracker:
         """Prepare the start rotations of the global search."""
         self._model, self._config, self._kernels = model, config, kernels
         self._shape = model.shape.surfaces
+        self._others = [scaled(self._shape, factor) for factor in OTHER_SIZES]
         spacing = np.radians(config.hypothesis_spacing_deg)
         self._starts = yaw_rotations(spacing) if model.upright else start_rotations(
             symmetry_group(model.symmetry), spacing)
@@ -196,17 +202,35 @@ class SdfTracker:
             for rotation, place in found[:self._config.hypotheses_refined]]
         return min(fits, key=lambda fit: fit.cost)
 
+    def size_doubt(self, observation: Observation, fit: Fit) -> float:
+        """
+        Return how much better an object of another size explains the picture, 0 if none does.
+
+        It is the logarithm of the ratio of costs. Depth alone cannot tell: of three faces that are
+        seen, each fits a larger box as well.
+        """
+        sparse = _thinned(observation, SEARCH_POINTS, SEARCH_RAYS)
+        costs = [
+            self._descend(
+                sparse, fit.rotation, fit.translation, self._config.coarse_sigmas, steps, None,
+                shape).cost
+            for shape, steps in ((self._shape, 1), *((other, SIZE_STEPS)
+                                                     for other in self._others))]
+        return max(0.0, float(np.log((costs[0] + 1.0) / (min(costs[1:]) + 1.0))))
+
     def _descend(
             self, observation: Observation, rotation: np.ndarray, translation: np.ndarray,
-            width: float, iterations: int, prior: Prior | None) -> Fit:
-        """Take Levenberg-Marquardt steps at one kernel width."""
+            width: float, iterations: int, prior: Prior | None,
+            shape: Surfaces | None = None) -> Fit:
+        """Take Levenberg-Marquardt steps at one kernel width, with another shape if need be."""
+        surfaces = self._shape if shape is None else shape
         noise = self._noise(observation, width)
 
         def evaluate(
                 turn: np.ndarray, shift: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
             return self._kernels.accumulate(
                 observation.points, observation.rays, observation.silhouette, turn, shift,
-                self._shape, noise)
+                surfaces, noise)
 
         rotation, translation = np.ascontiguousarray(rotation), np.array(translation, dtype=float)
         system, right, cost = evaluate(rotation, translation)

@@ -210,6 +210,16 @@ class Segmenter:
         pixels = camera.project(corners)
         return np.concatenate([pixels.min(axis=0), pixels.max(axis=0)])
 
+    def share_outside(
+            self, camera: Intrinsics, rotation: np.ndarray, centre_m: np.ndarray) -> float:
+        """Return the share of the box around the outline that lies outside the picture, 0 .. 1."""
+        box = self._outline(camera, rotation, centre_m)
+        if box is None:
+            return 1.0
+        size = np.array([camera.width, camera.height])
+        inside = np.minimum(box[2:], size) - np.maximum(box[:2], 0.0)
+        return 1.0 - float(np.prod(np.maximum(inside, 0.0)) / np.prod(box[2:] - box[:2]))
+
     def _around(self, box: np.ndarray, camera: Intrinsics) -> tuple[int, int, int, int]:
         """Return columns and rows (u0, v0, u1, v1) to look at for what is in a box (4,)."""
         margin = self._config.roi_margin_px

@@ -45,6 +45,19 @@ def revolved(surface: np.ndarray, hull: np.ndarray) -> Surfaces:
     return Surfaces(REVOLUTION, _edges(surface), _edges(hull), reach)
 
 
+def scaled(shape: Surfaces, factor: float) -> Surfaces:
+    """Return the same shape with all lengths times a factor."""
+    def rows(values: np.ndarray) -> np.ndarray:
+        result = values * factor
+        if shape.kind == REVOLUTION:
+            result[:, 4:] = values[:, 4:]
+        return result
+
+    surface = rows(shape.surface)
+    hull = surface if shape.hull is shape.surface else rows(shape.hull)
+    return shape._replace(surface=surface, hull=hull, reach=shape.reach * factor)
+
+
 def _edges(corners: np.ndarray) -> np.ndarray:
     """Return the edges (V - 1, 6) between corners (V, 2) with their outward normals."""
     start, end = corners[:-1], corners[1:]

@@ -20,15 +20,17 @@ class JudgedFrames:
     One entry (n,) per frame and object, frames of a sequence in order.
 
     ``sequence`` numbers differ between sequences; ``seen`` says that the tracker made an
-    estimate from the image (not a prediction); ``good`` and ``bad`` as the protocol has them,
-    neither in between; ``valid`` the gate; ``confidence`` 0 .. 1; ``features`` (n, F) in the order
-    of `FEATURES`.
+    estimate from the image (not a prediction); ``error_m`` and ``error_rad`` against the truth;
+    ``good`` and ``bad`` as the protocol has them, neither in between; ``valid`` the gate;
+    ``confidence`` 0 .. 1; ``features`` (n, F) in the order of `FEATURES`.
     """
 
     sequence: np.ndarray
     object_id: np.ndarray
     row: np.ndarray
     seen: np.ndarray
+    error_m: np.ndarray
+    error_rad: np.ndarray
     good: np.ndarray
     bad: np.ndarray
     valid: np.ndarray
@@ -61,6 +63,8 @@ def frames_of(samples: Sequence[Sample], row: str, sequence: int) -> JudgedFrame
         sequence=np.full(len(samples), sequence), row=np.full(len(samples), row),
         object_id=np.array([sample.object_id for sample in samples]),
         seen=column([sample.state in ('ok', 'warn') for sample in samples], bool),
+        error_m=column([sample.distance_m for sample in samples], float),
+        error_rad=column([sample.angle_rad for sample in samples], float),
         good=column([sample.is_good for sample in samples], bool),
         bad=column([sample.is_bad for sample in samples], bool),
         valid=column([sample.valid for sample in samples], bool),

@@ -19,7 +19,7 @@ def frames(good, valid, *, sequence=None, bad=None, confidence=None, seen=None):
         seen=np.ones(n, bool) if seen is None else np.asarray(seen, bool), good=good,
         bad=~good if bad is None else np.asarray(bad, bool), valid=np.asarray(valid, bool),
         confidence=np.where(good, 0.9, 0.1) if confidence is None else np.asarray(confidence),
-        features=np.zeros((n, len(FEATURES))))
+        error_m=np.zeros(n), error_rad=np.zeros(n), features=np.zeros((n, len(FEATURES))))
 
 
 def test_bad_frames_that_pass_are_counted_against_bad_frames():

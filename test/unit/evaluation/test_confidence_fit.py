@@ -28,7 +28,8 @@ def frames(good, features=None, sequence=None):
     return JudgedFrames(
         sequence=np.zeros(n, int) if sequence is None else np.asarray(sequence),
         object_id=np.full(n, 'cube'), row=np.full(n, 'free'), seen=np.ones(n, bool), good=good,
-        bad=~good, valid=np.zeros(n, bool), confidence=np.zeros(n), features=values)
+        bad=~good, valid=np.zeros(n, bool), confidence=np.zeros(n), error_m=np.zeros(n),
+        error_rad=np.zeros(n), features=values)
 
 
 def test_fit_recovers_the_direction_of_the_evidence():

@@ -86,3 +86,16 @@ def test_settings_out_of_range_name_the_field():
         SolverConfig(edge_sigma_px=0.0)
     with pytest.raises(ConfigError, match='hypothesis_spacing_deg'):
         SolverConfig(hypothesis_spacing_deg=1.0)
+
+
+@pytest.mark.parametrize(('size', 'doubted'), [
+    (1.0, False), (0.96, False), (1.04, False), (0.75, True), (1.3, True)])
+def test_another_size_is_noticed_though_three_faces_fit_any_box(
+        parts, box_scene, make_box, size, doubted):
+    scene = box_scene()
+    box = at_camera(scene, make_box, 0.6, (0.6, 0.5, 0.2))
+    box = dataclasses.replace(box, half=tuple(size * np.array(box.half)))
+    segment = parts[0].search(scene.frame(0.0, [box]), 1.0)[0]
+    seen = parts[1].observe(segment, NO_PLANE)
+    doubt = parts[1].size_doubt(seen, parts[1].initialise(segment, seen))
+    assert (doubt > 0.3) is doubted

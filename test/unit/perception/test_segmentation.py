@@ -4,6 +4,7 @@
 import numpy as np
 from ocrrl_ros.core import se3
 from ocrrl_ros.perception import kernels_numpy
+from ocrrl_ros.perception.frame import Intrinsics
 from ocrrl_ros.perception.object_model import load_object
 from ocrrl_ros.perception.segmentation import SegmentationConfig, Segmenter
 import pytest
@@ -66,3 +67,13 @@ def test_prediction_outside_the_image_finds_nothing(segmenter, box_scene):
     frame = box_scene().frame(0.0, [])
     assert segmenter.near(frame, np.eye(3), np.array([5.0, 0.0, 0.5]), 1.0) is None
     assert segmenter.near(frame, np.eye(3), np.array([0.0, 0.0, -0.5]), 1.0) is None
+
+
+def test_what_lies_outside_the_picture_is_known(segmenter):
+    camera = Intrinsics(fx=600.0, fy=600.0, cx=319.5, cy=239.5, width=640, height=480)
+    left_edge_m = -camera.cx / camera.fx * 0.62
+    shares = [segmenter.share_outside(camera, np.eye(3), np.array([x, 0.0, 0.62]))
+              for x in (0.0, left_edge_m, 2.0 * left_edge_m)]
+    assert shares[0] == 0.0 and shares[2] == 1.0
+    assert shares[1] == pytest.approx(0.5, abs=0.1)
+    assert segmenter.share_outside(camera, np.eye(3), np.array([0.0, 0.0, -0.5])) == 1.0
