@@ -19,8 +19,8 @@ class CalibrateConfidence(ConfidenceRunConfig, TrackerBackend):
     Fit the tracker's confidence in sim, and measure how far it can be trusted.
 
     Collecting takes hours; what is collected stays in OUT, so that a run can be interrupted and
-    goes on where it was. Fitted weights are printed and written to OUT/confidence.yaml, in the
-    form of config/tracker.yaml.
+    goes on where it was. Fitted weights and thresholds of the gate are written to
+    OUT/confidence.yaml, in the form of config/tracker.yaml.
     """
 
     out: Path = field(
@@ -43,7 +43,8 @@ class CalibrateConfidence(ConfidenceRunConfig, TrackerBackend):
             progress = _shown(bar)
             if self.fit:
                 tracker, fitted = run_fit(self, tracker, self.out, progress)
-                text = yaml.safe_dump({'confidence': fitted['weights']}, sort_keys=False)
+                text = yaml.safe_dump(
+                    {'confidence': fitted['weights'], 'gate': fitted['gate']}, sort_keys=False)
                 (self.out / 'confidence.yaml').write_text(text, encoding='utf-8')
             tests = run_tests(self, tracker, self.out, progress)
         git = read_git_state()

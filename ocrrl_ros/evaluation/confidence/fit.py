@@ -9,6 +9,7 @@ bounds the fit where the data are thin.
 from __future__ import annotations
 
 from dataclasses import replace
+import itertools
 
 import numpy as np
 from ocrrl_ros.core.errors import DatasetError
@@ -17,8 +18,12 @@ from ocrrl_ros.perception.confidence import ConfidenceConfig, FEATURES
 from ocrrl_ros.perception.gate import ConfidenceGate, GateConfig
 from scipy.optimize import minimize
 
-RIDGE = 1e-3
+RIDGE = 1e-4
 MIN_FRAMES = 50
+LEVELS = (0.3, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99)
+"""Thresholds that the gate may have."""
+MOST_PASSED = 0.008
+"""Share of bad frames that may pass in the data of the fit; the protocol allows 1 % elsewhere."""
 
 
 def fit_confidence(frames: JudgedFrames, start: ConfidenceConfig) -> ConfidenceConfig:
@@ -77,3 +82,22 @@ def gated(frames: JudgedFrames, confidence: np.ndarray, config: GateConfig) -> n
             gate.update(confidence[at])
             valid[at] = gate.is_open
     return valid
+
+
+def fit_gate(frames: JudgedFrames, confidence: np.ndarray, start: GateConfig) -> GateConfig:
+    """
+    Return the thresholds that close the gate in fewest good frames, with few bad ones passing.
+
+    Where no thresholds keep bad frames below `MOST_PASSED`, those that let fewest pass.
+
+    :param confidence: (n,) of the frames.
+    """
+    good, bad = frames.seen & frames.good, frames.seen & frames.bad
+    found = []
+    for leave, enter in itertools.combinations(LEVELS, 2):
+        gate = replace(start, enter=enter, leave=leave)
+        valid = gated(frames, confidence, gate)
+        passed = float(valid[bad].mean()) if bad.any() else 0.0
+        rejected = float(1.0 - valid[good].mean()) if good.any() else 0.0
+        found.append((max(passed - MOST_PASSED, 0.0), rejected, enter, gate))
+    return min(found, key=lambda item: item[:3])[3]

@@ -9,7 +9,7 @@ tracker does, when it searches and what it keeps, follows its confidence.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from ocrrl_ros.evaluation.carried_motion import HARD_ROWS
 from ocrrl_ros.evaluation.confidence.collect import (
     collect, CollectSettings, CONFIDENCE_ROWS, OBJECT_TASKS, parts_of)
 from ocrrl_ros.evaluation.confidence.figures import figures
-from ocrrl_ros.evaluation.confidence.fit import fit_confidence
+from ocrrl_ros.evaluation.confidence.fit import fit_confidence, fit_gate, probabilities
 from ocrrl_ros.evaluation.confidence.frames import JudgedFrames
 from ocrrl_ros.perception.pose_estimator import TrackerConfig
 from ocrrl_ros.sim.domain import load_domain
@@ -72,10 +72,11 @@ def run_fit(
     frames = _collected(
         config, objects, 'sim', tracker, folder, config.worlds, config.seed, progress)
     confidence = fit_confidence(frames, tracker.fit_confidence)
-    fitted = tracker.with_fit_confidence(confidence)
+    gate = fit_gate(frames, probabilities(frames, confidence), tracker.gate)
+    fitted = replace(tracker.with_fit_confidence(confidence), gate=gate)
     used = frames.where(frames.seen & (frames.good | frames.bad))
     return fitted, {
-        'weights': to_mapping(confidence), 'good': int(used.good.sum()),
+        'weights': to_mapping(confidence), 'gate': to_mapping(gate), 'good': int(used.good.sum()),
         'bad': int(used.bad.sum()), 'objects': objects}
 
 

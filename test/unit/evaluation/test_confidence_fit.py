@@ -8,7 +8,7 @@ from ocrrl_ros.core.errors import ConfigError, DatasetError, UnknownNameError
 from ocrrl_ros.evaluation.confidence.collect import (
     CollectSettings, drawn_domain, Part, parts_of, SensorRanges)
 from ocrrl_ros.evaluation.confidence.fit import (
-    fit_confidence, fit_weights, gated, probabilities)
+    fit_confidence, fit_gate, fit_weights, gated, probabilities)
 from ocrrl_ros.evaluation.confidence.frames import joined, JudgedFrames, load_frames
 from ocrrl_ros.evaluation.confidence.run import ConfidenceRunConfig
 from ocrrl_ros.perception.confidence import ConfidenceConfig, FEATURES
@@ -62,6 +62,16 @@ def test_gate_starts_closed_in_every_sequence():
     data = frames(np.ones(6), sequence=[0, 0, 0, 1, 1, 1])
     open_ = gated(data, np.full(6, 0.99), GateConfig(enter=0.9, leave=0.5, enter_frames=2))
     assert open_.tolist() == [False, True, True, False, True, True]
+
+
+def test_fitted_gate_keeps_bad_frames_out_and_good_ones_in():
+    good = np.tile([True] * 8 + [False] * 2, 20)
+    data = frames(good, sequence=np.repeat(np.arange(20), 10))
+    confidence = np.where(good, 0.92, 0.75)
+    gate = fit_gate(data, confidence, GateConfig(enter_frames=1))
+    assert 0.75 < gate.leave < gate.enter <= 0.92
+    valid = gated(data, confidence, gate)
+    assert valid[good].all() and not valid[~good].any()
 
 
 def test_frames_survive_a_file_and_sequences_are_numbered_anew(tmp_path):
