@@ -120,7 +120,8 @@ class ObjectTracker:
         """Track from the prediction; None when the object is not seen there."""
         self._filter.predict(view.frame.stamp_s)
         rotation, translation = view.to_camera(self._filter.rotation, self._filter.translation)
-        segment = self._segmenter.near(view.frame, rotation, translation, view.depth_scale)
+        segment = self._segmenter.near(
+            view.frame, rotation, translation, view.depth_scale, view.plane)
         if segment is None:
             return None
         turn = view.spread()
@@ -139,7 +140,7 @@ class ObjectTracker:
     def _search(self, view: View, current: _Judged | None) -> _Judged | None:
         """Find the object without a prediction; keep the current estimate unless it is worse."""
         best, find = None, None
-        for segment in self._segmenter.search(view.frame, view.depth_scale):
+        for segment in self._segmenter.search(view.frame, view.depth_scale, view.plane):
             fit = self._fitter.search(view, segment)
             judged = None if fit is None else self._found(view, segment, fit)
             if judged is not None and (best is None or judged.confidence > best.confidence):

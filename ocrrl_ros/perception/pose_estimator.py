@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-import colorsys
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -191,20 +190,26 @@ class PoseEstimator:
         """Build what finds each object's pixels; with SAM 2 they share one predictor."""
         config = self._config
         kernels = load_kernels(config.backend)
+        others = {model.object_id: [
+            other.colour for other in objects if other is not model and other.colour is not None]
+            for model in objects}
         if config.mask_backend == 'colour':
-            return {model.object_id: Segmenter(model, config.segmentation, kernels)
-                    for model in objects}
+            return {model.object_id: Segmenter(
+                model, config.segmentation, kernels, others[model.object_id])
+                for model in objects}
         from ocrrl_ros.perception.adapters.sam2_segmenter import Sam2Segmenter, Sam2VideoSegmenter
         if config.mask_backend == 'sam2_video':
             from ocrrl_ros.perception.adapters.sam2_video import Sam2VideoTracker
             video = sam2 or Sam2VideoTracker(config.sam2_video)
             return {model.object_id: Sam2VideoSegmenter(
-                model, config.segmentation, kernels, video, config.sam2_video)
+                model, config.segmentation, kernels, video, config.sam2_video,
+                others[model.object_id])
                 for model in objects}
         from ocrrl_ros.perception.adapters.sam2_onnx import Sam2OnnxPredictor
         predictor = sam2 or Sam2OnnxPredictor(config.sam2)
-        return {model.object_id: Sam2Segmenter(model, config.segmentation, kernels, predictor)
-                for model in objects}
+        return {model.object_id: Sam2Segmenter(
+            model, config.segmentation, kernels, predictor, others[model.object_id])
+            for model in objects}
 
     def _new_fitter(self, model: ObjectModel) -> PoseFitter:
         """Build what fits an object's pose."""
@@ -217,11 +222,14 @@ class PoseEstimator:
     def _new_tracker(
             self, model: ObjectModel, tracking: TrackingConfig | None = None) -> ObjectTracker:
         """Build the tracker of one object."""
-        config = self._config
+        config, confidence = self._config, self._config.fit_confidence
+        if model.colour is None:
+            confidence = replace(confidence, excess=min(
+                confidence.excess, config.segmentation.raised.excess))
         return ObjectTracker(
             model, load_kernels(config.backend), segmenter=self._segmenters[model.object_id],
             fitter=self._fitters[model.object_id], motion=config.motion,
-            confidence=config.fit_confidence, gate=config.gate,
+            confidence=confidence, gate=config.gate,
             tracking=tracking or config.tracking)
 
 
@@ -230,9 +238,8 @@ def _patch_frame(model: ObjectModel, stamp_s: float) -> RgbdFrame:
     camera = Intrinsics(fx=300.0, fy=300.0, cx=79.5, cy=59.5, width=160, height=120)
     half = max(8, int(150.0 * model.shape.edges_m.min() / 0.5))
     rows, columns = slice(60 - half, 60 + half), slice(80 - half, 80 + half)
-    colour = colorsys.hsv_to_rgb(model.colour.hue_deg / 360.0, 0.9, 0.9)
     rgb = np.zeros((120, 160, 3), dtype=np.uint8)
     depth_m = np.full((120, 160), 0.8, dtype=np.float32)
-    rgb[rows, columns] = np.array(colour) * 255.0
+    rgb[rows, columns] = model.shown_rgb * 255.0
     depth_m[rows, columns] = 0.5
     return RgbdFrame(stamp_s=stamp_s, rgb=rgb, depth_m=depth_m, intrinsics=camera)
