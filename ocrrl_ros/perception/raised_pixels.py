@@ -46,7 +46,7 @@ class RaisedConfig:
     jump_m: float = field(
         default=0.015, metadata={'description': 'step in depth that parts two things, m'})
     hole_px: float = field(
-        default=6.0, metadata={'description': 'pixels without depth this near to one with it are '
+        default=1.5, metadata={'description': 'pixels without depth this near to one with it are '
                                'taken for the same, px'})
 
     def __post_init__(self) -> None:
@@ -111,7 +111,7 @@ class RaisedPixels:
                 f'object {self._name} has no colour and the supporting plane is not given; '
                 'allowed: one of them')
         cut = slice(window[1], window[3], stride), slice(window[0], window[2], stride)
-        depth = _filled(frame.depth_m[cut], self._config.hole_px / stride)
+        depth = _filled(frame.depth_m[cut], max(self._config.hole_px / stride, 1.0))
         depth *= np.float32(1.0 / around.depth_scale)
         rays = _grid_rays(frame.intrinsics, window, stride)
         height = (rays @ around.plane[:3].astype(np.float32)) * depth + around.plane[3]

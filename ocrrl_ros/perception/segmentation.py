@@ -178,8 +178,10 @@ class Segmenter:
                 break
             box = stride * np.array([left, top, left + width, top + height])
             window = self._around(box, frame.intrinsics)
+            # What is behind an object without a colour may be larger in the window.
+            seeds = None if self._raised is None else stride * np.argwhere(labels == label)
             find = self._largest_part(
-                frame, self._masked(frame, box, window, around), window, depth_scale)
+                frame, self._masked(frame, box, window, around), window, depth_scale, seeds)
             if find is not None and self._fits(find):
                 finds.append(find)
         return finds
@@ -208,13 +210,21 @@ class Segmenter:
 
     def _largest_part(
             self, frame: RgbdFrame, found: Masked, window: tuple[int, ...],
-            depth_scale: float) -> Segment | None:
-        """Return the largest part of what was found in a window."""
+            depth_scale: float, seeds: np.ndarray | None = None) -> Segment | None:
+        """
+        Return the largest part of what was found in a window.
+
+        :param seeds: (N, 2) rows and columns of the image: the part with most of them instead.
+        """
         count, labels, stats, _ = cv2.connectedComponentsWithStats(
             found.mask.view(np.uint8), connectivity=8)
         if count < 2:
             return None
-        largest = 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
+        sizes = stats[1:, cv2.CC_STAT_AREA]
+        if seeds is not None:
+            rows, columns = (seeds - np.array([window[1], window[0]])).T
+            sizes = np.bincount(labels[rows, columns], minlength=count)[1:]
+        largest = 1 + int(np.argmax(sizes))
         depth = _cut(frame.depth_m, window) * np.float32(1.0 / depth_scale)
         return self._segment(frame.intrinsics, window, found, labels == largest, depth)
 
