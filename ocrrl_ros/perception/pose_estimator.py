@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -12,11 +12,13 @@ from ocrrl_ros.core.configuration import load_yaml
 from ocrrl_ros.core.errors import ConfigError, InputError, UnknownNameError
 from ocrrl_ros.core.resources import config_path
 from ocrrl_ros.core.se3 import check_pose, quat_to_matrix
+from ocrrl_ros.perception.adapters.detections.config import DetectionsConfig
 from ocrrl_ros.perception.adapters.foundation_pose.config import FoundationPoseConfig
 from ocrrl_ros.perception.adapters.sam2_onnx import Sam2OnnxConfig
 from ocrrl_ros.perception.adapters.sam2_predictor import ImagePredictor, VideoPredictor
 from ocrrl_ros.perception.adapters.sam2_video import Sam2VideoConfig
 from ocrrl_ros.perception.confidence import ConfidenceConfig
+from ocrrl_ros.perception.detected_pose import DetectedPose, in_camera
 from ocrrl_ros.perception.estimate import ObjectEstimate
 from ocrrl_ros.perception.frame import Intrinsics, RgbdFrame
 from ocrrl_ros.perception.gate import GateConfig
@@ -31,10 +33,11 @@ from ocrrl_ros.perception.support_plane import SupportPlane, SupportPlaneConfig
 from ocrrl_ros.perception.view import View
 
 
-PoseBackend = Literal['embedded', 'foundation_pose']
-"""What fits poses: our own solver on the CPU, or the networks of FoundationPose."""
+PoseBackend = Literal['embedded', 'foundation_pose', 'detections']
+"""What fits poses: our own solver, the networks of FoundationPose, or another program."""
 MaskBackend = Literal['colour', 'sam2_onnx', 'sam2_video']
 """What finds an object's pixels: its colour, or SAM 2 as an image or a video predictor."""
+_AHEAD = np.array([0.0, 0.0, 0.5, 0.0, 0.0, 0.0, 1.0])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,9 +47,12 @@ class TrackerConfig:
     backend: str = field(default='auto', metadata={'description': f'kernels, one of {BACKENDS}'})
     pose_backend: PoseBackend = field(default='embedded', metadata={
         'description': 'embedded: signed distance and silhouette on the CPU; foundation_pose: '
-                       'the networks that foundation_pose names'})
+                       'the networks that foundation_pose names; detections: poses that come '
+                       'with the frames'})
     foundation_pose: FoundationPoseConfig = field(
         default_factory=FoundationPoseConfig, metadata={'description': 'FoundationPose'})
+    detections: DetectionsConfig = field(
+        default_factory=DetectionsConfig, metadata={'description': 'poses of another program'})
     mask_backend: MaskBackend = field(default='colour', metadata={
         'description': 'colour, sam2_onnx: the two models that sam2 names, or sam2_video: the '
                        'checkpoint that sam2_video names'})
@@ -79,6 +85,8 @@ class TrackerConfig:
         """Return the confidence that goes with what fits poses."""
         if self.pose_backend == 'foundation_pose':
             return self.foundation_pose.confidence
+        if self.pose_backend == 'detections':
+            return self.detections.confidence
         return self.confidence
 
     def with_fit_confidence(self, confidence: ConfidenceConfig) -> TrackerConfig:
@@ -86,6 +94,8 @@ class TrackerConfig:
         if self.pose_backend == 'foundation_pose':
             return replace(self, foundation_pose=replace(
                 self.foundation_pose, confidence=confidence))
+        if self.pose_backend == 'detections':
+            return replace(self, detections=replace(self.detections, confidence=confidence))
         return replace(self, confidence=confidence)
 
 
@@ -134,15 +144,31 @@ class PoseEstimator:
         """Use another camera pose (7,) from the next frame on; tracks continue in base."""
         self._base_T_camera = check_pose(base_T_camera, 'base_T_camera')
 
-    def process(self, frame: RgbdFrame) -> dict[str, ObjectEstimate]:
-        """Return one estimate per object id; frames come in the order of their stamps."""
+    def process(
+            self, frame: RgbdFrame, detected: Mapping[str, DetectedPose] | None = None,
+            ) -> dict[str, ObjectEstimate]:
+        """
+        Return one estimate per object id; frames of an object come in the order of their stamps.
+
+        :param detected: poses that another program found in this frame, for `pose_backend`
+            detections; only these objects are tracked in it. All are where it is None.
+        """
         self._plane.update(frame.depth_m, frame.intrinsics, self._base_T_camera, frame.stamp_s)
         base_T_camera = self._plane.levelled(self._base_T_camera)
         view = View(
             frame=frame, base_R_camera=quat_to_matrix(base_T_camera[3:]),
             base_t_camera=base_T_camera[:3], plane=self._plane.in_camera(base_T_camera),
             depth_scale=self._plane.depth_scale)
-        return {name: tracker.process(view) for name, tracker in self._trackers.items()}
+        if detected is None:
+            return {name: tracker.process(view) for name, tracker in self._trackers.items()}
+        view = replace(view, detected={
+            name: in_camera(pose, view, self._config.detections.from_depth)
+            for name, pose in detected.items()})
+        return {name: self._trackers[name].process(view) for name in detected}
+
+    def starve(self, object_id: str, stamp_s: float) -> ObjectEstimate:
+        """Give up an object of which nobody says where it is in the frame of a stamp."""
+        return self._trackers[object_id].starve(stamp_s)
 
     def reset(self) -> None:
         """Forget every track; what the table said about the camera is kept."""
@@ -163,7 +189,7 @@ class PoseEstimator:
                 tracker.process(View(
                     frame=_patch_frame(model, stamp_s), base_R_camera=np.eye(3),
                     base_t_camera=np.zeros(3), plane=np.array([0.0, 0.0, 1.0, 1.0]),
-                    depth_scale=1.0))
+                    depth_scale=1.0, detected={model.object_id: _AHEAD}))
             tracker.reset()
 
     def prompt(self, object_id: str, pixel: np.ndarray) -> None:
@@ -217,6 +243,9 @@ class PoseEstimator:
         if config.pose_backend == 'foundation_pose':
             from ocrrl_ros.perception.adapters.foundation_pose.fitter import FoundationPoseFitter
             return FoundationPoseFitter(model, config.foundation_pose)
+        if config.pose_backend == 'detections':
+            from ocrrl_ros.perception.adapters.detections.fitter import DetectionFitter
+            return DetectionFitter(model, config.detections)
         return EmbeddedFitter(model, config.solver, load_kernels(config.backend))
 
     def _new_tracker(
