@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from geometry_msgs.msg import Pose
@@ -13,10 +13,13 @@ from ocrrl_ros.interfaces.conversions import checked_pose, from_stamp, pose_to_a
 from ocrrl_ros.interfaces.input_warnings import InputWarnings
 from ocrrl_ros.interfaces.object_status import BASE_FRAME
 from ocrrl_ros.interfaces.optional import optional
+from ocrrl_ros.interfaces.polling import PolledSubscription
+from ocrrl_ros.interfaces.qos import SENSOR_DATA
 from ocrrl_ros.perception.adapters.detections.config import DetectionsConfig, DetectionSource
 from ocrrl_ros.perception.adapters.detections.matching import DetectionMatcher, Matched
 from ocrrl_ros.perception.detected_pose import DetectedPose
 from ocrrl_ros.perception.frame import RgbdFrame
+from rclpy.node import Node
 
 _NOT_FILLED = np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0])
 
@@ -37,9 +40,10 @@ class MessageSource(Protocol):
         """Return what waits, oldest first."""
 
 
-def require_vision_msgs() -> Any:
+def subscribe_detections(
+        node: Node, topics: Iterable[str]) -> dict[str, PolledSubscription]:
     """
-    Return module ``vision_msgs.msg``.
+    Return a subscription for each topic of Detection3DArray.
 
     :raises ConfigError: it is not installed; the message has the install line.
     """
@@ -48,7 +52,8 @@ def require_vision_msgs() -> Any:
         raise ConfigError(str(MissingDependencyError(
             'vision_msgs (pose_backend detections takes Detection3DArray)',
             'apt-get install ros-jazzy-vision-msgs')))
-    return vision
+    return {topic: PolledSubscription(node, vision.Detection3DArray, topic, SENSOR_DATA)
+            for topic in topics}
 
 
 class DetectionInbox:

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 import dataclasses
 import sys
 import time
-from typing import Any
 
 from geometry_msgs.msg import PointStamped, PoseStamped, TransformStamped
 import numpy as np
@@ -15,7 +14,7 @@ from ocrrl_ros.core.errors import ConfigError, InputError
 from ocrrl_ros.core.se3 import check_pose
 from ocrrl_ros.interfaces import episode_state
 from ocrrl_ros.interfaces.conversions import checked_pose, from_stamp, transform_to_array
-from ocrrl_ros.interfaces.detection_inbox import DetectionInbox, require_vision_msgs
+from ocrrl_ros.interfaces.detection_inbox import DetectionInbox, subscribe_detections
 from ocrrl_ros.interfaces.input_warnings import InputWarnings
 from ocrrl_ros.interfaces.object_outputs import ObjectOutputs
 from ocrrl_ros.interfaces.parameters import declare_config
@@ -93,18 +92,23 @@ class PoseEstimatorNode(Node):
     ``objects/<id>/prompt``, a pixel on the object.
     """
 
-    def __init__(self, **arguments):
+    def __init__(self, make_detections=subscribe_detections, **arguments):
         """
         Compile the tracker; frames are used once the camera's pose is known.
 
         Compiling takes a minute on a machine that has never done it: here Ctrl-C ends it, in the
         loop it would wait for its end.
+
+        :param make_detections: subscribes this node to topics of detections.
+        :raises ConfigError: a setting is wrong, or detections are asked for without vision_msgs.
         """
         super().__init__(NODE_NAME, **arguments)
         self.config = declare_config(self, PoseEstimatorConfig)
         task = load_task_spec(self.config.task, f'parameter task of {NODE_NAME}')
         objects = [load_object(object_id) for object_id in task.object_ids]
-        vision = self._check_detections(task.object_ids)
+        detections_in = make_detections(
+            self, self.config.detections.sources(task.object_ids)) if (
+                self.config.pose_backend == 'detections') else None
         self._estimator = PoseEstimator(
             objects,
             self.config.base_T_camera or _ANY_POSE, dataclasses.replace(
@@ -130,23 +134,10 @@ class PoseEstimatorNode(Node):
             object_id: PolledSubscription(
                 self, PointStamped, f'objects/{object_id}/prompt', RELIABLE)
             for object_id in task.object_ids}
-        self._detected = None if vision is None else DetectionInbox(
-            task.object_ids, self.config.detections, self._frames, {
-                topic: PolledSubscription(self, vision.Detection3DArray, topic, SENSOR_DATA)
-                for topic in self.config.detections.sources(task.object_ids)}, self._warnings)
+        self._detected = None if detections_in is None else DetectionInbox(
+            task.object_ids, self.config.detections, self._frames, detections_in, self._warnings)
         self._outputs = ObjectOutputs(self, objects)
         self.loop = TickLoop(self, self.config.loop)
-
-    def _check_detections(self, object_ids: tuple[str, ...]) -> Any | None:
-        """
-        Return module ``vision_msgs.msg`` where poses come as detections, else None.
-
-        :raises ConfigError: it is not installed, or topics and objects do not fit.
-        """
-        if self.config.pose_backend != 'detections':
-            return None
-        self.config.detections.sources(object_ids)
-        return require_vision_msgs()
 
     def step(self, now_s: float) -> None:
         """Take the newest complete frame and publish what is seen in it."""

@@ -95,6 +95,21 @@ def test_hand_that_covers_it_closes_the_gate(box_scene, make_box):
     assert back.valid and max(errors(model, back, box)) < 3.0
 
 
+def test_thick_fingers_that_hold_it_ruin_no_valid_pose(box_scene, make_box, fingers):
+    scene, model = box_scene(), colourless('cube')
+
+    def held(time_s):
+        box = make_box((0.5, 0.05, 0.02 + 0.3 * max(0.0, time_s - 0.25)), (0.0, 0.0, 0.5),
+                       colour=WHITE)
+        return [box, *(fingers(box) if time_s > 0.15 else ())]
+
+    found = track(scene, [model], held, frames=30)[1]
+    worst = [max(errors(model, estimate['cube'], held(number / 30.0)[0]))
+             for number, estimate in enumerate(found) if estimate['cube'].valid]
+    assert worst and max(worst) < 4.0
+    assert not found[-1]['cube'].valid
+
+
 @pytest.mark.parametrize('half', [(0.025,) * 3, (0.03,) * 3, (0.02, 0.03, 0.03)])
 def test_things_of_another_size_are_not_taken_for_it(box_scene, make_box, half):
     thing = make_box((0.5, 0.0, half[2]), (0.0, 0.0, 0.4), half=half, colour=WHITE)

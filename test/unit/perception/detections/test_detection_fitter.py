@@ -55,7 +55,9 @@ def test_right_poses_open_the_gate(box_scene, make_solid, name, place):
     assert max(errors(model, estimate, solid)) < 1.5
 
 
-@pytest.mark.parametrize('shift_m', [(0.0, 0.02, 0.0), (0.0, 0.0, 0.02), (0.1, 0.0, 0.0)])
+@pytest.mark.parametrize('shift_m', [
+    (0.0, 0.02, 0.0), (0.0, 0.0, 0.02), (0.1, 0.0, 0.0), (0.008, 0.0, 0.0), (0.0, 0.008, 0.0),
+    (0.0, 0.0, 0.008)])
 def test_wrong_poses_never_open_it(box_scene, make_solid, shift_m):
     scene, model = box_scene(1), load_object('cube')
     solid = make_solid(model, *CUBE)
