@@ -30,6 +30,8 @@ class BenchTracker(TrackerBackend):
     sequences: int = field(default=10, metadata={'description': 'sequences per kind'})
     grasps: int = field(default=4, metadata={'description': 'grasp episodes'})
     seed: int = field(default=10_000, metadata={'description': 'seed of all sequences'})
+    colourless: tuple[str, ...] = field(
+        default=(), metadata={'description': 'objects whose colour the tracker is not told'})
     pictures: Path | None = field(
         default=None, metadata={'description': 'write the worst frames to this PNG'})
     pose_log: Path | None = field(
@@ -54,7 +56,8 @@ class BenchTracker(TrackerBackend):
         from ocrrl_ros.evaluation.tracker_pictures import WorstFrames
         config = TrackerBenchConfig(
             task=self.task, domains=self.domains, rows=self.rows, sequences=self.sequences,
-            depth_biases=self.depth_biases, grasps=self.grasps, seed=self.seed)
+            depth_biases=self.depth_biases, grasps=self.grasps, seed=self.seed,
+            colourless=self.colourless)
         pictures = WorstFrames() if self.pictures else None
         pose_log = PoseLog()
         with progress_bar(console) as bar:

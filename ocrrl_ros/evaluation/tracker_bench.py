@@ -6,7 +6,7 @@ Errors are gross: camera calibration, depth bias and noise of the domain are all
 the choice among the object's symmetric poses, which is undone before comparing.
 """
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 import resource
 import time
@@ -23,6 +23,7 @@ from ocrrl_ros.perception.estimate import ObjectEstimate
 from ocrrl_ros.perception.object_model import load_object
 from ocrrl_ros.perception.pose_estimator import PoseEstimator, TrackerConfig
 from ocrrl_ros.sim.domain import Domain, load_domain
+from ocrrl_ros.sim.tasks import get_task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +41,8 @@ class TrackerBenchConfig:
     sequences: int = field(default=10, metadata={'description': 'sequences per row'})
     grasps: int = field(default=4, metadata={'description': 'sequences of the row grasp'})
     seed: int = field(default=10_000, metadata={'description': 'seed of all sequences'})
+    colourless: tuple[str, ...] = field(
+        default=(), metadata={'description': 'objects whose colour the tracker is not told'})
 
     def __post_init__(self) -> None:
         """Refuse unknown rows and empty runs."""
@@ -56,10 +59,19 @@ class TrackerBench:
 
     def __init__(
             self, task: str, domain: Domain, depth_bias: float | None,
-            config: TrackerConfig | None = None, pictures: WorstFrames | None = None):
-        """Build renderer and tracker, and compile."""
+            config: TrackerConfig | None = None, pictures: WorstFrames | None = None,
+            colourless: Sequence[str] = ()):
+        """
+        Build renderer and tracker, and compile.
+
+        :raises UnknownNameError: the task has no object that is named in ``colourless``.
+        """
+        self._models = {name: load_object(name) for name in get_task(task).object_ids}
+        for name in colourless:
+            if name not in self._models:
+                raise UnknownNameError('object', name, self._models, f'task {task}')
+            self._models[name] = replace(self._models[name], colour=None)
         self.source = SequenceSource(task, domain, depth_bias)
-        self._models = {name: load_object(name) for name in self.source.object_ids}
         self._camera_m = domain.camera.true_pose()[:3]
         self._estimator = PoseEstimator(
             list(self._models.values()), domain.camera.told_pose(), config)
@@ -148,7 +160,8 @@ def run_bench(
     done, results = 0, []
     for name in config.domains:
         for bias in config.depth_biases:
-            bench = TrackerBench(config.task, load_domain(name), bias, tracker, pictures)
+            bench = TrackerBench(
+                config.task, load_domain(name), bias, tracker, pictures, config.colourless)
             for row in config.rows:
                 samples: dict[str, list[Sample]] = {}
                 for index in range(counts[row]):

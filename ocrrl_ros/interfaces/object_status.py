@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseWithCovarianceStamped
@@ -33,13 +33,25 @@ def lost_message(estimate: ObjectEstimate) -> PoseWithCovarianceStamped:
         estimate.base_T_object, covariance, BASE_FRAME, estimate.stamp_s)
 
 
-def status_array(estimates: Iterable[ObjectEstimate], stamp_s: float) -> DiagnosticArray:
-    """Return one status per object: state, confidence and the figures behind it."""
+def status_array(
+        estimates: Iterable[ObjectEstimate], stamp_s: float,
+        notes: Mapping[str, str] | None = None) -> DiagnosticArray:
+    """
+    Return one status per object: state, confidence and the figures behind it.
+
+    :param notes: what to say beside the state, by object id.
+    """
     message = DiagnosticArray(status=[
         status_message(
-            f'objects/{estimate.object_id}', _LEVELS[estimate.state][0], estimate.state.value,
+            f'objects/{estimate.object_id}', _LEVELS[estimate.state][0],
+            ': '.join([estimate.state.value, *_note(notes, estimate.object_id)]),
             {'confidence': estimate.confidence, 'valid': estimate.valid} | estimate.parts)
         for estimate in estimates])
     message.header.stamp = to_stamp(stamp_s)
     message.header.frame_id = BASE_FRAME
     return message
+
+
+def _note(notes: Mapping[str, str] | None, object_id: str) -> list[str]:
+    """Return what there is to say of an object, nothing or one text."""
+    return [notes[object_id]] if notes and object_id in notes else []

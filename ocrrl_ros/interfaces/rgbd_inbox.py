@@ -20,6 +20,8 @@ class RgbdInbox:
     """
     Polls the camera; frames that a slow consumer missed are skipped, never queued.
 
+    ``frame_id`` is that of the last frame, '' before.
+
     :param camera: namespace and name of the camera.
     """
 
@@ -34,6 +36,7 @@ class RgbdInbox:
         self._intrinsics: Intrinsics | None = None
         self._colour: Image | None = None
         self._depth: Image | None = None
+        self.frame_id = ''
 
     def take(self) -> RgbdFrame | None:
         """
@@ -53,6 +56,7 @@ class RgbdInbox:
             return None
         colour, depth = self._colour, self._depth
         self._colour = self._depth = None
+        self.frame_id = colour.header.frame_id
         return RgbdFrame(
             stamp_s=stamp_s, rgb=image_to_rgb(colour), depth_m=image_to_depth(depth),
             intrinsics=self._intrinsics)

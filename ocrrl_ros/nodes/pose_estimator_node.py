@@ -3,31 +3,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 import dataclasses
 import sys
 import time
 
-from diagnostic_msgs.msg import DiagnosticArray
-from geometry_msgs.msg import (
-    PointStamped, PoseStamped, PoseWithCovarianceStamped, TransformStamped)
+from geometry_msgs.msg import PointStamped, PoseStamped, TransformStamped
 import numpy as np
 from ocrrl_ros.core.errors import ConfigError, InputError
 from ocrrl_ros.core.se3 import check_pose
 from ocrrl_ros.interfaces import episode_state
 from ocrrl_ros.interfaces.conversions import checked_pose, from_stamp, transform_to_array
-from ocrrl_ros.interfaces.detections import detection_array
+from ocrrl_ros.interfaces.detection_inbox import DetectionInbox, subscribe_detections
 from ocrrl_ros.interfaces.input_warnings import InputWarnings
-from ocrrl_ros.interfaces.object_status import lost_message, pose_message, status_array
-from ocrrl_ros.interfaces.optional import optional
+from ocrrl_ros.interfaces.object_outputs import ObjectOutputs
 from ocrrl_ros.interfaces.parameters import declare_config
 from ocrrl_ros.interfaces.polling import PolledSubscription
 from ocrrl_ros.interfaces.qos import LATCHED, RELIABLE, SENSOR_DATA
 from ocrrl_ros.interfaces.rgbd_inbox import RgbdInbox
 from ocrrl_ros.interfaces.spin import loop_node
 from ocrrl_ros.interfaces.tick_loop import LoopConfig, TickLoop
+from ocrrl_ros.perception.adapters.detections.config import DetectionsConfig
 from ocrrl_ros.perception.adapters.foundation_pose.config import FoundationPoseConfig
 from ocrrl_ros.perception.adapters.sam2_onnx import Sam2OnnxConfig
 from ocrrl_ros.perception.adapters.sam2_video import Sam2VideoConfig
+from ocrrl_ros.perception.detected_pose import DetectedPose
 from ocrrl_ros.perception.frame import RgbdFrame
 from ocrrl_ros.perception.object_model import load_object
 from ocrrl_ros.perception.pose_estimator import (
@@ -58,8 +58,10 @@ class PoseEstimatorConfig:
             'camera on the wrist: calibrated pose of its colour optical frame in fr3_hand_tcp; '
             f'the hand is followed on {_POSE_TOPIC}')})
     pose_backend: PoseBackend = dataclasses.field(default='embedded', metadata={
-        'description': 'embedded, or foundation_pose with its two model files'})
+        'description': 'embedded, foundation_pose with its two model files, or detections: poses '
+                       'of another program on detections.topics'})
     foundation_pose: FoundationPoseConfig = FoundationPoseConfig()
+    detections: DetectionsConfig = DetectionsConfig()
     mask_backend: MaskBackend = dataclasses.field(default='colour', metadata={
         'description': 'colour, sam2_onnx with its two model files, or sam2_video with its '
                        'checkpoint'})
@@ -90,23 +92,28 @@ class PoseEstimatorNode(Node):
     ``objects/<id>/prompt``, a pixel on the object.
     """
 
-    def __init__(self, **arguments):
+    def __init__(self, make_detections=subscribe_detections, **arguments):
         """
         Compile the tracker; frames are used once the camera's pose is known.
 
         Compiling takes a minute on a machine that has never done it: here Ctrl-C ends it, in the
         loop it would wait for its end.
+
+        :param make_detections: subscribes this node to topics of detections.
+        :raises ConfigError: a setting is wrong, or detections are asked for without vision_msgs.
         """
         super().__init__(NODE_NAME, **arguments)
         self.config = declare_config(self, PoseEstimatorConfig)
         task = load_task_spec(self.config.task, f'parameter task of {NODE_NAME}')
         objects = [load_object(object_id) for object_id in task.object_ids]
-        self._bounds_m = {model.object_id: model.shape.bounds_m for model in objects}
+        detections_in = make_detections(
+            self, self.config.detections.sources(task.object_ids)) if (
+                self.config.pose_backend == 'detections') else None
         self._estimator = PoseEstimator(
             objects,
             self.config.base_T_camera or _ANY_POSE, dataclasses.replace(
                 load_tracker_config(), pose_backend=self.config.pose_backend,
-                foundation_pose=self.config.foundation_pose,
+                foundation_pose=self.config.foundation_pose, detections=self.config.detections,
                 mask_backend=self.config.mask_backend, sam2=self.config.sam2,
                 sam2_video=self.config.sam2_video))
         self._estimator.warm_up()
@@ -127,21 +134,16 @@ class PoseEstimatorNode(Node):
             object_id: PolledSubscription(
                 self, PointStamped, f'objects/{object_id}/prompt', RELIABLE)
             for object_id in task.object_ids}
-        self._poses = {
-            object_id: self.create_publisher(
-                PoseWithCovarianceStamped, f'objects/{object_id}/pose', RELIABLE)
-            for object_id in task.object_ids}
-        self._status = self.create_publisher(DiagnosticArray, 'objects/status', RELIABLE)
-        self._vision = optional('vision_msgs.msg')
-        if self._vision is not None:
-            self._detections = self.create_publisher(
-                self._vision.Detection3DArray, 'objects/detections', RELIABLE)
+        self._detected = None if detections_in is None else DetectionInbox(
+            task.object_ids, self.config.detections, self._frames, detections_in, self._warnings)
+        self._outputs = ObjectOutputs(self, objects)
         self.loop = TickLoop(self, self.config.loop)
 
     def step(self, now_s: float) -> None:
         """Take the newest complete frame and publish what is seen in it."""
+        take_frame = self._take_frame if self._wrist is None else self._take_wrist_frame
         for take in (self._take_camera, self._take_episode, self._take_prompts,
-                     self._take_frame if self._wrist is None else self._take_wrist_frame):
+                     take_frame if self._detected is None else self._take_detected):
             self._warnings.attempt(take)
 
     def _take_camera(self) -> None:
@@ -175,26 +177,36 @@ class PoseEstimatorNode(Node):
     def _take_frame(self) -> None:
         """Track in the newest complete frame; without the camera's pose none can be used."""
         frame = self._frames.take()
-        if frame is None:
-            return
+        if frame is not None and self._knows_camera():
+            self._process(frame)
+
+    def _knows_camera(self) -> bool:
+        """Say whether it is known where a fixed camera is, and warn where it is not."""
         if not self._has_camera:
             self._warnings.warn(
                 f'images arrive, but no object is tracked: waiting for {_EXTRINSICS_TOPIC} (or '
                 'set parameter base_T_camera)')
-            return
-        self._process(frame)
+        return self._has_camera
 
-    def _take_wrist_frame(self) -> None:
-        """Track in the newest frame as soon as it is known where the hand was then."""
+    def _follow_hand(self) -> None:
+        """Follow the hand that carries the camera."""
         for message in self._hand_in.take_all():
             self._wrist.add(
                 from_stamp(message.header.stamp), checked_pose(message.pose, _POSE_TOPIC))
+
+    def _pass_over(self) -> None:
+        """Warn that it is not known where the hand was when an image was taken."""
+        self._warnings.warn(
+            f'an image is passed over: no poses on {_POSE_TOPIC} around its stamp; are '
+            'they sent at 50 Hz or more, and do the clocks agree?')
+
+    def _take_wrist_frame(self) -> None:
+        """Track in the newest frame as soon as it is known where the hand was then."""
+        self._follow_hand()
         frame = self._frames.take()
         if frame is not None:
             if self._waiting is not None:
-                self._warnings.warn(
-                    f'an image is passed over: no poses on {_POSE_TOPIC} around its stamp; are '
-                    'they sent at 50 Hz or more, and do the clocks agree?')
+                self._pass_over()
             self._waiting = frame
         pose = None if self._waiting is None else self._wrist.pose_at(self._waiting.stamp_s)
         if pose is not None:
@@ -202,21 +214,37 @@ class PoseEstimatorNode(Node):
             self._estimator.set_camera(pose)
             self._process(frame)
 
-    def _process(self, frame: RgbdFrame) -> None:
+    def _take_detected(self) -> None:
+        """Track in past frames of which detections have come; give up objects without any."""
+        if self._wrist is not None:
+            self._follow_hand()
+        matched, newest = self._detected.take()
+        for frame, poses in matched:
+            if self._knows_camera() if self._wrist is None else self._knows_hand(frame):
+                self._process(frame, poses)
+        silent = self._detected.silent() if newest is not None else {}
+        if silent:
+            self._outputs.publish({
+                name: self._estimator.starve(name, newest.stamp_s) for name in silent},
+                newest.stamp_s, silent)
+
+    def _knows_hand(self, frame: RgbdFrame) -> bool:
+        """Say whether it is known where the hand was in a past frame, and warn where it is not."""
+        pose = self._wrist.pose_at(frame.stamp_s)
+        if pose is None:
+            self._pass_over()
+        else:
+            self._estimator.set_camera(pose)
+        return pose is not None
+
+    def _process(
+            self, frame: RgbdFrame, detected: Mapping[str, DetectedPose] | None = None) -> None:
         """Track, then publish poses and status."""
         started_s = time.monotonic()
-        estimates = self._estimator.process(frame)
+        estimates = self._estimator.process(frame, detected)
         self.loop.monitor.set_value('process_ms', (time.monotonic() - started_s) * 1e3)
         self.loop.monitor.on_input('frame', frame.stamp_s, 0.5)
-        for object_id, estimate in estimates.items():
-            if estimate.valid:
-                self._poses[object_id].publish(pose_message(estimate))
-            elif estimate.just_lost:
-                self._poses[object_id].publish(lost_message(estimate))
-        self._status.publish(status_array(estimates.values(), frame.stamp_s))
-        if self._vision is not None and self._detections.get_subscription_count():
-            self._detections.publish(detection_array(
-                self._vision, estimates.values(), self._bounds_m, frame.stamp_s))
+        self._outputs.publish(estimates, frame.stamp_s)
 
 
 def main(args: list[str] | None = None) -> int:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import colorsys
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -48,6 +49,12 @@ class ColourModel:
             if not 0.0 <= value < 1.0:
                 raise ConfigError(f'{name} is {value}; allowed: 0 .. 1')
 
+    @property
+    def cone(self) -> np.ndarray:
+        """Return (4,) for the kernel that scores colours."""
+        hue, width = np.radians(self.hue_deg), np.radians(self.hue_tolerance_deg)
+        return np.array([np.cos(hue), np.sin(hue), 1.0 / np.tan(width), 255.0 * self.min_value])
+
 
 @dataclass(frozen=True, kw_only=True)
 class ObjectModel:
@@ -56,8 +63,8 @@ class ObjectModel:
     object_id: str = field(metadata={'description': 'object id as used in topics, such as cube'})
     shape: ShapeModel = field(
         default_factory=ShapeModel, metadata={'description': 'geometry in the object frame'})
-    colour: ColourModel = field(
-        default_factory=ColourModel, metadata={'description': 'colour of its surface'})
+    colour: ColourModel | None = field(default=None, metadata={
+        'description': 'colour of its surface; left out: not known, it is told by depth alone'})
     symmetry: str = field(default='none', metadata={'description': f'one of {GROUPS}'})
     upright: bool = field(
         default=False,
@@ -91,6 +98,13 @@ class ObjectModel:
     def revolves(self) -> bool:
         """Whether turning about the object's z axis cannot be seen."""
         return self.symmetry == 'revolution'
+
+    @property
+    def shown_rgb(self) -> np.ndarray:
+        """Return a colour (3,) to draw it in, red, green and blue, 0..1; grey if unknown."""
+        if self.colour is None:
+            return np.full(3, 0.6)
+        return np.array(colorsys.hsv_to_rgb(self.colour.hue_deg / 360.0, 0.9, 0.9))
 
     @cached_property
     def symmetries(self) -> np.ndarray:

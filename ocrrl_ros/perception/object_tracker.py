@@ -111,6 +111,12 @@ class ObjectTracker:
         state = TrackState.OK if self._gate.is_open else TrackState.WARN
         return self._estimate(stamp_s, judged.confidence, state, just_lost, judged.parts)
 
+    def starve(self, stamp_s: float) -> ObjectEstimate:
+        """Return the estimate for an image of which nobody says where the object is: no track."""
+        self._lose()
+        return self._estimate(
+            stamp_s, 0.0, TrackState.STALE, self._gate.update(0.0), _no_parts())
+
     def _must_search(self, judged: _Judged, stamp_s: float) -> bool:
         """Say whether a doubtful track calls for a global search now."""
         waited_s = stamp_s - self._searched_s
@@ -120,7 +126,8 @@ class ObjectTracker:
         """Track from the prediction; None when the object is not seen there."""
         self._filter.predict(view.frame.stamp_s)
         rotation, translation = view.to_camera(self._filter.rotation, self._filter.translation)
-        segment = self._segmenter.near(view.frame, rotation, translation, view.depth_scale)
+        segment = self._segmenter.near(
+            view.frame, rotation, translation, view.depth_scale, view.plane)
         if segment is None:
             return None
         turn = view.spread()
@@ -129,6 +136,8 @@ class ObjectTracker:
             rotation=rotation, translation=translation,
             information=np.linalg.inv(predicted) + self._spin_bound(rotation, predicted))
         fit = self._fitter.follow(view, segment, prior)
+        if fit is None:
+            return None
         covariance = turn @ np.linalg.inv(fit.information + prior.information) @ turn.T
         turned, moved = view.to_base(fit.rotation, fit.translation)
         turned = orthonormal(turned)
@@ -139,7 +148,7 @@ class ObjectTracker:
     def _search(self, view: View, current: _Judged | None) -> _Judged | None:
         """Find the object without a prediction; keep the current estimate unless it is worse."""
         best, find = None, None
-        for segment in self._segmenter.search(view.frame, view.depth_scale):
+        for segment in self._segmenter.search(view.frame, view.depth_scale, view.plane):
             fit = self._fitter.search(view, segment)
             judged = None if fit is None else self._found(view, segment, fit)
             if judged is not None and (best is None or judged.confidence > best.confidence):
@@ -222,8 +231,7 @@ class ObjectTracker:
             self._covariance = self._filter.pose_covariance.copy()
         else:
             self._lose()
-        parts = dict.fromkeys((*FEATURES, 'iou', 'occluded', 'visible_px'), 0.0)
-        return self._estimate(stamp_s, 0.0, state, just_lost, parts)
+        return self._estimate(stamp_s, 0.0, state, just_lost, _no_parts())
 
     def _lose(self) -> None:
         """Follow the object no longer."""
@@ -256,3 +264,8 @@ class ObjectTracker:
             object_id=self._model.object_id, stamp_s=stamp_s, base_T_object=pose,
             covariance=self._covariance.copy(), confidence=confidence, state=state,
             valid=self._gate.is_open, just_lost=just_lost, parts=parts)
+
+
+def _no_parts() -> dict[str, float]:
+    """Return the figures of an image in which the object is not seen."""
+    return dict.fromkeys((*FEATURES, 'iou', 'occluded', 'visible_px'), 0.0)

@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-import colorsys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -13,11 +12,13 @@ from ocrrl_ros.core.configuration import load_yaml
 from ocrrl_ros.core.errors import ConfigError, InputError, UnknownNameError
 from ocrrl_ros.core.resources import config_path
 from ocrrl_ros.core.se3 import check_pose, quat_to_matrix
+from ocrrl_ros.perception.adapters.detections.config import DetectionsConfig
 from ocrrl_ros.perception.adapters.foundation_pose.config import FoundationPoseConfig
 from ocrrl_ros.perception.adapters.sam2_onnx import Sam2OnnxConfig
 from ocrrl_ros.perception.adapters.sam2_predictor import ImagePredictor, VideoPredictor
 from ocrrl_ros.perception.adapters.sam2_video import Sam2VideoConfig
 from ocrrl_ros.perception.confidence import ConfidenceConfig
+from ocrrl_ros.perception.detected_pose import DetectedPose, in_camera
 from ocrrl_ros.perception.estimate import ObjectEstimate
 from ocrrl_ros.perception.frame import Intrinsics, RgbdFrame
 from ocrrl_ros.perception.gate import GateConfig
@@ -32,10 +33,11 @@ from ocrrl_ros.perception.support_plane import SupportPlane, SupportPlaneConfig
 from ocrrl_ros.perception.view import View
 
 
-PoseBackend = Literal['embedded', 'foundation_pose']
-"""What fits poses: our own solver on the CPU, or the networks of FoundationPose."""
+PoseBackend = Literal['embedded', 'foundation_pose', 'detections']
+"""What fits poses: our own solver, the networks of FoundationPose, or another program."""
 MaskBackend = Literal['colour', 'sam2_onnx', 'sam2_video']
 """What finds an object's pixels: its colour, or SAM 2 as an image or a video predictor."""
+_AHEAD = np.array([0.0, 0.0, 0.5, 0.0, 0.0, 0.0, 1.0])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,9 +47,12 @@ class TrackerConfig:
     backend: str = field(default='auto', metadata={'description': f'kernels, one of {BACKENDS}'})
     pose_backend: PoseBackend = field(default='embedded', metadata={
         'description': 'embedded: signed distance and silhouette on the CPU; foundation_pose: '
-                       'the networks that foundation_pose names'})
+                       'the networks that foundation_pose names; detections: poses that come '
+                       'with the frames'})
     foundation_pose: FoundationPoseConfig = field(
         default_factory=FoundationPoseConfig, metadata={'description': 'FoundationPose'})
+    detections: DetectionsConfig = field(
+        default_factory=DetectionsConfig, metadata={'description': 'poses of another program'})
     mask_backend: MaskBackend = field(default='colour', metadata={
         'description': 'colour, sam2_onnx: the two models that sam2 names, or sam2_video: the '
                        'checkpoint that sam2_video names'})
@@ -80,6 +85,8 @@ class TrackerConfig:
         """Return the confidence that goes with what fits poses."""
         if self.pose_backend == 'foundation_pose':
             return self.foundation_pose.confidence
+        if self.pose_backend == 'detections':
+            return self.detections.confidence
         return self.confidence
 
     def with_fit_confidence(self, confidence: ConfidenceConfig) -> TrackerConfig:
@@ -87,6 +94,8 @@ class TrackerConfig:
         if self.pose_backend == 'foundation_pose':
             return replace(self, foundation_pose=replace(
                 self.foundation_pose, confidence=confidence))
+        if self.pose_backend == 'detections':
+            return replace(self, detections=replace(self.detections, confidence=confidence))
         return replace(self, confidence=confidence)
 
 
@@ -135,15 +144,31 @@ class PoseEstimator:
         """Use another camera pose (7,) from the next frame on; tracks continue in base."""
         self._base_T_camera = check_pose(base_T_camera, 'base_T_camera')
 
-    def process(self, frame: RgbdFrame) -> dict[str, ObjectEstimate]:
-        """Return one estimate per object id; frames come in the order of their stamps."""
+    def process(
+            self, frame: RgbdFrame, detected: Mapping[str, DetectedPose] | None = None,
+            ) -> dict[str, ObjectEstimate]:
+        """
+        Return one estimate per object id; frames of an object come in the order of their stamps.
+
+        :param detected: poses that another program found in this frame, for `pose_backend`
+            detections; only these objects are tracked in it. All are where it is None.
+        """
         self._plane.update(frame.depth_m, frame.intrinsics, self._base_T_camera, frame.stamp_s)
         base_T_camera = self._plane.levelled(self._base_T_camera)
         view = View(
             frame=frame, base_R_camera=quat_to_matrix(base_T_camera[3:]),
             base_t_camera=base_T_camera[:3], plane=self._plane.in_camera(base_T_camera),
             depth_scale=self._plane.depth_scale)
-        return {name: tracker.process(view) for name, tracker in self._trackers.items()}
+        if detected is None:
+            return {name: tracker.process(view) for name, tracker in self._trackers.items()}
+        view = replace(view, detected={
+            name: in_camera(pose, view, self._config.detections.from_depth)
+            for name, pose in detected.items()})
+        return {name: self._trackers[name].process(view) for name in detected}
+
+    def starve(self, object_id: str, stamp_s: float) -> ObjectEstimate:
+        """Give up an object of which nobody says where it is in the frame of a stamp."""
+        return self._trackers[object_id].starve(stamp_s)
 
     def reset(self) -> None:
         """Forget every track; what the table said about the camera is kept."""
@@ -164,7 +189,7 @@ class PoseEstimator:
                 tracker.process(View(
                     frame=_patch_frame(model, stamp_s), base_R_camera=np.eye(3),
                     base_t_camera=np.zeros(3), plane=np.array([0.0, 0.0, 1.0, 1.0]),
-                    depth_scale=1.0))
+                    depth_scale=1.0, detected={model.object_id: _AHEAD}))
             tracker.reset()
 
     def prompt(self, object_id: str, pixel: np.ndarray) -> None:
@@ -191,20 +216,26 @@ class PoseEstimator:
         """Build what finds each object's pixels; with SAM 2 they share one predictor."""
         config = self._config
         kernels = load_kernels(config.backend)
+        others = {model.object_id: [
+            other.colour for other in objects if other is not model and other.colour is not None]
+            for model in objects}
         if config.mask_backend == 'colour':
-            return {model.object_id: Segmenter(model, config.segmentation, kernels)
-                    for model in objects}
+            return {model.object_id: Segmenter(
+                model, config.segmentation, kernels, others[model.object_id])
+                for model in objects}
         from ocrrl_ros.perception.adapters.sam2_segmenter import Sam2Segmenter, Sam2VideoSegmenter
         if config.mask_backend == 'sam2_video':
             from ocrrl_ros.perception.adapters.sam2_video import Sam2VideoTracker
             video = sam2 or Sam2VideoTracker(config.sam2_video)
             return {model.object_id: Sam2VideoSegmenter(
-                model, config.segmentation, kernels, video, config.sam2_video)
+                model, config.segmentation, kernels, video, config.sam2_video,
+                others[model.object_id])
                 for model in objects}
         from ocrrl_ros.perception.adapters.sam2_onnx import Sam2OnnxPredictor
         predictor = sam2 or Sam2OnnxPredictor(config.sam2)
-        return {model.object_id: Sam2Segmenter(model, config.segmentation, kernels, predictor)
-                for model in objects}
+        return {model.object_id: Sam2Segmenter(
+            model, config.segmentation, kernels, predictor, others[model.object_id])
+            for model in objects}
 
     def _new_fitter(self, model: ObjectModel) -> PoseFitter:
         """Build what fits an object's pose."""
@@ -212,16 +243,22 @@ class PoseEstimator:
         if config.pose_backend == 'foundation_pose':
             from ocrrl_ros.perception.adapters.foundation_pose.fitter import FoundationPoseFitter
             return FoundationPoseFitter(model, config.foundation_pose)
+        if config.pose_backend == 'detections':
+            from ocrrl_ros.perception.adapters.detections.fitter import DetectionFitter
+            return DetectionFitter(model, config.detections)
         return EmbeddedFitter(model, config.solver, load_kernels(config.backend))
 
     def _new_tracker(
             self, model: ObjectModel, tracking: TrackingConfig | None = None) -> ObjectTracker:
         """Build the tracker of one object."""
-        config = self._config
+        config, confidence = self._config, self._config.fit_confidence
+        if model.colour is None:
+            confidence = replace(confidence, excess=min(
+                confidence.excess, config.segmentation.raised.excess))
         return ObjectTracker(
             model, load_kernels(config.backend), segmenter=self._segmenters[model.object_id],
             fitter=self._fitters[model.object_id], motion=config.motion,
-            confidence=config.fit_confidence, gate=config.gate,
+            confidence=confidence, gate=config.gate,
             tracking=tracking or config.tracking)
 
 
@@ -230,9 +267,8 @@ def _patch_frame(model: ObjectModel, stamp_s: float) -> RgbdFrame:
     camera = Intrinsics(fx=300.0, fy=300.0, cx=79.5, cy=59.5, width=160, height=120)
     half = max(8, int(150.0 * model.shape.edges_m.min() / 0.5))
     rows, columns = slice(60 - half, 60 + half), slice(80 - half, 80 + half)
-    colour = colorsys.hsv_to_rgb(model.colour.hue_deg / 360.0, 0.9, 0.9)
     rgb = np.zeros((120, 160, 3), dtype=np.uint8)
     depth_m = np.full((120, 160), 0.8, dtype=np.float32)
-    rgb[rows, columns] = np.array(colour) * 255.0
+    rgb[rows, columns] = model.shown_rgb * 255.0
     depth_m[rows, columns] = 0.5
     return RgbdFrame(stamp_s=stamp_s, rgb=rgb, depth_m=depth_m, intrinsics=camera)

@@ -7,7 +7,9 @@ from dataclasses import replace
 from types import ModuleType
 from typing import Protocol
 
+import numpy as np
 from ocrrl_ros.perception.object_model import ObjectModel
+from ocrrl_ros.perception.rotation import rotation_exp, rotation_log
 from ocrrl_ros.perception.sdf_tracker import (
     Fit, Observation, Prior, SdfTracker, SolverConfig)
 from ocrrl_ros.perception.segmentation import Segment
@@ -24,12 +26,48 @@ class PoseFitter(Protocol):
     def search(self, view: View, segment: Segment) -> Fit | None:
         """Find the pose of what a segment shows, without a prediction; None if it cannot."""
 
-    def follow(self, view: View, segment: Segment, prior: Prior) -> Fit:
+    def follow(self, view: View, segment: Segment, prior: Prior) -> Fit | None:
         """
         Return the most likely pose, given a prediction and a segment near it.
 
-        Its information is that of the frame alone.
+        Its information is that of the frame alone. None where nothing is known of the frame.
         """
+
+
+class AssumedErrors:
+    """
+    Weighs poses whose errors are assumed, not observed, against predictions.
+
+    :param position_sigma_m: standard deviation of a position per axis, m.
+    :param rotation_sigma_rad: standard deviation of a rotation per axis, rad.
+    :param revolves: whether a turn about the object's z axis cannot be seen.
+    """
+
+    def __init__(self, position_sigma_m: float, rotation_sigma_rad: float, revolves: bool):
+        """Prepare the information."""
+        sigmas = np.repeat([position_sigma_m, rotation_sigma_rad], 3)
+        self._information = np.diag(1.0 / sigmas ** 2)
+        self._revolves = revolves
+
+    def information(self, rotation: np.ndarray) -> np.ndarray:
+        """Return what a fit says (6, 6); nothing about a turn that cannot be seen."""
+        if not self._revolves:
+            return self._information
+        hidden = np.zeros((6, 6))
+        hidden[3:, 3:] = np.outer(rotation[:, 2], rotation[:, 2])
+        keep = np.eye(6) - hidden
+        return keep @ self._information @ keep
+
+    def weighed(self, rotation: np.ndarray, translation: np.ndarray, prior: Prior) -> Fit:
+        """Return the mean of a pose, (3, 3) and (3,), and a prediction of it."""
+        information = self.information(rotation)
+        error = np.concatenate([
+            translation - prior.translation, rotation_log(rotation @ prior.rotation.T)])
+        step = np.linalg.solve(information + prior.information, information @ error)
+        return Fit(
+            rotation=rotation_exp(step[3:]) @ prior.rotation,
+            translation=prior.translation + step[:3], information=information,
+            cost=float(error @ information @ error))
 
 
 class EmbeddedFitter:

@@ -154,9 +154,10 @@ class SdfTracker:
         points = self._kernels.surface_points(
             segment.depth, segment.mask, segment.camera, stride,
             np.array([max(depth - reach, 0.05), depth + reach]))
+        near_plane = 0.0 if segment.ends_above_plane else config.on_plane_m
         rays, silhouette = self._kernels.contour_rays(
             segment.score, segment.filled, segment.depth, segment.camera, plane,
-            np.array([config.behind_m, config.on_plane_m]))
+            np.array([config.behind_m, near_plane]))
         every = max(config.edge_stride, -(-len(rays) // config.max_rays))
         return Observation(
             points=points, rays=np.ascontiguousarray(rays[::every]),

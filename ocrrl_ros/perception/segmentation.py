@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Find an object's pixels by colour, near where it is expected or in the whole image."""
+"""Find an object's pixels by colour or height, near where it is expected or anywhere."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 import itertools
 from types import ModuleType
@@ -12,7 +13,8 @@ import cv2
 import numpy as np
 from ocrrl_ros.core.errors import ConfigError
 from ocrrl_ros.perception.frame import Intrinsics, RgbdFrame
-from ocrrl_ros.perception.object_model import ObjectModel
+from ocrrl_ros.perception.object_model import ColourModel, ObjectModel
+from ocrrl_ros.perception.raised_pixels import RaisedConfig, RaisedPixels, Surroundings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +36,8 @@ class SegmentationConfig:
     depth_gate_m: float = field(
         default=0.06, metadata={'description': 'depth of a part beyond the radius, m'})
     candidates: int = field(default=3, metadata={'description': 'finds examined per search'})
+    raised: RaisedConfig = field(
+        default_factory=RaisedConfig, metadata={'description': 'objects without a colour'})
 
     def __post_init__(self) -> None:
         """Refuse empty search windows and ratios out of order."""
@@ -56,7 +60,8 @@ class Segment:
 
     ``camera`` (6,) is ``fx fy cx cy u0 v0`` with the window's first column and row; ``score`` and
     ``depth`` (h, w) float32; ``mask`` (h, w) bool as segmented; ``filled`` the same without holes;
-    ``quality`` what the segmentation thinks of it, 0 .. 1, None where it does not say.
+    ``quality`` what the segmentation thinks of it, 0 .. 1, None where it does not say;
+    ``ends_above_plane`` whether its edge next to the supporting plane is not the object's.
     """
 
     camera: np.ndarray
@@ -65,6 +70,7 @@ class Segment:
     mask: np.ndarray
     filled: np.ndarray
     quality: float | None = None
+    ends_above_plane: bool = False
 
     @property
     def area_px(self) -> int:
@@ -99,36 +105,42 @@ class Masked(NamedTuple):
     A window in which the object was looked for.
 
     ``score`` (h, w) float32, which passes half way between its values inside and outside at the
-    object's edge; ``mask`` (h, w) bool; ``quality`` as in `Segment`.
+    object's edge; ``mask`` (h, w) bool; ``quality`` and ``ends_above_plane`` as in `Segment`.
     """
 
     score: np.ndarray
     mask: np.ndarray
     quality: float | None = None
+    ends_above_plane: bool = False
 
 
 class Segmenter:
-    """Colour segmentation of one object."""
+    """
+    Segmentation of one object by its colour; by depth where it has none.
+
+    :param others: colours of other objects, which an object without one does not have.
+    """
 
     def __init__(
-            self, model: ObjectModel, config: SegmentationConfig, kernels: ModuleType) -> None:
+            self, model: ObjectModel, config: SegmentationConfig, kernels: ModuleType,
+            others: Sequence[ColourModel] = ()) -> None:
         """Prepare the colour cone."""
         self._model, self._config, self._kernels = model, config, kernels
         self._corners = np.array(list(itertools.product(*model.shape.bounds_m.T)))
-        colour = model.colour
-        hue, width = np.radians(colour.hue_deg), np.radians(colour.hue_tolerance_deg)
-        self._cone = np.array(
-            [np.cos(hue), np.sin(hue), 1.0 / np.tan(width), 255.0 * colour.min_value])
+        self._raised = RaisedPixels(
+            model, config.raised, others, kernels) if model.colour is None else None
 
     def near(
             self, frame: RgbdFrame, rotation: np.ndarray, centre_m: np.ndarray,
-            depth_scale: float) -> Segment | None:
+            depth_scale: float, plane: np.ndarray | None = None) -> Segment | None:
         """
         Return the object's pixels near a prediction in the optical frame; None without any.
 
         :param rotation: (3, 3) predicted rotation.
         :param centre_m: (3,) predicted place of the object's frame.
         :param depth_scale: measured over true depth.
+        :param plane: (4,) supporting plane in the optical frame; objects without a colour need it.
+        :raises InputError: the object has no colour and there is no plane.
         """
         box = self._outline(frame.intrinsics, rotation, centre_m)
         if box is None:
@@ -136,28 +148,40 @@ class Segmenter:
         window = self._around(box, frame.intrinsics)
         if window[2] - window[0] <= 8 or window[3] - window[1] <= 8:
             return None
-        found = self._expected(frame, box, window)
+        around = Surroundings(depth_scale, plane, rotation, centre_m)
+        found = self._expected(frame, box, window, around)
         depth = _cut(frame.depth_m, window) * np.float32(1.0 / depth_scale)
         keep = self._parts_near(found.mask, depth, window, frame.intrinsics, centre_m)
         return self._segment(frame.intrinsics, window, found, keep, depth)
 
-    def search(self, frame: RgbdFrame, depth_scale: float) -> list[Segment]:
-        """Return finds in the whole image whose size fits the object, largest first."""
-        stride = self._config.search_stride
+    def search(
+            self, frame: RgbdFrame, depth_scale: float,
+            plane: np.ndarray | None = None) -> list[Segment]:
+        """
+        Return finds in the whole image whose size fits the object, largest first.
+
+        Parameters and errors are those of `near`.
+        """
+        stride, around = self._config.search_stride, Surroundings(depth_scale, plane)
         whole = (0, 0, frame.intrinsics.width, frame.intrinsics.height)
-        _, mask = self._coloured(frame, whole, stride)
-        count, labels, stats, _ = cv2.connectedComponentsWithStats(
-            mask.view(np.uint8), connectivity=8)
-        order = np.argsort(-stats[1:, cv2.CC_STAT_AREA])[:self._config.candidates] + 1
-        finds = []
-        for label in order[:count - 1]:
+        _, labels, stats, _ = cv2.connectedComponentsWithStats(
+            self._pixels(frame, whole, stride, around).mask.view(np.uint8), connectivity=8)
+        order = np.argsort(-stats[1:, cv2.CC_STAT_AREA]) + 1
+        if self._raised is None:
+            order = order[:self._config.candidates]
+        finds: list[Segment] = []
+        for label in order:
+            if len(finds) == self._config.candidates:
+                break
             left, top, width, height, area = stats[label]
             if area * stride * stride < self._config.min_area_px:
                 break
             box = stride * np.array([left, top, left + width, top + height])
             window = self._around(box, frame.intrinsics)
+            # What is behind an object without a colour may be larger in the window.
+            seeds = None if self._raised is None else stride * np.argwhere(labels == label)
             find = self._largest_part(
-                frame, self._masked(frame, box, window), window, depth_scale)
+                frame, self._masked(frame, box, window, around), window, depth_scale, seeds)
             if find is not None and self._fits(find):
                 finds.append(find)
         return finds
@@ -168,27 +192,39 @@ class Segmenter:
     def forget(self) -> None:
         """Forget what was tracked; colour remembers nothing."""
 
-    def _expected(self, frame: RgbdFrame, box: np.ndarray, window: tuple[int, ...]) -> Masked:
+    def _expected(
+            self, frame: RgbdFrame, box: np.ndarray, window: tuple[int, ...],
+            around: Surroundings) -> Masked:
         """Look for the object where it is predicted; arguments as of `_masked`."""
-        return self._masked(frame, box, window)
+        return self._masked(frame, box, window, around)
 
-    def _masked(self, frame: RgbdFrame, box: np.ndarray, window: tuple[int, ...]) -> Masked:
+    def _masked(
+            self, frame: RgbdFrame, box: np.ndarray, window: tuple[int, ...],
+            around: Surroundings) -> Masked:
         """
         Look for the object in a window.
 
         :param box: (4,) where it is expected there: left, top, right, bottom in px.
         """
-        return Masked(*self._coloured(frame, window, 1))
+        return self._pixels(frame, window, 1, around)
 
     def _largest_part(
             self, frame: RgbdFrame, found: Masked, window: tuple[int, ...],
-            depth_scale: float) -> Segment | None:
-        """Return the largest part of what was found in a window."""
+            depth_scale: float, seeds: np.ndarray | None = None) -> Segment | None:
+        """
+        Return the largest part of what was found in a window.
+
+        :param seeds: (N, 2) rows and columns of the image: the part with most of them instead.
+        """
         count, labels, stats, _ = cv2.connectedComponentsWithStats(
             found.mask.view(np.uint8), connectivity=8)
         if count < 2:
             return None
-        largest = 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
+        sizes = stats[1:, cv2.CC_STAT_AREA]
+        if seeds is not None:
+            rows, columns = (seeds - np.array([window[1], window[0]])).T
+            sizes = np.bincount(labels[rows, columns], minlength=count)[1:]
+        largest = 1 + int(np.argmax(sizes))
         depth = _cut(frame.depth_m, window) * np.float32(1.0 / depth_scale)
         return self._segment(frame.intrinsics, window, found, labels == largest, depth)
 
@@ -198,7 +234,15 @@ class Segmenter:
         per_m2 = find.camera[0] * find.camera[1] / max(depth, 1e-3) ** 2
         narrow, wide = self._model.shape.view_areas_m2
         low, high = self._config.area_ratio
+        if self._raised is not None and not self._is_short(find, depth):
+            return False
         return depth > 0.0 and low * narrow * per_m2 <= find.area_px <= high * wide * per_m2
+
+    def _is_short(self, find: Segment, depth: float) -> bool:
+        """Say whether a find is no longer than the object; arms and cables are."""
+        rows, columns = np.nonzero(find.mask)
+        length_m = depth * max(np.ptp(columns) / find.camera[0], np.ptp(rows) / find.camera[1])
+        return length_m < 2.0 * self._config.raised.length_ratio * self._model.shape.radius_m
 
     def _outline(
             self, camera: Intrinsics, rotation: np.ndarray,
@@ -229,13 +273,17 @@ class Segmenter:
         """Return the radius of the object's bounding sphere in the image, px."""
         return self._model.shape.radius_m * camera.fx / float(centre_m[2])
 
-    def _coloured(
-            self, frame: RgbdFrame, window: tuple[int, ...],
-            stride: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the colour score of a window and where it passes the threshold."""
+    def _pixels(
+            self, frame: RgbdFrame, window: tuple[int, ...], stride: int,
+            around: Surroundings) -> Masked:
+        """Return which pixels of a window, on a grid, may be the object's."""
+        if self._raised is not None:
+            return Masked(
+                *self._raised.look(frame, window, stride, around), True)
+        colour = self._model.colour
         rgb = np.ascontiguousarray(_cut(frame.rgb, window)[::stride, ::stride])
-        score = self._kernels.colour_score(rgb, self._cone)
-        return score, score > self._model.colour.min_saturation
+        score = self._kernels.colour_score(rgb, colour.cone)
+        return Masked(score, score > colour.min_saturation)
 
     def _parts_near(
             self, mask: np.ndarray, depth: np.ndarray, window: tuple[int, ...],
@@ -277,7 +325,7 @@ class Segmenter:
             camera=np.array([
                 camera.fx, camera.fy, camera.cx, camera.cy, float(window[0]), float(window[1])]),
             score=found.score, depth=depth, mask=mask, filled=filled.astype(bool),
-            quality=found.quality)
+            quality=found.quality, ends_above_plane=found.ends_above_plane)
 
 
 def _clipped(

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from ocrrl_ros.perception.frame import RgbdFrame
@@ -11,13 +12,19 @@ from ocrrl_ros.perception.frame import RgbdFrame
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """A frame as the trackers need it: image, camera pose and plane, scale of the depth."""
+    """
+    A frame as the trackers need it: image, camera pose and plane, scale of the depth.
+
+    ``detected`` poses (7,) of objects in the optical frame, by id, where another program found
+    them.
+    """
 
     frame: RgbdFrame
     base_R_camera: np.ndarray
     base_t_camera: np.ndarray
     plane: np.ndarray
     depth_scale: float
+    detected: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def to_camera(
             self, rotation: np.ndarray, translation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

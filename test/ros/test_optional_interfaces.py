@@ -4,8 +4,7 @@ import math
 from types import SimpleNamespace
 
 from builtin_interfaces.msg import Time
-from geometry_msgs.msg import (
-    Pose, PoseStamped, PoseWithCovariance, TwistStamped, Vector3, WrenchStamped)
+from geometry_msgs.msg import PoseStamped, TwistStamped, WrenchStamped
 import numpy as np
 from ocrrl_ros.interfaces.chunk_conversions import joint_trajectory
 from ocrrl_ros.interfaces.detections import detection_array
@@ -21,6 +20,7 @@ from ocrrl_ros.sim.bridge_hand import HandGoal
 from ocrrl_ros.sim.bridge_readout import ArmReading
 import pytest
 from sensor_msgs.msg import JointState
+from stand_in_vision_msgs import vision_msgs
 
 Q = np.array(READY_POSITION)
 
@@ -193,22 +193,6 @@ def test_robot_state_carries_joints_poses_and_wrenches():
     assert list(message.measured_joint_state.position) == list(READY_POSITION)
     assert list(message.tau_ext_hat_filtered.effort) == [1.0] * 7
     assert (message.time, message.robot_mode) == (3.0, 2)
-
-
-class Detection:
-    """Stand-in for vision_msgs/Detection3D."""
-
-    def __init__(self):
-        self.header, self.id, self.results = None, '', []
-        self.bbox = SimpleNamespace(center=Pose(), size=Vector3())
-
-
-def vision_msgs():
-    """Return stand-ins with the fields of vision_msgs 4."""
-    return SimpleNamespace(
-        Detection3DArray=lambda: SimpleNamespace(header=JointState().header, detections=[]),
-        Detection3D=Detection, ObjectHypothesisWithPose=lambda: SimpleNamespace(
-            hypothesis=SimpleNamespace(class_id='', score=0.0), pose=PoseWithCovariance()))
 
 
 def estimate(valid=True):

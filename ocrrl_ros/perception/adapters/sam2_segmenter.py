@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import ModuleType
 
 import numpy as np
@@ -10,7 +11,8 @@ from ocrrl_ros.perception.adapters.sam2_predictor import (
     ImagePredictor, MaskPrediction, Prompt, VideoPredictor)
 from ocrrl_ros.perception.adapters.sam2_video import Sam2VideoConfig
 from ocrrl_ros.perception.frame import RgbdFrame
-from ocrrl_ros.perception.object_model import ObjectModel
+from ocrrl_ros.perception.object_model import ColourModel, ObjectModel
+from ocrrl_ros.perception.raised_pixels import Surroundings
 from ocrrl_ros.perception.segmentation import (
     Masked, Segment, SegmentationConfig, Segmenter)
 
@@ -30,9 +32,9 @@ class Sam2Segmenter(Segmenter):
 
     def __init__(
             self, model: ObjectModel, config: SegmentationConfig, kernels: ModuleType,
-            predictor: ImagePredictor) -> None:
+            predictor: ImagePredictor, others: Sequence[ColourModel] = ()) -> None:
         """Start without a prompt."""
-        super().__init__(model, config, kernels)
+        super().__init__(model, config, kernels, others)
         self._predictor = predictor
         self._prompt: Prompt | None = None
 
@@ -41,11 +43,13 @@ class Sam2Segmenter(Segmenter):
         self._prompt = Prompt(
             points=np.asarray(pixel, float).reshape(1, 2), on_object=np.array([True]))
 
-    def search(self, frame: RgbdFrame, depth_scale: float) -> list[Segment]:
+    def search(
+            self, frame: RgbdFrame, depth_scale: float,
+            plane: np.ndarray | None = None) -> list[Segment]:
         """Return finds whose size fits the object: the operator's, else those by colour."""
         prompt, self._prompt = self._prompt, None
         if prompt is None:
-            return super().search(frame, depth_scale)
+            return super().search(frame, depth_scale, plane)
         found = self._predictor.predict(frame.rgb, prompt)
         rows, columns = np.nonzero(found.logits > 0.0) if found else ((), ())
         if not len(rows):
@@ -55,7 +59,9 @@ class Sam2Segmenter(Segmenter):
         find = self._largest_part(frame, _in_window(found, window), window, depth_scale)
         return [find] if find is not None and self._fits(find) else []
 
-    def _masked(self, frame: RgbdFrame, box: np.ndarray, window: tuple[int, ...]) -> Masked:
+    def _masked(
+            self, frame: RgbdFrame, box: np.ndarray, window: tuple[int, ...],
+            around: Surroundings) -> Masked:
         """Ask SAM 2 for what is in a box."""
         limits = np.array([frame.intrinsics.width, frame.intrinsics.height] * 2) - 1.0
         inside = np.clip(box.astype(float), 0.0, limits)
@@ -74,16 +80,19 @@ class Sam2VideoSegmenter(Sam2Segmenter):
 
     def __init__(
             self, model: ObjectModel, config: SegmentationConfig, kernels: ModuleType,
-            video: VideoPredictor, settings: Sam2VideoConfig) -> None:
+            video: VideoPredictor, settings: Sam2VideoConfig,
+            others: Sequence[ColourModel] = ()) -> None:
         """Start with nothing tracked."""
-        super().__init__(model, config, kernels, video)
+        super().__init__(model, config, kernels, video, others)
         self._video, self._settings = video, settings
         self._object_id = model.object_id
         self._absent = 0
 
-    def search(self, frame: RgbdFrame, depth_scale: float) -> list[Segment]:
+    def search(
+            self, frame: RgbdFrame, depth_scale: float,
+            plane: np.ndarray | None = None) -> list[Segment]:
         """Return finds as an image predictor does; none while an absent object may come back."""
-        return [] if self._absent else super().search(frame, depth_scale)
+        return [] if self._absent else super().search(frame, depth_scale, plane)
 
     def keep(self, frame: RgbdFrame, find: Segment) -> None:
         """Prompt with the mask of a find."""
@@ -97,7 +106,9 @@ class Sam2VideoSegmenter(Sam2Segmenter):
         self._absent = 0
         self._video.forget(self._object_id)
 
-    def _expected(self, frame: RgbdFrame, box: np.ndarray, window: tuple[int, ...]) -> Masked:
+    def _expected(
+            self, frame: RgbdFrame, box: np.ndarray, window: tuple[int, ...],
+            around: Surroundings) -> Masked:
         """Return what the memory says, wherever the object is predicted."""
         self._fit_to(frame)
         found = self._video.track(frame.rgb).get(self._object_id)

@@ -6,7 +6,7 @@ import dataclasses
 import numpy as np
 from ocrrl_ros.core.errors import ConfigError, UnknownNameError
 from ocrrl_ros.evaluation.pose_log import PoseLog
-from ocrrl_ros.evaluation.tracker_bench import TrackerBenchConfig
+from ocrrl_ros.evaluation.tracker_bench import TrackerBench, TrackerBenchConfig
 from ocrrl_ros.evaluation.tracker_figures import absence, LONG_FRAMES, Sample, summarise, wear
 from ocrrl_ros.evaluation.tracker_sequences import SequenceSource
 from ocrrl_ros.perception.confidence import FEATURES
@@ -178,3 +178,8 @@ def test_a_look_alike_takes_the_place_of_the_object(source):
     red = [((frame.frame.rgb[..., 0] > 80) & (frame.frame.rgb[..., 1] < 60)).sum()
            for frame in frames[at:at + 2]]
     assert red[0] > 200 and red[1] > 100 and abs(red[1] / red[0] - 1.0) > 0.15
+
+
+def test_colour_can_be_kept_from_the_tracker_of_objects_of_the_task_alone():
+    with pytest.raises(UnknownNameError, match="unknown object 'cup'.*task cube_lift"):
+        TrackerBench('cube_lift', load_domain('sim'), None, colourless=('cup',))

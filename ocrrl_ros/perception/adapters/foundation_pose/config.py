@@ -10,10 +10,11 @@ from ocrrl_ros.core.onnx_session import Provider
 from ocrrl_ros.perception.confidence import ConfidenceConfig
 
 
-# Weights of `config/tracker.yaml` without the sigmas: those of this backend are assumed, not
-# observed, and say nothing about a frame. What they take from a good frame of the embedded fit is
-# taken from the bias. Fitted to no network's output yet: `ocrrl perception calibrate-confidence`.
-_CONFIDENCE = ConfidenceConfig(
+# Weights of `config/tracker.yaml` without the sigmas: those of backends that are not ours are
+# assumed, not observed, and say nothing about a frame. What they take from a good frame of the
+# embedded fit is taken from the bias. Fitted to no network's output yet: `ocrrl perception
+# calibrate-confidence`.
+ASSUMED_ERRORS = ConfidenceConfig(
     bias=8.0, silhouette_error=-6.63, depth_outliers=-6.94, depth_rms=-3.23, scarcity=-0.428,
     invalid_depth=0.0, free_space=-4.89, innovation=-0.24, position_sigma_mm=0.0,
     rotation_sigma_deg=0.0)
@@ -46,7 +47,7 @@ class FoundationPoseConfig:
         'description': 'step between neighbours over which depth is not averaged, m'})
 
     confidence: ConfidenceConfig = field(
-        default=_CONFIDENCE, metadata={'description': 'probability of a good pose'})
+        default=ASSUMED_ERRORS, metadata={'description': 'probability of a good pose'})
     position_sigma_m: float = field(
         default=0.002, metadata={'description': 'error of a refined position per axis, m'})
     rotation_sigma_deg: float = field(

@@ -13,7 +13,8 @@ from ocrrl_ros.perception.adapters.foundation_pose.estimator import FoundationPo
 from ocrrl_ros.perception.adapters.foundation_pose.mesh import load_mesh, object_mesh
 from ocrrl_ros.perception.frame import RgbdFrame
 from ocrrl_ros.perception.object_model import ObjectModel
-from ocrrl_ros.perception.rotation import rotation_exp, rotation_log, to_pose
+from ocrrl_ros.perception.pose_fitter import AssumedErrors
+from ocrrl_ros.perception.rotation import to_pose
 from ocrrl_ros.perception.sdf_tracker import Fit, Prior
 from ocrrl_ros.perception.segmentation import Segment
 from ocrrl_ros.perception.view import View
@@ -35,11 +36,9 @@ class FoundationPoseFitter:
         :raises BundleError: a file is no such network.
         """
         mesh = load_mesh(Path(model.mesh)) if model.mesh else object_mesh(model)
-        self._revolves = model.revolves
         self._pose = FoundationPose(mesh, model.symmetries, *load_networks(config), config)
-        sigmas = np.repeat(
-            [config.position_sigma_m, np.radians(config.rotation_sigma_deg)], 3)
-        self._information = np.diag(1.0 / sigmas ** 2)
+        self._errors = AssumedErrors(
+            config.position_sigma_m, np.radians(config.rotation_sigma_deg), model.revolves)
 
     def search(self, view: View, segment: Segment) -> Fit | None:
         """Register the object under a segment; None where its depth says nothing."""
@@ -50,31 +49,14 @@ class FoundationPoseFitter:
         rotation = quat_to_matrix(found.camera_T_object[3:])
         return Fit(
             rotation=rotation, translation=found.camera_T_object[:3].copy(),
-            information=self._seen(rotation), cost=-float(found.scores[0]))
+            information=self._errors.information(rotation), cost=-float(found.scores[0]))
 
     def follow(self, view: View, segment: Segment, prior: Prior) -> Fit:
         """Refine a prediction and weigh both by what is known of their errors."""
         tracked = self._pose.track(
             _true_depth(view), to_pose(prior.rotation, prior.translation))
-        rotation = quat_to_matrix(tracked.camera_T_object[3:])
-        information = self._seen(rotation)
-        error = np.concatenate([
-            tracked.camera_T_object[:3] - prior.translation,
-            rotation_log(rotation @ prior.rotation.T)])
-        step = np.linalg.solve(information + prior.information, information @ error)
-        return Fit(
-            rotation=rotation_exp(step[3:]) @ prior.rotation,
-            translation=prior.translation + step[:3], information=information,
-            cost=float(error @ information @ error))
-
-    def _seen(self, rotation: np.ndarray) -> np.ndarray:
-        """Return the information (6, 6) of a fit; none about a turn that cannot be seen."""
-        if not self._revolves:
-            return self._information
-        hidden = np.zeros((6, 6))
-        hidden[3:, 3:] = np.outer(rotation[:, 2], rotation[:, 2])
-        keep = np.eye(6) - hidden
-        return keep @ self._information @ keep
+        return self._errors.weighed(
+            quat_to_matrix(tracked.camera_T_object[3:]), tracked.camera_T_object[:3], prior)
 
 
 def _true_depth(view: View) -> RgbdFrame:

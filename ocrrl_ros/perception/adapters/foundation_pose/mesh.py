@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import colorsys
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -70,12 +69,11 @@ class Mesh:
 
 
 def object_mesh(model: ObjectModel) -> Mesh:
-    """Return the mesh of a primitive shape in the object's colour."""
+    """Return the mesh of a primitive shape in the object's colour, grey where it has none."""
     surfaces = model.shape.surfaces
     vertices, faces = (_boxes if surfaces.kind == BOXES else _revolved)(surfaces.surface)
-    colour = colorsys.hsv_to_rgb(model.colour.hue_deg / 360.0, 0.9, 0.9)
     return Mesh(vertices=vertices, faces=faces, colours=np.tile(
-        np.round(255.0 * np.array(colour)).astype(np.uint8), (len(vertices), 1)))
+        np.round(255.0 * model.shown_rgb).astype(np.uint8), (len(vertices), 1)))
 
 
 def _boxes(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
