@@ -12,11 +12,14 @@ import numpy as np
 from ocrrl_ros.core.configuration import load_yaml
 from ocrrl_ros.core.errors import ConfigError, UnknownNameError
 from ocrrl_ros.core.resources import config_path
-from ocrrl_ros.core.symmetry import canonical_rotation, GROUPS, symmetry_group
+from ocrrl_ros.core.se3 import quat_multiply
+from ocrrl_ros.core.symmetry import (
+    canonical_rotation, CYLINDER, GROUPS, REVOLUTION, symmetry_group)
 from ocrrl_ros.perception.rotation import unspun
 from ocrrl_ros.perception.shape_model import ShapeModel
 
 IDENTITY_QUAT = np.array([0.0, 0.0, 0.0, 1.0])
+FLIP_QUAT = np.array([1.0, 0.0, 0.0, 0.0])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,25 +75,16 @@ class ObjectModel:
             raise ConfigError(f'object_id is {self.object_id!r}; allowed: letters, digits and _')
         if self.symmetry not in GROUPS:
             raise UnknownNameError('symmetry group', self.symmetry, GROUPS)
-        if not self._has_symmetry():
+        if not self.shape.is_mapped_by(self.symmetries):
+            edges = ' x '.join(f'{edge:g}' for edge in self.shape.edges_m)
             raise ConfigError(
-                f'symmetry is {self.symmetry} but the shape is a {self.shape.kind} of size_m '
-                f'{self.shape.size_m} m')
-
-    def _has_symmetry(self) -> bool:
-        """Say whether the shape allows the named group."""
-        if self.shape.kind == 'tub' or self.symmetry == 'revolution':
-            return self.shape.kind == 'tub' and self.symmetry in ('none', 'revolution')
-        if self.shape.kind == 'boxes':
-            return self.symmetry in ('none', 'half_turn_z')
-        x, y, z = self.shape.size_m
-        return {'cube': x == y == z, 'square_prism': x == y,
-                'square_prism_x': y == z}.get(self.symmetry, True)
+                f'symmetry is {self.symmetry}, and not every rotation of it maps the shape onto '
+                f'itself: kind {self.shape.kind}, size_m of its bounding box {edges} m')
 
     @property
     def revolves(self) -> bool:
         """Whether turning about the object's z axis cannot be seen."""
-        return self.symmetry == 'revolution'
+        return self.symmetry in (REVOLUTION, CYLINDER)
 
     @cached_property
     def symmetries(self) -> np.ndarray:
@@ -107,7 +101,12 @@ class ObjectModel:
         """
         if not self.revolves:
             return canonical_rotation(rotation, self.symmetries, reference)
-        return unspun(rotation, IDENTITY_QUAT if reference is None else reference)
+        reference = IDENTITY_QUAT if reference is None else reference
+        found = unspun(rotation, reference)
+        if self.symmetry == CYLINDER:
+            flipped = unspun(quat_multiply(rotation, FLIP_QUAT), reference)
+            return max(found, flipped, key=lambda turned: abs(float(turned @ reference)))
+        return found
 
 
 def load_object(name_or_path: str | Path) -> ObjectModel:

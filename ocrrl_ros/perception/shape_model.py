@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Shapes that the tracker can follow: box, open tub, rigid union of boxes."""
+"""Shapes that the tracker can follow: box, cylinder, open tub, rigid union of boxes."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from functools import cached_property
 
 import numpy as np
 from ocrrl_ros.core.errors import ConfigError, UnknownNameError
-from ocrrl_ros.perception.surfaces import boxes, revolved, Surfaces
+from ocrrl_ros.core.se3 import quat_to_matrix
+from ocrrl_ros.perception.surfaces import boxes, REVOLUTION, revolved, Surfaces
 
-SHAPES = ('box', 'tub', 'boxes')
+SHAPES = ('box', 'cylinder', 'tub', 'boxes')
+# Boxes that differ by less are the same, m.
+_SAME_M = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +60,28 @@ class TubModel:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CylinderModel:
+    """A solid cylinder about z; frame in its middle."""
+
+    radius_m: float = field(default=0.02, metadata={'description': 'radius, m'})
+    height_m: float = field(default=0.10, metadata={'description': 'height along z, m'})
+
+    def __post_init__(self) -> None:
+        """Refuse what is too small to be seen or too large to be handled."""
+        if not 0.0025 <= self.radius_m <= 0.5:
+            raise ConfigError(f'radius_m is {self.radius_m} m; allowed: 0.0025 .. 0.5 m')
+        if not 0.005 <= self.height_m <= 1.0:
+            raise ConfigError(f'height_m is {self.height_m} m; allowed: 0.005 .. 1.0 m')
+
+    def surfaces(self) -> Surfaces:
+        """Return the shape, which is its own hull."""
+        half = 0.5 * self.height_m
+        profile = np.array(
+            [[0.0, -half], [self.radius_m, -half], [self.radius_m, half], [0.0, half]])
+        return revolved(profile, profile)
+
+
+@dataclass(frozen=True, kw_only=True)
 class BoxPart:
     """One box of a rigid union, parallel to the axes of the object's frame."""
 
@@ -78,6 +103,8 @@ class ShapeModel:
     size_m: tuple[float, float, float] = field(
         default=(0.04, 0.04, 0.04),
         metadata={'description': 'kind box: full edge lengths around the frame, m'})
+    cylinder: CylinderModel = field(
+        default_factory=CylinderModel, metadata={'description': 'kind cylinder: its measures'})
     tub: TubModel = field(
         default_factory=TubModel, metadata={'description': 'kind tub: its measures'})
     parts: tuple[BoxPart, ...] = field(
@@ -100,6 +127,8 @@ class ShapeModel:
         """Return the shape as kernels take it."""
         if self.kind == 'tub':
             return self.tub.surfaces()
+        if self.kind == 'cylinder':
+            return self.cylinder.surfaces()
         if self.kind == 'box':
             return boxes(np.array([[0.0, 0.0, 0.0, *(0.5 * np.array(self.size_m))]]))
         return boxes(np.array([
@@ -108,8 +137,8 @@ class ShapeModel:
     @cached_property
     def bounds_m(self) -> np.ndarray:
         """Least and greatest coordinates (2, 3) of the shape in its frame, m."""
-        if self.kind == 'tub':
-            radius, half = self.surfaces.hull[:, 2].max(), 0.5 * self.tub.height_m
+        if self.surfaces.kind == REVOLUTION:
+            radius, half = self.surfaces.hull[:, 2].max(), self.surfaces.hull[:, 3].max()
             corner = np.array([radius, radius, half])
             return np.stack([-corner, corner])
         rows = self.surfaces.surface
@@ -132,3 +161,27 @@ class ShapeModel:
     def radius_m(self) -> float:
         """Radius of the sphere around the object frame that holds the shape, m."""
         return self.surfaces.reach
+
+    def is_mapped_by(self, group: np.ndarray) -> bool:
+        """
+        Say whether every rotation of a group (S, 4) maps the shape onto itself.
+
+        Of a union of boxes the boxes are what is mapped: the same body in other pieces may be
+        refused.
+        """
+        matrices = quat_to_matrix(group)
+        if self.surfaces.kind == REVOLUTION:
+            # Turns about z, and where its ends are alike also those that swap them.
+            upright = matrices[:, 2, 2] > 1.0 - 1e-9
+            swaps = (matrices[:, 2, 2] < -1.0 + 1e-9) & (self.kind == 'cylinder')
+            return bool((upright | swaps).all())
+        return all(_maps_boxes(matrix, self.surfaces.surface) for matrix in matrices)
+
+
+def _maps_boxes(matrix: np.ndarray, rows: np.ndarray) -> bool:
+    """Say whether a rotation (3, 3) maps boxes (M, 6), centres and half edges, onto them."""
+    if np.abs(np.abs(matrix).max(axis=1) - 1.0).max() > 1e-9:
+        return False
+    turned = np.hstack([rows[:, :3] @ matrix.T, rows[:, 3:] @ np.abs(matrix).T])
+    alike = np.abs(turned[:, None] - rows).max(axis=2) < _SAME_M
+    return bool(alike.any(axis=0).all() and alike.any(axis=1).all())

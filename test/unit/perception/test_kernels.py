@@ -13,7 +13,8 @@ import pytest
 
 BOX = boxes(np.array([[0.0, 0.0, 0.0, 0.02, 0.02, 0.03]]))
 SHAPES = {'box': BOX} | {
-    name: load_object(name).shape.surfaces for name in ('bowl', 'cup', 'drawer')}
+    name: load_object(name).shape.surfaces
+    for name in ('bowl', 'cup', 'drawer', 'peg', 'box_with_hole')}
 CAMERA = np.array([300.0, 310.0, 40.0, 30.0, 12.0, 7.0])
 NOISE = np.array([0.0025, 0.0005, 0.5, 0.001, 0.7, 4.0])
 
@@ -100,7 +101,7 @@ def test_normal_equations_agree(compiled, seed, name):
     assert result[2] == pytest.approx(reference[2], rel=1e-9)
 
 
-@pytest.mark.parametrize('name', ['bowl', 'cup'])
+@pytest.mark.parametrize('name', ['bowl', 'cup', 'peg'])
 def test_nothing_is_claimed_about_the_turn_of_a_solid_of_revolution(compiled, name):
     inputs = system_inputs(2, SHAPES[name])
     axis = inputs[3][:, 2]
