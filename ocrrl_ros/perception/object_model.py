@@ -75,6 +75,16 @@ class ObjectModel:
             raise ConfigError(f'object_id is {self.object_id!r}; allowed: letters, digits and _')
         if self.symmetry not in GROUPS:
             raise UnknownNameError('symmetry group', self.symmetry, GROUPS)
+        # A mesh is known when its file is, see `load_object`.
+        if self.shape.kind != 'mesh':
+            self.check_symmetry()
+
+    def check_symmetry(self) -> None:
+        """
+        Refuse a group with rotations that do not map the shape onto itself.
+
+        :raises ConfigError: there is one.
+        """
         if not self.shape.is_mapped_by(self.symmetries):
             edges = ' x '.join(f'{edge:g}' for edge in self.shape.edges_m)
             raise ConfigError(
@@ -127,6 +137,14 @@ def load_object(name_or_path: str | Path) -> ObjectModel:
 
 
 def _load(path: Path) -> ObjectModel:
-    """Read a YAML file; a mesh that it names lies beside it."""
+    """Read a YAML file; meshes that it names lie beside it."""
     model = load_yaml(ObjectModel, path)
+    if model.shape.kind == 'mesh':
+        file = str(path.parent / model.shape.mesh.file)
+        model = replace(model, shape=replace(
+            model.shape, mesh=replace(model.shape.mesh, file=file)))
+        try:
+            model.check_symmetry()
+        except ConfigError as error:
+            raise ConfigError(f'{path}: {error}') from error
     return replace(model, mesh=str(path.parent / model.mesh)) if model.mesh else model

@@ -1,17 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Shapes that the tracker can follow: box, cylinder, open tub, rigid union of boxes."""
+"""Shapes that the tracker can follow: box, cylinder, open tub, rigid union of boxes, mesh."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from ocrrl_ros.core.errors import ConfigError, UnknownNameError
 from ocrrl_ros.core.se3 import quat_to_matrix
+from ocrrl_ros.perception.mesh_grid import sampled_mesh, SampledMesh
 from ocrrl_ros.perception.surfaces import boxes, REVOLUTION, revolved, Surfaces
 
-SHAPES = ('box', 'cylinder', 'tub', 'boxes')
+SHAPES = ('box', 'cylinder', 'tub', 'boxes', 'mesh')
 # Boxes that differ by less are the same, m.
 _SAME_M = 1e-6
 
@@ -82,6 +84,30 @@ class CylinderModel:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MeshModel:
+    """A closed mesh file in m, its bounding box about the frame."""
+
+    file: str = field(default='', metadata={
+        'description': 'OBJ, PLY, STL or what else trimesh reads; absolute or beside the YAML'})
+    resolution: int = field(default=64, metadata={
+        'description': 'grid steps along the longest edge of the bounding box; walls thinner than '
+                       'two of them are not followed'})
+
+    def __post_init__(self) -> None:
+        """Refuse grids too coarse to hold a shape or too large for memory."""
+        if not 16 <= self.resolution <= 192:
+            raise ConfigError(f'resolution is {self.resolution} steps; allowed: 16 .. 192')
+
+    def sampled(self) -> SampledMesh:
+        """
+        Read the file and sample it, which takes seconds.
+
+        :raises ConfigError: it is no use; the message names the file.
+        """
+        return sampled_mesh(Path(self.file), self.resolution)
+
+
+@dataclass(frozen=True, kw_only=True)
 class BoxPart:
     """One box of a rigid union, parallel to the axes of the object's frame."""
 
@@ -109,6 +135,8 @@ class ShapeModel:
         default_factory=TubModel, metadata={'description': 'kind tub: its measures'})
     parts: tuple[BoxPart, ...] = field(
         default=(), metadata={'description': 'kind boxes: the boxes'})
+    mesh: MeshModel = field(
+        default_factory=MeshModel, metadata={'description': 'kind mesh: its file'})
 
     def __post_init__(self) -> None:
         """Refuse unknown kinds, unions of nothing, and edges outside 5 mm .. 1 m."""
@@ -118,6 +146,10 @@ class ShapeModel:
             raise ConfigError(
                 f'shape kind is {self.kind} with {len(self.parts)} parts; allowed: at least one '
                 'for kind boxes, none for others')
+        if (self.kind == 'mesh') != bool(self.mesh.file):
+            raise ConfigError(
+                f'shape kind is {self.kind} with mesh.file {self.mesh.file!r}; allowed: a file '
+                'for kind mesh, none for others')
         for size_m in [self.size_m, *(part.size_m for part in self.parts)]:
             if not all(0.005 <= edge <= 1.0 for edge in size_m):
                 raise ConfigError(f'size_m is {size_m} m; allowed: 0.005 .. 1.0 m per edge')
@@ -125,6 +157,8 @@ class ShapeModel:
     @cached_property
     def surfaces(self) -> Surfaces:
         """Return the shape as kernels take it."""
+        if self.kind == 'mesh':
+            return self.mesh.sampled().surfaces
         if self.kind == 'tub':
             return self.tub.surfaces()
         if self.kind == 'cylinder':
@@ -137,6 +171,8 @@ class ShapeModel:
     @cached_property
     def bounds_m(self) -> np.ndarray:
         """Least and greatest coordinates (2, 3) of the shape in its frame, m."""
+        if self.kind == 'mesh':
+            return self.mesh.sampled().bounds_m
         if self.surfaces.kind == REVOLUTION:
             radius, half = self.surfaces.hull[:, 2].max(), self.surfaces.hull[:, 3].max()
             corner = np.array([radius, radius, half])
@@ -167,9 +203,11 @@ class ShapeModel:
         Say whether every rotation of a group (S, 4) maps the shape onto itself.
 
         Of a union of boxes the boxes are what is mapped: the same body in other pieces may be
-        refused.
+        refused. Points on a mesh must come to lie within a step of the grid from it.
         """
         matrices = quat_to_matrix(group)
+        if self.kind == 'mesh':
+            return self.mesh.sampled().is_mapped_by(matrices)
         if self.surfaces.kind == REVOLUTION:
             # Turns about z, and where its ends are alike also those that swap them.
             upright = matrices[:, 2, 2] > 1.0 - 1e-9

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The shapes that kernels know, as arrays: unions of boxes, and solids of revolution about z."""
+"""The shapes that kernels know, as arrays: boxes, solids of revolution, sampled distances."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-BOXES, REVOLUTION = 0, 1
+BOXES, REVOLUTION, GRID = 0, 1, 2
 
 
 class Surfaces(NamedTuple):
@@ -18,7 +18,11 @@ class Surfaces(NamedTuple):
     ``hull`` are the same. ``kind`` `REVOLUTION`: rows (6,) are edges of a profile in the plane of
     radius and z: start (2,), end (2,) and outward unit normal (2,). ``surface`` (M, 6) holds
     what measured points can lie on, ``hull`` (H, 6) the convex body that has the same silhouette.
-    ``reach`` is the radius of the sphere about the frame that holds the shape.
+    ``kind`` `GRID`: ``surface`` (S * X * Y, Z) are signed distances at places along z, rows along
+    y, then x; first those of the surface, last (S is 1 or 2) those of the body that has the same
+    silhouette. ``hull`` (2, 6): first the place of the first sample and the steps, then S, X, Y,
+    Z. One type for all kinds: kernels are compiled once, and every further array would cost
+    in all their calls. ``reach`` is the radius of the sphere about the frame that holds the shape.
     """
 
     kind: int
@@ -43,6 +47,20 @@ def revolved(surface: np.ndarray, hull: np.ndarray) -> Surfaces:
     """
     reach = float(np.linalg.norm(hull, axis=1).max())
     return Surfaces(REVOLUTION, _edges(surface), _edges(hull), reach)
+
+
+def sampled(first_m: np.ndarray, step_m: float, samples: np.ndarray, reach: float) -> Surfaces:
+    """
+    Return a shape by signed distances on a grid.
+
+    :param first_m: (3,) place of the first sample.
+    :param samples: (S, X, Y, Z) signed distances, m: of the surface, and behind it of the body
+        that has the same silhouette where that is another. At least two along each axis.
+    :param reach: radius of the sphere about the frame that holds the surface, m.
+    """
+    rows = np.ascontiguousarray(samples, dtype=float).reshape(-1, samples.shape[3])
+    header = np.array([[*first_m, step_m, step_m, step_m], [*samples.shape, 0, 0]], dtype=float)
+    return Surfaces(GRID, rows, header, float(reach))
 
 
 def _edges(corners: np.ndarray) -> np.ndarray:
