@@ -14,6 +14,7 @@ import numpy as np
 from ocrrl_ros.core import se3
 from ocrrl_ros.core.errors import ConfigError, UnknownNameError
 from ocrrl_ros.evaluation.tracker_pictures import WorstFrames
+from ocrrl_ros.evaluation.tracker_scenes import check_rows, seen_task
 from ocrrl_ros.evaluation.tracker_sequences import (
     ROWS, SequenceSource, TrueFrame, TrueObject)
 from ocrrl_ros.perception.estimate import ObjectEstimate
@@ -32,7 +33,7 @@ class TrackerBenchConfig:
     """What is rendered and measured."""
 
     task: str = field(
-        default='cube_lift', metadata={'description': 'task whose objects are tracked'})
+        default='cube_lift', metadata={'description': 'task or scene whose objects are tracked'})
     domains: tuple[str, ...] = field(
         default=('sim', 'proxy'), metadata={'description': 'domains to render'})
     rows: tuple[str, ...] = field(
@@ -42,12 +43,16 @@ class TrackerBenchConfig:
     sequences: int = field(default=10, metadata={'description': 'sequences per row'})
     grasps: int = field(default=4, metadata={'description': 'sequences of the row grasp'})
     seed: int = field(default=10_000, metadata={'description': 'seed of all sequences'})
+    models: tuple[str, ...] = field(
+        default=(), metadata={'description': 'YAML files that describe objects of the task '
+                              'otherwise than config/objects, say by a mesh'})
 
     def __post_init__(self) -> None:
         """Refuse unknown rows and empty runs."""
         for row in self.rows:
             if row not in ROWS:
                 raise UnknownNameError('bench row', row, ROWS)
+        check_rows(self.task, self.rows)
         if self.sequences < 1 or self.grasps < 1:
             raise ConfigError(
                 f'sequences is {self.sequences} and grasps {self.grasps}; allowed: >= 1')
@@ -106,10 +111,20 @@ class TrackerBench:
 
     def __init__(
             self, task: str, domain: Domain, depth_bias: float | None,
-            config: TrackerConfig | None = None, pictures: WorstFrames | None = None):
-        """Build renderer and tracker, and compile."""
+            config: TrackerConfig | None = None, pictures: WorstFrames | None = None,
+            models: Sequence[str] = ()):
+        """
+        Build renderer and tracker, and compile.
+
+        :param models: YAML files of objects to track otherwise than `config/objects` describes.
+        :raises UnknownNameError: one is no object of the task.
+        """
+        self._models = {name: load_object(name) for name in seen_task(task).object_ids}
+        for model in map(load_object, models):
+            if model.object_id not in self._models:
+                raise UnknownNameError('object', model.object_id, self._models, '--models')
+            self._models[model.object_id] = model
         self.source = SequenceSource(task, domain, depth_bias)
-        self._models = {name: load_object(name) for name in self.source.object_ids}
         self._camera_m = domain.camera.true_pose()[:3]
         self._estimator = PoseEstimator(
             list(self._models.values()), domain.camera.told_pose(), config)
@@ -189,7 +204,8 @@ def run_bench(
     done, results = 0, []
     for name in config.domains:
         for bias in config.depth_biases:
-            bench = TrackerBench(config.task, load_domain(name), bias, tracker, pictures)
+            bench = TrackerBench(
+                config.task, load_domain(name), bias, tracker, pictures, config.models)
             for row in config.rows:
                 samples: dict[str, list[Sample]] = {}
                 for index in range(counts[row]):
