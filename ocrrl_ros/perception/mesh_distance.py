@@ -11,6 +11,7 @@ faces, weighed by angle (Baerentzen and Aanaes 2005).
 from __future__ import annotations
 
 import numpy as np
+from scipy import ndimage
 from scipy.spatial import cKDTree
 
 # Lattice points whose triangles are looked at. Near an edge and nearer to the surface than the
@@ -40,22 +41,52 @@ class MeshDistance:
 
     def __call__(self, points: np.ndarray) -> np.ndarray:
         """Return signed distances (P,) of points (P, 3), m, negative inside."""
-        return np.concatenate([
-            self._refined(points[at:at + _CHUNK]) for at in range(0, len(points), _CHUNK)])
+        return self._nearest(points)[0]
 
-    def _refined(self, points: np.ndarray) -> np.ndarray:
-        """Return signed distances (P,) of some points (P, 3), near ones with more care."""
-        found = self._signed(points, _CANDIDATES)
+    def on_grid(self, first_m: np.ndarray, step_m: float, count: np.ndarray) -> np.ndarray:
+        """
+        Return signed distances (X, Y, Z) at the places of a grid.
+
+        They are exact within a step of the surface. Farther away the nearest triangle is that of
+        the nearest such place, which is about right and several times faster.
+
+        :param first_m: (3,) first place, around which and `count` (3,) places along each axis the
+            surface lies.
+        """
+        band = np.zeros(count, dtype=bool)
+        band[tuple(np.rint((self.lattice - first_m) / step_m).astype(int).T)] = True
+        band = ndimage.binary_dilation(band, np.ones((3, 3, 3), dtype=bool))
+        values, owner = np.zeros(count), np.zeros(count, dtype=int)
+        values[band], owner[band] = self._nearest(first_m + step_m * np.argwhere(band))
+        source = ndimage.distance_transform_edt(
+            ~band, return_distances=False, return_indices=True)
+        far = np.argwhere(~band)
+        for at in range(0, len(far), _CHUNK):
+            place = tuple(far[at:at + _CHUNK].T)
+            known = tuple(axis[place] for axis in source)
+            offset, _ = _offset(
+                first_m + step_m * far[at:at + _CHUNK], self._corners[owner[known]])
+            values[place] = np.copysign(np.linalg.norm(offset, axis=1), values[known])
+        return values
+
+    def _nearest(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return signed distances (P,) of points (P, 3) and the triangles that are nearest."""
+        parts = [self._refined(points[at:at + _CHUNK]) for at in range(0, len(points), _CHUNK)]
+        return tuple(np.concatenate(part) for part in zip(*parts))
+
+    def _refined(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return distances (P,) and triangles (P,) of some points, near ones with more care."""
+        found, owner = self._signed(points, _CANDIDATES)
         near = np.abs(found) < self._near_m
-        found[near] = self._signed(points[near], _CANDIDATES_NEAR)
-        return found
+        found[near], owner[near] = self._signed(points[near], _CANDIDATES_NEAR)
+        return found, owner
 
-    def _signed(self, points: np.ndarray, candidates: int) -> np.ndarray:
-        """Return signed distances (P,) by the triangles of so many lattice points."""
+    def _signed(self, points: np.ndarray, candidates: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return distances (P,) and triangles (P,) by those of so many lattice points."""
         count = min(candidates, len(self.lattice))
         faces = self._owner[self._tree.query(points, k=count)[1].reshape(len(points), count)]
         best = np.full(len(points), np.inf)
-        signed = np.zeros(len(points))
+        signed, owner = np.zeros(len(points)), faces[:, 0].copy()
         for rank in range(count):
             # A face that an earlier candidate had is not looked at again.
             new = np.flatnonzero((faces[:, :rank] != faces[:, rank:rank + 1]).all(axis=1))
@@ -66,8 +97,9 @@ class MeshDistance:
             side = (offset * self._features[face, feature]).sum(axis=1)
             where = new[closer]
             best[where] = length[closer]
+            owner[where] = face[closer]
             signed[where] = np.where(side < 0.0, -length, length)[closer]
-        return signed
+        return signed, owner
 
 
 def _normals(corners: np.ndarray) -> np.ndarray:

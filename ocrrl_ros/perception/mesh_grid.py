@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 SMALLEST_M = 0.005
 # Steps of the grid beyond the bounding box: farther out its border stands for all.
 _MARGIN = 6
-_VIEWS = 60
+_VIEWS = 30
 _LOOKED_AT = 4000
 # Silhouettes that cover this share of the convex hull's from every side are those of the hull.
 _COVERED = 0.97
@@ -73,17 +73,16 @@ def _sampled_mesh(path: Path, changed_ns: int, resolution: int) -> SampledMesh:
     step = float((high - low).max()) / resolution
     count = np.ceil((high - low) / step).astype(int) + 1 + 2 * _MARGIN
     first = 0.5 * (low + high) - 0.5 * step * (count - 1)
-    places = first + step * np.moveaxis(np.indices(count), 0, -1).reshape(-1, 3)
     surface = MeshDistance(np.asarray(mesh.triangles, float), 0.5 * step)
-    samples = [surface(places)]
+    samples = [surface.on_grid(first, step, count)]
     hull = mesh.convex_hull
     if mesh.volume < 0.999 * hull.volume:
         around = MeshDistance(np.asarray(hull.triangles, float), 0.5 * step)
         if _looks_filled(surface.lattice, around.lattice, step):
-            samples.append(around(places))
+            samples.append(around.on_grid(first, step, count))
     reach = np.linalg.norm(np.asarray(mesh.vertices, float), axis=1).max()
     return SampledMesh(
-        surfaces=sampled(first, step, np.reshape(samples, (-1, *count)), reach),
+        surfaces=sampled(first, step, np.stack(samples), reach),
         bounds_m=np.stack([low, high]), points=surface.lattice, step_m=step)
 
 

@@ -56,6 +56,18 @@ def test_inside_and_outside_are_told_apart_at_edges_and_corners():
     np.testing.assert_array_equal(found < 0.0, inside)
 
 
+def test_a_grid_is_exact_near_the_surface_and_about_right_elsewhere():
+    mesh, step = primitive_mesh('cup'), 0.003
+    found = MeshDistance(np.asarray(mesh.triangles), 0.5 * step)
+    count = np.array([36, 36, 44])
+    first = -0.5 * step * (count - 1)
+    places = first + step * np.argwhere(np.ones(count, dtype=bool))
+    off = np.abs(found.on_grid(first, step, count).ravel() - found(places))
+    near = np.abs(found(places)) < step
+    assert near.sum() > 1000 and off[near].max() < 1e-12
+    assert off.max() < 1.5 * step and np.quantile(off, 0.95) < 0.3 * step
+
+
 def test_gradient_is_that_of_the_interpolated_distance(l_grid):
     points = np.random.default_rng(0).uniform(-0.08, 0.08, (500, 3))
     gradient = grid_sdf.distance(points, l_grid.surfaces, 0)[1]
