@@ -83,12 +83,11 @@ def _grid_value(origin, direction, far, shape):
 @numba.njit(nogil=True)
 def _grid_entry(origin, direction, shape):
     """Return the distance along a ray to the sampled surface, infinity for a miss."""
-    row, count = shape.hull[0], shape.hull[1]
+    bounds = shape.hull[2]
     far, end = 0.0, 1e9
     for i in range(3):
         along = direction[i] if abs(direction[i]) >= 1e-9 else 1e-9
-        first = (row[i] - origin[i]) / along
-        last = (row[i] + row[i + 3] * (count[i + 1] - 1.0) - origin[i]) / along
+        first, last = (bounds[i] - origin[i]) / along, (bounds[i + 3] - origin[i]) / along
         far, end = max(far, min(first, last)), min(end, max(first, last))
     for _ in range(TRACE_STEPS):
         if far >= end:

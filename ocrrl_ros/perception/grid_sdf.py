@@ -102,7 +102,9 @@ def nearest_on_rays(
     def value_at(far: np.ndarray) -> np.ndarray:
         return distance(origin + far[:, None] * directions, shape, -1)[0]
 
-    near, end = _in_grid(origin, directions, shape)
+    row = shape.hull[0]
+    near, end = _within(
+        origin, directions, row[:3], row[:3] + row[3:] * (shape.hull[1, 1:4] - 1.0))
     middle = -(directions @ origin)
     crosses = near < end
     low, high = np.where(crosses, near, middle), np.where(crosses, end, middle)
@@ -131,7 +133,7 @@ def entry(origin: np.ndarray, directions: np.ndarray, shape: Surfaces) -> np.nda
     :param origin: (3,) start of the rays, outside of the shape.
     :param directions: (P, 3) unit directions; both in the object frame.
     """
-    at, end = _in_grid(origin, directions, shape)
+    at, end = _within(origin, directions, shape.hull[2, :3], shape.hull[2, 3:])
     found = np.full(len(directions), MISS)
     going = at < end
     for _ in range(TRACE_STEPS):
@@ -151,13 +153,11 @@ def _samples(shape: Surfaces) -> np.ndarray:
     return shape.surface.reshape(shape.hull[1, :4].astype(int))
 
 
-def _in_grid(
-        origin: np.ndarray, directions: np.ndarray,
-        shape: Surfaces) -> tuple[np.ndarray, np.ndarray]:
-    """Return where (P,) rays enter and leave the grid, no sooner than 0; enter >= leave: never."""
-    row = shape.hull[0]
-    last = row[:3] + row[3:] * (shape.hull[1, 1:4] - 1.0)
+def _within(
+        origin: np.ndarray, directions: np.ndarray, least: np.ndarray,
+        greatest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return where (P,) rays enter and leave a box, no sooner than 0; enter >= leave: never."""
     safe = np.where(np.abs(directions) < 1e-9, 1e-9, directions)
-    first, second = (row[:3] - origin) / safe, (last - origin) / safe
+    first, second = (least - origin) / safe, (greatest - origin) / safe
     near = np.minimum(first, second).max(axis=-1)
     return np.maximum(near, 0.0), np.maximum(first, second).min(axis=-1)

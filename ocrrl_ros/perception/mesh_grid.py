@@ -81,9 +81,10 @@ def _sampled_mesh(path: Path, changed_ns: int, resolution: int) -> SampledMesh:
         if _looks_filled(surface.lattice, around.lattice, step):
             samples.append(around.on_grid(first, step, count))
     reach = np.linalg.norm(np.asarray(mesh.vertices, float), axis=1).max()
+    bounds = np.stack([low, high])
     return SampledMesh(
-        surfaces=sampled(first, step, np.stack(samples), reach),
-        bounds_m=np.stack([low, high]), points=surface.lattice, step_m=step)
+        surfaces=sampled(first, step, np.stack(samples), bounds, reach), bounds_m=bounds,
+        points=surface.lattice, step_m=step)
 
 
 def _checked(path: Path, mesh: trimesh.Trimesh) -> trimesh.Trimesh:

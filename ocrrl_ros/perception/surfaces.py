@@ -20,9 +20,10 @@ class Surfaces(NamedTuple):
     what measured points can lie on, ``hull`` (H, 6) the convex body that has the same silhouette.
     ``kind`` `GRID`: ``surface`` (S * X * Y, Z) are signed distances at places along z, rows along
     y, then x; first those of the surface, last (S is 1 or 2) those of the body that has the same
-    silhouette. ``hull`` (2, 6): first the place of the first sample and the steps, then S, X, Y,
-    Z. One type for all kinds: kernels are compiled once, and every further array would cost
-    in all their calls. ``reach`` is the radius of the sphere about the frame that holds the shape.
+    silhouette. ``hull`` (3, 6): the place of the first sample and the steps; S, X, Y, Z; the
+    surface's least and greatest coordinates. One type for all kinds: kernels are compiled once,
+    and every further array would cost in all their calls. ``reach`` is the radius of the sphere
+    about the frame that holds the shape.
     """
 
     kind: int
@@ -49,17 +50,21 @@ def revolved(surface: np.ndarray, hull: np.ndarray) -> Surfaces:
     return Surfaces(REVOLUTION, _edges(surface), _edges(hull), reach)
 
 
-def sampled(first_m: np.ndarray, step_m: float, samples: np.ndarray, reach: float) -> Surfaces:
+def sampled(
+        first_m: np.ndarray, step_m: float, samples: np.ndarray, bounds_m: np.ndarray,
+        reach: float) -> Surfaces:
     """
     Return a shape by signed distances on a grid.
 
     :param first_m: (3,) place of the first sample.
     :param samples: (S, X, Y, Z) signed distances, m: of the surface, and behind it of the body
         that has the same silhouette where that is another. At least two along each axis.
+    :param bounds_m: (2, 3) least and greatest coordinates of the surface.
     :param reach: radius of the sphere about the frame that holds the surface, m.
     """
     rows = np.ascontiguousarray(samples, dtype=float).reshape(-1, samples.shape[3])
-    header = np.array([[*first_m, step_m, step_m, step_m], [*samples.shape, 0, 0]], dtype=float)
+    header = np.array([
+        [*first_m, step_m, step_m, step_m], [*samples.shape, 0, 0], np.ravel(bounds_m)], float)
     return Surfaces(GRID, rows, header, float(reach))
 
 
