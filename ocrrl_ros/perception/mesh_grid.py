@@ -88,7 +88,7 @@ def _sampled_mesh(path: Path, changed_ns: int, resolution: int) -> SampledMesh:
 
 
 def _checked(path: Path, mesh: trimesh.Trimesh) -> trimesh.Trimesh:
-    """Return a mesh with normals outwards; refuse what has no inside or no plausible size."""
+    """Return a mesh of whole corners, faces outwards; refuse one without inside or right size."""
     if not len(mesh.vertices) or not len(mesh.faces):
         raise ConfigError(
             f'{path}: mesh has {len(mesh.vertices)} vertices and {len(mesh.faces)} faces; '
@@ -100,6 +100,9 @@ def _checked(path: Path, mesh: trimesh.Trimesh) -> trimesh.Trimesh:
             f'{path}: the longest edge of the bounding box is {largest:g} m; allowed: '
             f'{SMALLEST_M:g} .. {LARGEST_M:g} m (is it in millimetres?)')
     check_centred(path, 0.5 * (low + high), float(np.linalg.norm(high - low)))
+    mesh = mesh.copy()
+    # Where texture or shading changes, a file has a corner twice, which is no opening.
+    mesh.merge_vertices(merge_tex=True, merge_norm=True)
     if not mesh.is_watertight:
         raise ConfigError(
             f'{path}: the mesh is not closed, so it has no inside; allowed: every edge between '
@@ -109,7 +112,6 @@ def _checked(path: Path, mesh: trimesh.Trimesh) -> trimesh.Trimesh:
             f'{path}: the faces do not all look outwards, or enclose nothing '
             f'({mesh.volume:g} m3); allowed: one orientation, a volume')
     if mesh.volume < 0.0:
-        mesh = mesh.copy()
         mesh.invert()
     return mesh
 

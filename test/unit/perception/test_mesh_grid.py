@@ -11,6 +11,7 @@ from ocrrl_ros.perception.object_model import load_object
 from ocrrl_ros.perception.sdf import (
     box_distance, entry, nearest_on_rays, surface_distance)
 from ocrrl_ros.perception.shape_model import ShapeModel
+from PIL import Image
 import pytest
 import trimesh
 
@@ -155,6 +156,17 @@ def test_a_mesh_that_is_inside_out_is_turned(tmp_path):
     box = trimesh.creation.box((0.08, 0.04, 0.04))
     box.invert()
     shape = mesh_object(tmp_path, box, resolution=16).shape
+    assert grid_sdf.distance(np.zeros((1, 3)), shape.surfaces, 0)[0][0] < -0.015
+
+
+def test_corners_that_differ_in_texture_alone_are_no_opening(tmp_path):
+    box = trimesh.creation.box((0.08, 0.04, 0.04))
+    box.unmerge_vertices()
+    box.visual = trimesh.visual.TextureVisuals(
+        uv=np.random.default_rng(0).random((len(box.vertices), 2)),
+        material=trimesh.visual.material.SimpleMaterial(image=Image.new('RGB', (8, 8))))
+    shape = mesh_object(tmp_path, box, resolution=16, suffix='obj').shape
+    assert not trimesh.load_mesh(tmp_path / 'thing.obj').is_watertight
     assert grid_sdf.distance(np.zeros((1, 3)), shape.surfaces, 0)[0][0] < -0.015
 
 
