@@ -55,21 +55,21 @@ def _edge_entry(origin, direction, edge):
 
 
 @numba.njit(nogil=True)
-def _cell(at, first, step, count):
-    """Return a coordinate's cell and its share of the way through it."""
-    place = min(max((at - first) / step, 0.0), count - 1.0)
-    cell = min(int(place), int(count) - 2)
-    return cell, place - cell
+def _cell(at, first, step, last):
+    """Return a coordinate's cell, its share of the way through it, and how many samples are."""
+    end = (last - first) / step
+    place, count = min(max((at - first) / step, 0.0), end), int(end + 1.5)
+    cell = min(int(place), count - 2)
+    return cell, place - cell, count
 
 
 @numba.njit(nogil=True)
 def _grid_value(origin, direction, far, shape):
     """Return the sampled distance at a place of a ray within the grid."""
-    row, count, samples = shape.hull[0], shape.hull[1], shape.surface
-    i, x = _cell(origin[0] + far * direction[0], row[0], row[3], count[1])
-    j, y = _cell(origin[1] + far * direction[1], row[1], row[4], count[2])
-    k, z = _cell(origin[2] + far * direction[2], row[2], row[5], count[3])
-    ahead = int(count[2])
+    row, last, samples = shape.hull[0], shape.hull[1], shape.surface
+    i, x, _ = _cell(origin[0] + far * direction[0], row[0], row[3], last[0])
+    j, y, ahead = _cell(origin[1] + far * direction[1], row[1], row[4], last[1])
+    k, z, _ = _cell(origin[2] + far * direction[2], row[2], row[5], last[2])
     line = i * ahead + j
     value = 0.0
     for up in range(2):

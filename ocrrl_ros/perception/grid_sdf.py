@@ -102,9 +102,7 @@ def nearest_on_rays(
     def value_at(far: np.ndarray) -> np.ndarray:
         return distance(origin + far[:, None] * directions, shape, -1)[0]
 
-    row = shape.hull[0]
-    near, end = _within(
-        origin, directions, row[:3], row[:3] + row[3:] * (shape.hull[1, 1:4] - 1.0))
+    near, end = _within(origin, directions, shape.hull[0, :3], shape.hull[1, :3])
     middle = -(directions @ origin)
     crosses = near < end
     low, high = np.where(crosses, near, middle), np.where(crosses, end, middle)
@@ -150,7 +148,8 @@ def entry(origin: np.ndarray, directions: np.ndarray, shape: Surfaces) -> np.nda
 
 def _samples(shape: Surfaces) -> np.ndarray:
     """Return the samples (S, X, Y, Z)."""
-    return shape.surface.reshape(shape.hull[1, :4].astype(int))
+    first, step, last = shape.hull[0, :3], shape.hull[0, 3:], shape.hull[1, :3]
+    return shape.surface.reshape(-1, *(np.rint((last - first) / step).astype(int) + 1))
 
 
 def _within(

@@ -106,14 +106,13 @@ def _boxes_surface(p, ray, shape, normal, work):
 
 
 @numba.njit(nogil=True)
-def _grid(p, shape, which, normal):
+def _grid(p, shape, start, normal):
     """Return the sampled distance at a point, write its gradient; see `grid_sdf.distance`."""
-    row, count, samples = shape.hull[0], shape.hull[1], shape.surface
-    i, x, beyond_x = _cell(p[0], row[0], row[3], count[1])
-    j, y, beyond_y = _cell(p[1], row[1], row[4], count[2])
-    k, z, beyond_z = _cell(p[2], row[2], row[5], count[3])
-    ahead = int(count[2])
-    line = (which * int(count[1]) + i) * ahead + j
+    row, last, samples = shape.hull[0], shape.hull[1], shape.surface
+    i, x, beyond_x, _ = _cell(p[0], row[0], row[3], last[0])
+    j, y, beyond_y, ahead = _cell(p[1], row[1], row[4], last[1])
+    k, z, beyond_z, _ = _cell(p[2], row[2], row[5], last[2])
+    line = start + i * ahead + j
     a, b = samples[line, k], samples[line, k + 1]
     c, d = samples[line + 1, k], samples[line + 1, k + 1]
     rise_a, rise_b = samples[line + ahead, k] - a, samples[line + ahead, k + 1] - b
@@ -132,12 +131,12 @@ def _grid(p, shape, which, normal):
 
 
 @numba.njit(nogil=True)
-def _cell(at, first, step, count):
-    """Return a coordinate's cell, its share of the way through it, and how far it is beyond."""
-    place = (at - first) / step
-    inside = min(max(place, 0.0), count - 1.0)
-    cell = min(int(inside), int(count) - 2)
-    return cell, inside - cell, (place - inside) * step
+def _cell(at, first, step, last):
+    """Return a coordinate's cell, share of the way through it, way beyond, and all samples."""
+    place, end = (at - first) / step, (last - first) / step
+    inside, count = min(max(place, 0.0), end), int(end + 1.5)
+    cell = min(int(inside), count - 2)
+    return cell, inside - cell, (place - inside) * step, count
 
 
 @numba.njit(nogil=True)
@@ -169,12 +168,11 @@ def _grid_surface(p, ray, shape, normal, work):
 @numba.njit(nogil=True)
 def _grid_range(origin, direction, shape):
     """Return where a ray enters and leaves the grid, no sooner than 0."""
-    row, count = shape.hull[0], shape.hull[1]
     near, end = 0.0, 1e9
     for i in range(3):
         along = direction[i] if abs(direction[i]) >= 1e-9 else 1e-9
-        first = (row[i] - origin[i]) / along
-        last = (row[i] + row[i + 3] * (count[i + 1] - 1.0) - origin[i]) / along
+        first = (shape.hull[0, i] - origin[i]) / along
+        last = (shape.hull[1, i] - origin[i]) / along
         near, end = max(near, min(first, last)), min(end, max(first, last))
     return near, end
 
@@ -183,17 +181,19 @@ def _grid_range(origin, direction, shape):
 def _nearest_in_grid(origin, direction, shape, at, normal):
     """Write point and gradient nearest to a ray, see `grid_sdf.nearest_on_rays`; return both."""
     low, high = _grid_range(origin, direction, shape)
-    which = int(shape.hull[1, 0]) - 1
+    # Where there are two bodies, the second has the rows behind those of the first.
+    extent = (shape.hull[1] - shape.hull[0]) / shape.hull[0, 3]
+    start = shape.surface.shape[0] - int(extent[0] + 1.5) * int(extent[1] + 1.5)
     middle = -(origin[0] * direction[0] + origin[1] * direction[1] + origin[2] * direction[2])
     if low >= high:
         low = high = middle
     best = min(max(middle, low), high)
     _along(origin, direction, best, at)
-    least = _grid(at, shape, which, normal)
+    least = _grid(at, shape, start, normal)
     walk, far = WALK_STEPS * shape.hull[0, 3], low
     while far < high:
         _along(origin, direction, far, at)
-        value = _grid(at, shape, which, normal)
+        value = _grid(at, shape, start, normal)
         if value < least:
             least, best = value, far
         far += max(walk, value - least)
@@ -201,7 +201,7 @@ def _nearest_in_grid(origin, direction, shape, at, normal):
     for _ in range(RAY_STEPS + 1):
         far = 0.5 * (low + high)
         _along(origin, direction, far, at)
-        value = _grid(at, shape, which, normal)
+        value = _grid(at, shape, start, normal)
         if normal[0] * direction[0] + normal[1] * direction[1] + normal[2] * direction[2] > 0.0:
             high = far
         else:

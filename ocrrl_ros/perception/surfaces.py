@@ -20,10 +20,11 @@ class Surfaces(NamedTuple):
     what measured points can lie on, ``hull`` (H, 6) the convex body that has the same silhouette.
     ``kind`` `GRID`: ``surface`` (S * X * Y, Z) are signed distances at places along z, rows along
     y, then x; first those of the surface, last (S is 1 or 2) those of the body that has the same
-    silhouette. ``hull`` (3, 6): the place of the first sample and the steps; S, X, Y, Z; the
-    surface's least and greatest coordinates. One type for all kinds: kernels are compiled once,
-    and every further array would cost in all their calls. ``reach`` is the radius of the sphere
-    about the frame that holds the shape.
+    silhouette. ``hull`` (3, 6): the place of the first sample and the steps; the place of the last
+    sample and zeros; the surface's least and greatest coordinates. All are lengths, which scale
+    with the shape. One type for all kinds: kernels are compiled once, and every further array
+    would cost in all their calls. ``reach`` is the radius of the sphere about the frame that holds
+    the shape.
     """
 
     kind: int
@@ -63,8 +64,9 @@ def sampled(
     :param reach: radius of the sphere about the frame that holds the surface, m.
     """
     rows = np.ascontiguousarray(samples, dtype=float).reshape(-1, samples.shape[3])
+    last_m = first_m + step_m * (np.array(samples.shape[1:]) - 1)
     header = np.array([
-        [*first_m, step_m, step_m, step_m], [*samples.shape, 0, 0], np.ravel(bounds_m)], float)
+        [*first_m, step_m, step_m, step_m], [*last_m, 0.0, 0.0, 0.0], np.ravel(bounds_m)])
     return Surfaces(GRID, rows, header, float(reach))
 
 

@@ -116,7 +116,10 @@ def test_a_ray_between_two_legs_is_nearest_to_the_nearer_one(l_grid):
 
 
 def test_a_cup_has_the_silhouette_of_its_hull_and_an_l_its_own(cup_grid, l_grid):
-    assert cup_grid.surfaces.hull[1, 0] == 2 and l_grid.surfaces.hull[1, 0] == 1
+    for shape, bodies in ((cup_grid, 2), (l_grid, 1)):
+        first, step, last = np.split(shape.surfaces.hull[:2].ravel()[:9], 3)
+        assert len(shape.surfaces.surface) == bodies * np.prod(
+            np.rint((last - first) / step + 1.0)[:2])
     rays, cup = rays_at(cup_grid, 400), load_object('cup').shape.surfaces
     found, true = (nearest_on_rays(ORIGIN, rays, shape)[0] for shape in (cup_grid.surfaces, cup))
     near = np.abs(true) < 0.003
@@ -134,6 +137,15 @@ def test_a_plate_is_measured_to_the_face_that_is_seen(tmp_path):
         true, facing = surface_distance(points, rays, true_plate)
         np.testing.assert_allclose(found, true, atol=1e-5)
         np.testing.assert_allclose(normal, facing, atol=1e-2)
+
+
+def test_a_shape_whose_lengths_are_all_doubled_has_twice_the_distances(l_grid):
+    shape, points = l_grid.surfaces, np.random.default_rng(0).uniform(-0.08, 0.08, (200, 3))
+    double = shape._replace(
+        surface=2.0 * shape.surface, hull=2.0 * shape.hull, reach=2.0 * shape.reach)
+    for once, twice in zip(grid_sdf.distance(points, shape, 0),
+                           grid_sdf.distance(2.0 * points, double, 0)):
+        np.testing.assert_allclose(twice, once if once.ndim > 1 else 2.0 * once, atol=1e-12)
 
 
 def test_bounds_and_radius_are_the_mesh_s(l_grid):
