@@ -40,17 +40,6 @@ def boxes(rows: np.ndarray) -> Surfaces:
     return Surfaces(BOXES, rows, rows, float(reach))
 
 
-def revolved(surface: np.ndarray, hull: np.ndarray) -> Surfaces:
-    """
-    Return a solid of revolution about z.
-
-    :param surface: (V, 2) radius and z of the profile's corners, interior on the left.
-    :param hull: (W, 2) the same of the convex profile around it.
-    """
-    reach = float(np.linalg.norm(hull, axis=1).max())
-    return Surfaces(REVOLUTION, _edges(surface), _edges(hull), reach)
-
-
 def sampled(
         first_m: np.ndarray, step_m: float, samples: np.ndarray, bounds_m: np.ndarray,
         reach: float) -> Surfaces:
@@ -68,6 +57,17 @@ def sampled(
     header = np.array([
         [*first_m, step_m, step_m, step_m], [*last_m, 0.0, 0.0, 0.0], np.ravel(bounds_m)])
     return Surfaces(GRID, rows, header, float(reach))
+
+
+def revolved(surface: np.ndarray, hull: np.ndarray) -> Surfaces:
+    """
+    Return a solid of revolution about z.
+
+    :param surface: (V, 2) radius and z of the profile's corners, interior on the left.
+    :param hull: (W, 2) the same of the convex profile around it.
+    """
+    reach = float(np.linalg.norm(hull, axis=1).max())
+    return Surfaces(REVOLUTION, _edges(surface), _edges(hull), reach)
 
 
 def _edges(corners: np.ndarray) -> np.ndarray:
