@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -165,8 +166,13 @@ class ShapeModel:
             return self.cylinder.surfaces()
         if self.kind == 'box':
             return boxes(np.array([[0.0, 0.0, 0.0, *(0.5 * np.array(self.size_m))]]))
-        return boxes(np.array([
-            [*part.centre_m, *(0.5 * np.array(part.size_m))] for part in self.parts]))
+        rows = np.array([[*part.centre_m, *(0.5 * np.array(part.size_m))] for part in self.parts])
+        low = (rows[:, :3] - rows[:, 3:]).min(axis=0)
+        high = (rows[:, :3] + rows[:, 3:]).max(axis=0)
+        # The outline of a box consists of its edges, whatever holes lie between them.
+        whole = all(_covers_edges(rows, low, high, axis) for axis in range(3))
+        return boxes(rows, np.array([[*(0.5 * (low + high)), *(0.5 * (high - low))]])
+                     if whole and len(rows) > 1 else None)
 
     @cached_property
     def bounds_m(self) -> np.ndarray:
@@ -214,6 +220,25 @@ class ShapeModel:
             swaps = (matrices[:, 2, 2] < -1.0 + 1e-9) & (self.kind == 'cylinder')
             return bool((upright | swaps).all())
         return all(_maps_boxes(matrix, self.surfaces.surface) for matrix in matrices)
+
+
+def _covers_edges(rows: np.ndarray, low: np.ndarray, high: np.ndarray, axis: int) -> bool:
+    """Say whether boxes (M, 6) cover the four edges along an axis of the box that holds them."""
+    across = [other for other in range(3) if other != axis]
+    at_low = np.abs(rows[:, :3] - rows[:, 3:] - low) < _SAME_M
+    at_high = np.abs(rows[:, :3] + rows[:, 3:] - high) < _SAME_M
+    for first, second in itertools.product((at_low, at_high), repeat=2):
+        touching = rows[first[:, across[0]] & second[:, across[1]]]
+        covered = low[axis]
+        for start, end in sorted(
+                zip(touching[:, axis] - touching[:, axis + 3],
+                    touching[:, axis] + touching[:, axis + 3])):
+            if start > covered + _SAME_M:
+                return False
+            covered = max(covered, end)
+        if covered < high[axis] - _SAME_M:
+            return False
+    return True
 
 
 def _maps_boxes(matrix: np.ndarray, rows: np.ndarray) -> bool:

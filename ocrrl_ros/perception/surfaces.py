@@ -14,10 +14,11 @@ class Surfaces(NamedTuple):
     """
     A shape in its object's frame, m.
 
-    ``kind`` `BOXES`: rows (6,) are centre and half edges of axis-parallel boxes; ``surface`` and
-    ``hull`` are the same. ``kind`` `REVOLUTION`: rows (6,) are edges of a profile in the plane of
-    radius and z: start (2,), end (2,) and outward unit normal (2,). ``surface`` (M, 6) holds
-    what measured points can lie on, ``hull`` (H, 6) the convex body that has the same silhouette.
+    ``kind`` `BOXES`: rows (6,) are centre and half edges of axis-parallel boxes; ``hull`` holds
+    boxes that have the same silhouette, holes in it filled. ``kind`` `REVOLUTION`: rows (6,) are
+    edges of a profile in the plane of radius and z: start (2,), end (2,) and outward unit normal
+    (2,). ``surface`` (M, 6) holds what measured points can lie on, ``hull`` (H, 6) the convex body
+    that has the same silhouette.
     ``kind`` `GRID`: ``surface`` (S * X * Y, Z) are signed distances at places along z, rows along
     y, then x; first those of the surface, last (S is 1 or 2) those of the body that has the same
     silhouette. ``hull`` (3, 6): the place of the first sample and the steps; the place of the last
@@ -33,11 +34,16 @@ class Surfaces(NamedTuple):
     reach: float
 
 
-def boxes(rows: np.ndarray) -> Surfaces:
-    """Return the union of rows (M, 6), each centre and half edges of a box."""
+def boxes(rows: np.ndarray, hull: np.ndarray | None = None) -> Surfaces:
+    """
+    Return the union of rows (M, 6), each centre and half edges of a box.
+
+    :param hull: (H, 6) boxes with the same silhouette, holes in it filled; the rows when None.
+    """
     rows = np.ascontiguousarray(rows, dtype=float)
     reach = np.linalg.norm(np.abs(rows[:, :3]) + rows[:, 3:], axis=1).max()
-    return Surfaces(BOXES, rows, rows, float(reach))
+    outline = rows if hull is None else np.ascontiguousarray(hull, dtype=float)
+    return Surfaces(BOXES, rows, outline, float(reach))
 
 
 def sampled(

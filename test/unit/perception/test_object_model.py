@@ -136,6 +136,17 @@ def test_a_group_is_allowed_exactly_when_it_maps_the_shape_onto_itself(shape, al
                 from_mapping(ObjectModel, mapping, 'test')
 
 
+def test_a_union_with_all_edges_of_its_bounding_box_has_that_silhouette():
+    box = load_object('box_with_hole').shape.surfaces
+    np.testing.assert_allclose(box.hull, [[0.0, 0.0, 0.0, 0.04, 0.04, 0.02]])
+    assert len(box.surface) == 4
+    drawer = load_object('drawer').shape.surfaces
+    np.testing.assert_array_equal(drawer.hull, drawer.surface)
+    # Two bars whose gap is seen against the background.
+    split = from_mapping(ShapeModel, bars((0.02, 0.04, 0.04), (0.02, 0.04, 0.04)), 'test')
+    assert len(split.surfaces.hull) == 2
+
+
 def test_peg_fits_into_the_hole_with_two_millimetres_to_each_side():
     peg, box = load_object('peg').shape, load_object('box_with_hole').shape
     np.testing.assert_allclose(peg.edges_m, [0.02, 0.02, 0.1])
