@@ -19,7 +19,8 @@ class BenchTracker(TrackerBackend):
     """Measure accuracy, losses and speed of the object pose tracker on rendered sequences."""
 
     task: str = field(
-        default='cube_lift', metadata={'description': 'task whose objects are tracked'})
+        default='cube_lift', metadata={
+            'description': 'task whose objects are tracked, or peg_in_hole_scene (no row grasp)'})
     domains: tuple[str, ...] = field(
         default=('sim', 'proxy'), metadata={'description': 'domains to render'})
     rows: tuple[str, ...] = field(
@@ -30,6 +31,9 @@ class BenchTracker(TrackerBackend):
     sequences: int = field(default=10, metadata={'description': 'sequences per kind'})
     grasps: int = field(default=4, metadata={'description': 'grasp episodes'})
     seed: int = field(default=10_000, metadata={'description': 'seed of all sequences'})
+    models: tuple[str, ...] = field(
+        default=(), metadata={'description': 'YAML files that describe objects of the task '
+                              'otherwise than config/objects, say by a mesh'})
     colourless: tuple[str, ...] = field(
         default=(), metadata={'description': 'objects whose colour the tracker is not told'})
     pictures: Path | None = field(
@@ -57,7 +61,7 @@ class BenchTracker(TrackerBackend):
         config = TrackerBenchConfig(
             task=self.task, domains=self.domains, rows=self.rows, sequences=self.sequences,
             depth_biases=self.depth_biases, grasps=self.grasps, seed=self.seed,
-            colourless=self.colourless)
+            models=self.models, colourless=self.colourless)
         pictures = WorstFrames() if self.pictures else None
         pose_log = PoseLog()
         with progress_bar(console) as bar:

@@ -9,12 +9,14 @@ import itertools
 import numpy as np
 from ocrrl_ros.core import se3_kernels
 from ocrrl_ros.core.errors import UnknownNameError
-from ocrrl_ros.core.se3 import matrix_to_quat
+from ocrrl_ros.core.se3 import matrix_to_quat, quat_multiply
 
-REVOLUTION = 'revolution'
-GROUPS = ('none', 'half_turn_z', 'box', 'square_prism', 'square_prism_x', 'cube', REVOLUTION)
+REVOLUTION, CYLINDER = 'revolution', 'cylinder'
+GROUPS = (
+    'none', 'half_turn_z', 'box', 'square_prism', 'square_prism_x', 'cube', REVOLUTION, CYLINDER)
 _REVOLUTION_STEPS = 24
 _IDENTITY = np.array([0.0, 0.0, 0.0, 1.0])
+_FLIP = np.array([1.0, 0.0, 0.0, 0.0])
 
 
 @functools.lru_cache(maxsize=None)
@@ -25,7 +27,8 @@ def symmetry_group(name: str) -> np.ndarray:
     ``none`` is asymmetric, ``half_turn_z`` looks the same after a half turn about z, ``box`` has
     three unequal edges (half turns about each axis), ``square_prism`` a square section across z,
     ``square_prism_x`` the same across x, ``cube`` all 24 rotations of a cube, ``revolution`` turns
-    about z in steps of 15 degrees, which stand for all.
+    about z in steps of 15 degrees, which stand for all, ``cylinder`` these and half turns across
+    z.
 
     :raises UnknownNameError: no such group.
     """
@@ -35,6 +38,11 @@ def symmetry_group(name: str) -> np.ndarray:
         half_rad = np.pi * np.arange(_REVOLUTION_STEPS) / _REVOLUTION_STEPS
         zero = np.zeros(_REVOLUTION_STEPS)
         group = np.stack([zero, zero, np.sin(half_rad), np.cos(half_rad)], axis=1)
+        group.setflags(write=False)
+        return group
+    if name == CYLINDER:
+        turns = symmetry_group(REVOLUTION)
+        group = np.concatenate([turns, quat_multiply(turns, _FLIP)])
         group.setflags(write=False)
         return group
     members = [matrix for matrix in _axis_permutations() if _belongs(name, matrix)]

@@ -17,13 +17,13 @@ from ocrrl_ros.core import se3
 from ocrrl_ros.core.errors import ConfigError, UnknownNameError
 from ocrrl_ros.evaluation.tracker_figures import BAD_M, BAD_RAD, Sample, summarise
 from ocrrl_ros.evaluation.tracker_pictures import WorstFrames
+from ocrrl_ros.evaluation.tracker_scenes import check_rows, seen_task
 from ocrrl_ros.evaluation.tracker_sequences import (
     ROWS, SequenceSource, TrueFrame, TrueObject)
 from ocrrl_ros.perception.estimate import ObjectEstimate
-from ocrrl_ros.perception.object_model import load_object
+from ocrrl_ros.perception.object_model import load_object, ObjectModel
 from ocrrl_ros.perception.pose_estimator import PoseEstimator, TrackerConfig
 from ocrrl_ros.sim.domain import Domain, load_domain
-from ocrrl_ros.sim.tasks import get_task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,7 @@ class TrackerBenchConfig:
     """What is rendered and measured."""
 
     task: str = field(
-        default='cube_lift', metadata={'description': 'task whose objects are tracked'})
+        default='cube_lift', metadata={'description': 'task or scene whose objects are tracked'})
     domains: tuple[str, ...] = field(
         default=('sim', 'proxy'), metadata={'description': 'domains to render'})
     rows: tuple[str, ...] = field(
@@ -41,6 +41,9 @@ class TrackerBenchConfig:
     sequences: int = field(default=10, metadata={'description': 'sequences per row'})
     grasps: int = field(default=4, metadata={'description': 'sequences of the row grasp'})
     seed: int = field(default=10_000, metadata={'description': 'seed of all sequences'})
+    models: tuple[str, ...] = field(
+        default=(), metadata={'description': 'YAML files that describe objects of the task '
+                              'otherwise than config/objects, say by a mesh'})
     colourless: tuple[str, ...] = field(
         default=(), metadata={'description': 'objects whose colour the tracker is not told'})
 
@@ -49,6 +52,7 @@ class TrackerBenchConfig:
         for row in self.rows:
             if row not in ROWS:
                 raise UnknownNameError('bench row', row, ROWS)
+        check_rows(self.task, self.rows)
         if self.sequences < 1 or self.grasps < 1:
             raise ConfigError(
                 f'sequences is {self.sequences} and grasps {self.grasps}; allowed: >= 1')
@@ -60,17 +64,14 @@ class TrackerBench:
     def __init__(
             self, task: str, domain: Domain, depth_bias: float | None,
             config: TrackerConfig | None = None, pictures: WorstFrames | None = None,
-            colourless: Sequence[str] = ()):
+            models: dict[str, ObjectModel] | None = None):
         """
         Build renderer and tracker, and compile.
 
-        :raises UnknownNameError: the task has no object that is named in ``colourless``.
+        :param models: how the tracker is told that objects look, by id; `config/objects` where
+            None.
         """
-        self._models = {name: load_object(name) for name in get_task(task).object_ids}
-        for name in colourless:
-            if name not in self._models:
-                raise UnknownNameError('object', name, self._models, f'task {task}')
-            self._models[name] = replace(self._models[name], colour=None)
+        self._models = models or {name: load_object(name) for name in seen_task(task).object_ids}
         self.source = SequenceSource(task, domain, depth_bias)
         self._camera_m = domain.camera.true_pose()[:3]
         self._estimator = PoseEstimator(
@@ -133,6 +134,22 @@ class TrackerBench:
             parts=estimate.parts, is_there=truth.is_there, memory_mb=resident_mb())
 
 
+def tracked_models(config: TrackerBenchConfig) -> dict[str, ObjectModel]:
+    """
+    Return what the tracker is told of the task's objects, by id.
+
+    :raises UnknownNameError: the task has no object that ``models`` or ``colourless`` name.
+    """
+    found = {name: load_object(name) for name in seen_task(config.task).object_ids}
+    given = {model.object_id: model for model in map(load_object, config.models)}
+    for option, names in (('--models', given), ('--colourless', config.colourless)):
+        for name in names:
+            if name not in found:
+                raise UnknownNameError('object', name, found, option)
+    found |= given
+    return found | {name: replace(found[name], colour=None) for name in config.colourless}
+
+
 def resident_mb() -> float:
     """Return the memory that this process holds, MB; 0 where the system does not say."""
     try:
@@ -161,7 +178,8 @@ def run_bench(
     for name in config.domains:
         for bias in config.depth_biases:
             bench = TrackerBench(
-                config.task, load_domain(name), bias, tracker, pictures, config.colourless)
+                config.task, load_domain(name), bias, tracker, pictures,
+                tracked_models(config))
             for row in config.rows:
                 samples: dict[str, list[Sample]] = {}
                 for index in range(counts[row]):

@@ -18,6 +18,7 @@ from ocrrl_ros.evaluation.carried_motion import (
     CARRY_KINDS, direction, knocked, Motion, OUT_OF_VIEW_M, random_motion, random_round, Round)
 from ocrrl_ros.evaluation.look_alike import LookAlike
 from ocrrl_ros.evaluation.sweeping_plate import SweepingPlate
+from ocrrl_ros.evaluation.tracker_scenes import check_rows, in_colours_of, seen_task
 from ocrrl_ros.perception.frame import depth_to_metres, RgbdFrame
 from ocrrl_ros.perception.object_model import load_object
 from ocrrl_ros.policy.base_policy import BaseInputs
@@ -32,7 +33,6 @@ from ocrrl_ros.sim.physics import PhysicsConfig
 from ocrrl_ros.sim.pose_model import visibility
 from ocrrl_ros.sim.renderer import SceneRenderer
 from ocrrl_ros.sim.seeding import episode_rngs, Streams
-from ocrrl_ros.sim.tasks import get_task
 from ocrrl_ros.sim.world import SimWorld
 
 ROWS = ('rest', *CARRY_KINDS, 'grasp')
@@ -75,10 +75,11 @@ class SequenceSource:
         """
         Build world and camera.
 
+        :param task: a task, or a scene of `tracker_scenes`.
         :param depth_bias: share of range added to depth; the domain's own when None.
         """
-        self._task = get_task(task)
-        self._domain = domain
+        self._task = seen_task(task)
+        self._domain = domain = in_colours_of(self._task, domain)
         self._bias = depth_bias
         self._world = SimWorld(self._task, domain, PhysicsConfig())
         camera = domain.camera
@@ -97,9 +98,11 @@ class SequenceSource:
         Return what to render a row with: objects to carry, or the first for the whole scene.
 
         :raises UnknownNameError: no such row.
+        :raises ConfigError: nobody acts in a scene.
         """
         if row not in ROWS:
             raise UnknownNameError('bench row', row, ROWS)
+        check_rows(self._task.name, (row,))
         if row in WHOLE_SCENE:
             return self._task.object_ids[:1]
         return tuple(

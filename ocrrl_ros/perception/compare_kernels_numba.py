@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import numba
 import numpy as np
-from ocrrl_ros.perception.surfaces import REVOLUTION
+from ocrrl_ros.perception.surfaces import GRID, REVOLUTION
+
+TRACE_STEPS = 64
+TOUCH = 2e-5
 
 
 @numba.njit(nogil=True)
@@ -52,6 +55,51 @@ def _edge_entry(origin, direction, edge):
 
 
 @numba.njit(nogil=True)
+def _cell(at, first, step, last):
+    """Return a coordinate's cell, its share of the way through it, and how many samples are."""
+    end = (last - first) / step
+    place, count = min(max((at - first) / step, 0.0), end), int(end + 1.5)
+    cell = min(int(place), count - 2)
+    return cell, place - cell, count
+
+
+@numba.njit(nogil=True)
+def _grid_value(origin, direction, far, shape):
+    """Return the sampled distance at a place of a ray within the grid."""
+    row, last, samples = shape.hull[0], shape.hull[1], shape.surface
+    i, x, _ = _cell(origin[0] + far * direction[0], row[0], row[3], last[0])
+    j, y, ahead = _cell(origin[1] + far * direction[1], row[1], row[4], last[1])
+    k, z, _ = _cell(origin[2] + far * direction[2], row[2], row[5], last[2])
+    line = i * ahead + j
+    value = 0.0
+    for up in range(2):
+        a, b = samples[line, k + up], samples[line + 1, k + up]
+        a += x * (samples[line + ahead, k + up] - a)
+        b += x * (samples[line + ahead + 1, k + up] - b)
+        value += (z if up else 1.0 - z) * (a + y * (b - a))
+    return value
+
+
+@numba.njit(nogil=True)
+def _grid_entry(origin, direction, shape):
+    """Return the distance along a ray to the sampled surface, infinity for a miss."""
+    bounds = shape.hull[2]
+    far, end = 0.0, 1e9
+    for i in range(3):
+        along = direction[i] if abs(direction[i]) >= 1e-9 else 1e-9
+        first, last = (bounds[i] - origin[i]) / along, (bounds[i + 3] - origin[i]) / along
+        far, end = max(far, min(first, last)), min(end, max(first, last))
+    for _ in range(TRACE_STEPS):
+        if far >= end:
+            return np.inf
+        value = _grid_value(origin, direction, far, shape)
+        if value < TOUCH:
+            return far
+        far += max(value, TOUCH)
+    return np.inf
+
+
+@numba.njit(nogil=True)
 def _entry(origin, direction, shape):
     """Return the distance along a ray to the surface, infinity for a miss."""
     middle = -(origin[0] * direction[0] + origin[1] * direction[1] + origin[2] * direction[2])
@@ -60,6 +108,8 @@ def _entry(origin, direction, shape):
         squared += (origin[i] + middle * direction[i]) ** 2
     if squared > shape.reach ** 2:
         return best
+    if shape.kind == GRID:
+        return _grid_entry(origin, direction, shape)
     for k in range(shape.surface.shape[0]):
         if shape.kind == REVOLUTION:
             best = min(best, _edge_entry(origin, direction, shape.surface[k]))

@@ -13,11 +13,14 @@ import numpy as np
 from ocrrl_ros.core.configuration import load_yaml
 from ocrrl_ros.core.errors import ConfigError, UnknownNameError
 from ocrrl_ros.core.resources import config_path
-from ocrrl_ros.core.symmetry import canonical_rotation, GROUPS, symmetry_group
+from ocrrl_ros.core.se3 import quat_multiply
+from ocrrl_ros.core.symmetry import (
+    canonical_rotation, CYLINDER, GROUPS, REVOLUTION, symmetry_group)
 from ocrrl_ros.perception.rotation import unspun
 from ocrrl_ros.perception.shape_model import ShapeModel
 
 IDENTITY_QUAT = np.array([0.0, 0.0, 0.0, 1.0])
+FLIP_QUAT = np.array([1.0, 0.0, 0.0, 0.0])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,25 +82,26 @@ class ObjectModel:
             raise ConfigError(f'object_id is {self.object_id!r}; allowed: letters, digits and _')
         if self.symmetry not in GROUPS:
             raise UnknownNameError('symmetry group', self.symmetry, GROUPS)
-        if not self._has_symmetry():
-            raise ConfigError(
-                f'symmetry is {self.symmetry} but the shape is a {self.shape.kind} of size_m '
-                f'{self.shape.size_m} m')
+        # A mesh is known when its file is, see `load_object`.
+        if self.shape.kind != 'mesh':
+            self.check_symmetry()
 
-    def _has_symmetry(self) -> bool:
-        """Say whether the shape allows the named group."""
-        if self.shape.kind == 'tub' or self.symmetry == 'revolution':
-            return self.shape.kind == 'tub' and self.symmetry in ('none', 'revolution')
-        if self.shape.kind == 'boxes':
-            return self.symmetry in ('none', 'half_turn_z')
-        x, y, z = self.shape.size_m
-        return {'cube': x == y == z, 'square_prism': x == y,
-                'square_prism_x': y == z}.get(self.symmetry, True)
+    def check_symmetry(self) -> None:
+        """
+        Refuse a group with rotations that do not map the shape onto itself.
+
+        :raises ConfigError: there is one.
+        """
+        if not self.shape.is_mapped_by(self.symmetries):
+            edges = ' x '.join(f'{edge:g}' for edge in self.shape.edges_m)
+            raise ConfigError(
+                f'symmetry is {self.symmetry}, and not every rotation of it maps the shape onto '
+                f'itself: kind {self.shape.kind}, size_m of its bounding box {edges} m')
 
     @property
     def revolves(self) -> bool:
         """Whether turning about the object's z axis cannot be seen."""
-        return self.symmetry == 'revolution'
+        return self.symmetry in (REVOLUTION, CYLINDER)
 
     @property
     def shown_rgb(self) -> np.ndarray:
@@ -121,7 +125,12 @@ class ObjectModel:
         """
         if not self.revolves:
             return canonical_rotation(rotation, self.symmetries, reference)
-        return unspun(rotation, IDENTITY_QUAT if reference is None else reference)
+        reference = IDENTITY_QUAT if reference is None else reference
+        found = unspun(rotation, reference)
+        if self.symmetry == CYLINDER:
+            flipped = unspun(quat_multiply(rotation, FLIP_QUAT), reference)
+            return max(found, flipped, key=lambda turned: abs(float(turned @ reference)))
+        return found
 
 
 def load_object(name_or_path: str | Path) -> ObjectModel:
@@ -142,6 +151,14 @@ def load_object(name_or_path: str | Path) -> ObjectModel:
 
 
 def _load(path: Path) -> ObjectModel:
-    """Read a YAML file; a mesh that it names lies beside it."""
+    """Read a YAML file; meshes that it names lie beside it."""
     model = load_yaml(ObjectModel, path)
+    if model.shape.kind == 'mesh':
+        file = str(path.parent / model.shape.mesh.file)
+        model = replace(model, shape=replace(
+            model.shape, mesh=replace(model.shape.mesh, file=file)))
+        try:
+            model.check_symmetry()
+        except ConfigError as error:
+            raise ConfigError(f'{path}: {error}') from error
     return replace(model, mesh=str(path.parent / model.mesh)) if model.mesh else model

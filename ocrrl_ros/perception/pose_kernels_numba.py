@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The normal equations of a pose, compiled; `kernels_numpy` and `sdf` document them.
+The normal equations of a pose, compiled; `kernels_numpy`, `sdf` and `grid_sdf` document them.
 
 All functions called here live in this file: numba's cache of compiled code does not notice
 changes in other files.
@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import numba
 import numpy as np
-from ocrrl_ros.perception.surfaces import REVOLUTION
+from ocrrl_ros.perception.surfaces import GRID, REVOLUTION
 
 RAY_STEPS = 12
 PLANE_FLOOR = 0.01
+WALK_STEPS, FACE_STEPS, FACING = 2.0, 40, 0.05
 
 
 @numba.njit(nogil=True)
@@ -105,10 +106,116 @@ def _boxes_surface(p, ray, shape, normal, work):
 
 
 @numba.njit(nogil=True)
+def _grid(p, shape, start, normal):
+    """Return the sampled distance at a point, write its gradient; see `grid_sdf.distance`."""
+    row, last, samples = shape.hull[0], shape.hull[1], shape.surface
+    i, x, beyond_x, _ = _cell(p[0], row[0], row[3], last[0])
+    j, y, beyond_y, ahead = _cell(p[1], row[1], row[4], last[1])
+    k, z, beyond_z, _ = _cell(p[2], row[2], row[5], last[2])
+    line = start + i * ahead + j
+    a, b = samples[line, k], samples[line, k + 1]
+    c, d = samples[line + 1, k], samples[line + 1, k + 1]
+    rise_a, rise_b = samples[line + ahead, k] - a, samples[line + ahead, k + 1] - b
+    rise_c, rise_d = samples[line + ahead + 1, k] - c, samples[line + ahead + 1, k + 1] - d
+    a, b, c, d = a + x * rise_a, b + x * rise_b, c + x * rise_c, d + x * rise_d
+    low, high = a + y * (c - a), b + y * (d - b)
+    rise_low, rise_high = rise_a + y * (rise_c - rise_a), rise_b + y * (rise_d - rise_b)
+    normal[0] = (rise_low + z * (rise_high - rise_low)) / row[3]
+    normal[1] = (c - a + z * ((d - b) - (c - a))) / row[4]
+    normal[2] = (high - low) / row[5]
+    length = np.sqrt(beyond_x ** 2 + beyond_y ** 2 + beyond_z ** 2)
+    for axis, beyond in ((0, beyond_x), (1, beyond_y), (2, beyond_z)):
+        if beyond != 0.0:
+            normal[axis] = beyond / length
+    return low + z * (high - low) + length
+
+
+@numba.njit(nogil=True)
+def _cell(at, first, step, last):
+    """Return a coordinate's cell, share of the way through it, way beyond, and all samples."""
+    place, end = (at - first) / step, (last - first) / step
+    inside, count = min(max(place, 0.0), end), int(end + 1.5)
+    cell = min(int(inside), count - 2)
+    return cell, inside - cell, (place - inside) * step, count
+
+
+@numba.njit(nogil=True)
+def _grid_surface(p, ray, shape, normal, work):
+    """Return the signed distance to the sampled face seen; see `grid_sdf.surface_distance`."""
+    value = _grid(p, shape, 0, normal)
+    if normal[0] * ray[0] + normal[1] * ray[1] + normal[2] * ray[2] <= 0.0:
+        return value
+    length = np.sqrt(ray[0] ** 2 + ray[1] ** 2 + ray[2] ** 2)
+    step = shape.hull[0, 3]
+    at, gradient = work[0], work[1]
+    for number in range(1, FACE_STEPS + 1):
+        _along(p, ray, -number * step / length, at)
+        _grid(at, shape, 0, gradient)
+        slope = (gradient[0] * ray[0] + gradient[1] * ray[1] + gradient[2] * ray[2]) / length
+        if slope >= -FACING:
+            continue
+        beyond = (number + 1) * step
+        _along(p, ray, -beyond / length, at)
+        other = _grid(at, shape, 0, gradient)
+        slope = (gradient[0] * ray[0] + gradient[1] * ray[1] + gradient[2] * ray[2]) / length
+        if slope < 0.0 and other < step:
+            normal[:] = gradient
+            return other + beyond * slope
+        return value
+    return value
+
+
+@numba.njit(nogil=True)
+def _grid_range(origin, direction, shape):
+    """Return where a ray enters and leaves the grid, no sooner than 0."""
+    near, end = 0.0, 1e9
+    for i in range(3):
+        along = direction[i] if abs(direction[i]) >= 1e-9 else 1e-9
+        first = (shape.hull[0, i] - origin[i]) / along
+        last = (shape.hull[1, i] - origin[i]) / along
+        near, end = max(near, min(first, last)), min(end, max(first, last))
+    return near, end
+
+
+@numba.njit(nogil=True)
+def _nearest_in_grid(origin, direction, shape, at, normal):
+    """Write point and gradient nearest to a ray, see `grid_sdf.nearest_on_rays`; return both."""
+    low, high = _grid_range(origin, direction, shape)
+    # Where there are two bodies, the second has the rows behind those of the first.
+    extent = (shape.hull[1] - shape.hull[0]) / shape.hull[0, 3]
+    start = shape.surface.shape[0] - int(extent[0] + 1.5) * int(extent[1] + 1.5)
+    middle = -(origin[0] * direction[0] + origin[1] * direction[1] + origin[2] * direction[2])
+    if low >= high:
+        low = high = middle
+    best = min(max(middle, low), high)
+    _along(origin, direction, best, at)
+    least = _grid(at, shape, start, normal)
+    walk, far = WALK_STEPS * shape.hull[0, 3], low
+    while far < high:
+        _along(origin, direction, far, at)
+        value = _grid(at, shape, start, normal)
+        if value < least:
+            least, best = value, far
+        far += max(walk, value - least)
+    low, high = max(low, best - walk), min(high, best + walk)
+    for _ in range(RAY_STEPS + 1):
+        far = 0.5 * (low + high)
+        _along(origin, direction, far, at)
+        value = _grid(at, shape, start, normal)
+        if normal[0] * direction[0] + normal[1] * direction[1] + normal[2] * direction[2] > 0.0:
+            high = far
+        else:
+            low = far
+    return value, far
+
+
+@numba.njit(nogil=True)
 def _surface(p, ray, shape, normal, work):
     """Return the signed distance of a measured point; see `sdf.surface_distance`."""
+    if shape.kind == GRID:
+        return _grid_surface(p, ray, shape, normal, work)
     if shape.kind != REVOLUTION:
-        return _boxes_surface(p, ray, shape, normal, work)
+        return _boxes_surface(p, ray, shape, normal, work[1])
     radius, unit_x, unit_y = _radial(p)
     along_r = ray[0] * unit_x + ray[1] * unit_y
     least, distance, normal_r, normal_z = 1e18, 0.0, 0.0, 1.0
@@ -222,6 +329,8 @@ def _nearest_on_body(origin, direction, shape, body, limit, at, normal):
 @numba.njit(nogil=True)
 def _nearest_on_ray(origin, direction, shape, at, normal, work):
     """Write point and gradient of the least signed distance along a ray; return it, its place."""
+    if shape.kind == GRID:
+        return _nearest_in_grid(origin, direction, shape, at, normal)
     best, far = _nearest_on_body(origin, direction, shape, 0, np.inf, at, normal)
     count = 1 if shape.kind == REVOLUTION else shape.hull.shape[0]
     for body in range(1, count):
@@ -270,7 +379,7 @@ def accumulate(points, rays, silhouette, rotation, translation, shape, noise):
         for i in range(3):
             work[0, i] = points[k, i] - translation[i]
         _to_object(rotation, work[0], at)
-        distance = _surface(at, direction, shape, normal, work[1])
+        distance = _surface(at, direction, shape, normal, work)
         sigma = noise[0] * points[k, 2] ** 2 + noise[1]
         cost += _add(
             at, normal, distance, sigma, noise[2], noise[5], rotation, jacobian, system, right)

@@ -6,13 +6,15 @@ Along a ray the signed distance of a convex body has one minimum, which by the e
 moves with the pose like the distance at that fixed point. One formula therefore serves measured
 surface points (distance 0) and silhouette rays (tangent: minimum 0). Of a union of boxes the
 nearest box counts. A hollow body has the silhouette of its hull, and a thin wall two faces a few
-noise widths apart: a point is compared with faces that look towards the camera only.
+noise widths apart: a point is compared with faces that look towards the camera only. Sampled
+shapes are in `grid_sdf`.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from ocrrl_ros.perception.surfaces import REVOLUTION, Surfaces
+from ocrrl_ros.perception import grid_sdf
+from ocrrl_ros.perception.surfaces import GRID, REVOLUTION, Surfaces
 
 RAY_STEPS = 12
 MISS = np.inf
@@ -47,6 +49,8 @@ def surface_distance(
     :param points: (P, 3) in the object frame.
     :param directions: (P, 3) from the camera to the points, object frame, any length.
     """
+    if shape.kind == GRID:
+        return grid_sdf.surface_distance(points, directions, shape)
     if shape.kind == REVOLUTION:
         radial, flat = _to_profile(points)
         along = np.stack([(directions * radial).sum(axis=-1), directions[:, 2]], axis=-1)
@@ -84,6 +88,8 @@ def nearest_on_rays(
     :param origin: (3,) common start of the rays in the object frame.
     :param directions: (P, 3) unit directions in the object frame.
     """
+    if shape.kind == GRID:
+        return grid_sdf.nearest_on_rays(origin, directions, shape)
     count = 1 if shape.kind == REVOLUTION else len(shape.hull)
     return _nearest([_nearest_on_body(origin, directions, shape, body) for body in range(count)])
 
@@ -211,6 +217,8 @@ def entry(origin: np.ndarray, directions: np.ndarray, shape: Surfaces) -> np.nda
     :param origin: (3,) start of the rays, outside of the shape.
     :param directions: (P, 3) unit directions; both in the object frame.
     """
+    if shape.kind == GRID:
+        return grid_sdf.entry(origin, directions, shape)
     one = _edge_entry if shape.kind == REVOLUTION else _box_entry
     return np.min([one(origin, directions, row) for row in shape.surface], axis=0)
 

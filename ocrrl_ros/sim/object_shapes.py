@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Shapes of task objects, from primitives: box, open tub (bowl, cup), drawer in a cabinet."""
+"""Shapes of task objects, from primitives: box, cylinder, open tub, drawer in a cabinet."""
 
 from __future__ import annotations
 
@@ -54,6 +54,47 @@ class Box:
     def build(self, add: AddGeom, scale: float, mass_kg: float) -> None:
         """Add one geom."""
         add(_BOX, np.multiply(self.half_extents_m, scale), np.zeros(3), _LEVEL, mass_kg)
+
+
+@dataclass(frozen=True)
+class BoxUnion:
+    """
+    Boxes parallel to the frame's axes that are one body; they may overlap.
+
+    :param parts: centre and half edges of each, m; their bounding box is about the frame.
+    """
+
+    parts: tuple[tuple[tuple[float, float, float], tuple[float, float, float]], ...]
+
+    @property
+    def half_extents_m(self) -> tuple[float, float, float]:
+        """Return half the edges of the bounding box, m."""
+        x, y, z = np.max([np.add(np.abs(centre), half) for centre, half in self.parts], axis=0)
+        return (float(x), float(y), float(z))
+
+    def build(self, add: AddGeom, scale: float, mass_kg: float) -> None:
+        """Add one geom per box, with masses by volume."""
+        volumes = np.array([np.prod(half) for _, half in self.parts])
+        for (centre, half), mass in zip(self.parts, mass_kg * volumes / volumes.sum()):
+            add(_BOX, np.multiply(half, scale), np.multiply(centre, scale), _LEVEL, float(mass))
+
+
+@dataclass(frozen=True)
+class Cylinder:
+    """A solid cylinder around the z axis of its frame, which is in its middle."""
+
+    radius_m: float
+    height_m: float
+
+    @property
+    def half_extents_m(self) -> tuple[float, float, float]:
+        """Return half the edges of the bounding box, m."""
+        return (self.radius_m, self.radius_m, 0.5 * self.height_m)
+
+    def build(self, add: AddGeom, scale: float, mass_kg: float) -> None:
+        """Add one geom."""
+        size = np.array([self.radius_m, 0.5 * self.height_m, 0.0]) * scale
+        add(_CYLINDER, size, np.zeros(3), _LEVEL, mass_kg)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import hashlib
 import numpy as np
 from ocrrl_ros.robot import fr3
 from ocrrl_ros.sim.domain import Domain
-from ocrrl_ros.sim.object_shapes import Box, Drawer, Tub
+from ocrrl_ros.sim.object_shapes import Drawer, FreeShape
 from ocrrl_ros.sim.truth import InitialState, TaskState
 
 SUCCESS_VERSION = 1
@@ -31,7 +31,7 @@ class ObjectSpec:
     """
 
     object_id: str
-    shape: Box | Tub | Drawer
+    shape: FreeShape | Drawer
     mass_kg: float
 
     @property

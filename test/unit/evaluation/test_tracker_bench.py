@@ -6,7 +6,7 @@ import dataclasses
 import numpy as np
 from ocrrl_ros.core.errors import ConfigError, UnknownNameError
 from ocrrl_ros.evaluation.pose_log import PoseLog
-from ocrrl_ros.evaluation.tracker_bench import TrackerBench, TrackerBenchConfig
+from ocrrl_ros.evaluation.tracker_bench import tracked_models, TrackerBenchConfig
 from ocrrl_ros.evaluation.tracker_figures import absence, LONG_FRAMES, Sample, summarise, wear
 from ocrrl_ros.evaluation.tracker_sequences import SequenceSource
 from ocrrl_ros.perception.confidence import FEATURES
@@ -181,5 +181,6 @@ def test_a_look_alike_takes_the_place_of_the_object(source):
 
 
 def test_colour_can_be_kept_from_the_tracker_of_objects_of_the_task_alone():
-    with pytest.raises(UnknownNameError, match="unknown object 'cup'.*task cube_lift"):
-        TrackerBench('cube_lift', load_domain('sim'), None, colourless=('cup',))
+    assert tracked_models(TrackerBenchConfig(colourless=('cube',)))['cube'].colour is None
+    with pytest.raises(UnknownNameError, match="unknown object 'cup'.*--colourless"):
+        tracked_models(TrackerBenchConfig(colourless=('cup',)))

@@ -4,8 +4,11 @@
 import colorsys
 
 import numpy as np
+from ocrrl_ros.core import se3
 from ocrrl_ros.core.configuration import from_mapping
 from ocrrl_ros.core.errors import ConfigError, UnknownNameError
+from ocrrl_ros.core.resources import config_path
+from ocrrl_ros.core.symmetry import GROUPS
 from ocrrl_ros.perception.object_model import load_object, ObjectModel
 from ocrrl_ros.perception.sdf import entry
 from ocrrl_ros.perception.shape_model import ShapeModel
@@ -87,6 +90,8 @@ def test_rim_of_a_tub_is_square_to_its_wall_and_within_its_height():
     ({'kind': 'tub', 'tub': {'bottom_m': 0.09, 'mouth_m': 0.06}}, 'mouth_m'),
     ({'kind': 'tub', 'tub': {'wall_m': 0.04}}, 'wall_m'),
     ({'kind': 'tub', 'tub': {'height_m': 3.0}}, 'height_m'),
+    ({'kind': 'cylinder', 'cylinder': {'radius_m': 0.001}}, 'radius_m'),
+    ({'kind': 'cylinder', 'cylinder': {'height_m': 2.0}}, 'height_m'),
     ({'kind': 'boxes'}, 'parts'),
     ({'kind': 'sphere'}, 'sphere')])
 def test_impossible_shapes_are_refused(mapping, match):
@@ -94,8 +99,93 @@ def test_impossible_shapes_are_refused(mapping, match):
         from_mapping(ShapeModel, mapping, 'test')
 
 
-@pytest.mark.parametrize('symmetry, kind', [('revolution', 'box'), ('cube', 'tub')])
+@pytest.mark.parametrize('symmetry, kind', [
+    ('revolution', 'box'), ('cylinder', 'box'), ('cube', 'tub'), ('cylinder', 'tub'),
+    ('square_prism_x', 'cylinder'), ('cube', 'cylinder')])
 def test_symmetry_must_fit_the_kind(symmetry, kind):
     with pytest.raises(ConfigError, match=symmetry):
         from_mapping(ObjectModel, {
             'object_id': 'a', 'symmetry': symmetry, 'shape': {'kind': kind}}, 'test')
+
+
+def bars(*sizes_m, apart_m=0.06):
+    """Return a mapping of boxes side by side along x, their middle at the origin."""
+    middle = 0.5 * apart_m * (len(sizes_m) - 1)
+    return {'kind': 'boxes', 'parts': [
+        {'centre_m': [apart_m * at - middle, 0.0, 0.0], 'size_m': list(size_m)}
+        for at, size_m in enumerate(sizes_m)]}
+
+
+@pytest.mark.parametrize('shape, allowed', [
+    (bars((0.02, 0.04, 0.04), (0.02, 0.04, 0.04)), 'half_turn_z box square_prism_x'),
+    (bars((0.02, 0.04, 0.03), (0.02, 0.04, 0.03)), 'half_turn_z box'),
+    (bars((0.02, 0.04, 0.04), (0.03, 0.04, 0.04)), ''),
+    (bars((0.04, 0.04, 0.03)), 'half_turn_z box square_prism'),
+    ({'kind': 'box', 'size_m': [0.04, 0.04, 0.04]},
+     'half_turn_z box square_prism square_prism_x cube'),
+    ({'kind': 'box', 'size_m': [0.03, 0.04, 0.04]}, 'half_turn_z box square_prism_x'),
+    ({'kind': 'cylinder'}, 'half_turn_z box square_prism revolution cylinder'),
+    ({'kind': 'tub'}, 'half_turn_z revolution')])
+def test_a_group_is_allowed_exactly_when_it_maps_the_shape_onto_itself(shape, allowed):
+    for symmetry in GROUPS:
+        mapping = {'object_id': 'a', 'symmetry': symmetry, 'shape': shape}
+        if symmetry in ('none', *allowed.split()):
+            from_mapping(ObjectModel, mapping, 'test')
+        else:
+            with pytest.raises(ConfigError, match=symmetry):
+                from_mapping(ObjectModel, mapping, 'test')
+
+
+def test_a_union_with_all_edges_of_its_bounding_box_has_that_silhouette():
+    box = load_object('box_with_hole').shape.surfaces
+    np.testing.assert_allclose(box.hull, [[0.0, 0.0, 0.0, 0.04, 0.04, 0.02]])
+    assert len(box.surface) == 4
+    drawer = load_object('drawer').shape.surfaces
+    np.testing.assert_array_equal(drawer.hull, drawer.surface)
+    # Two bars whose gap is seen against the background.
+    split = from_mapping(ShapeModel, bars((0.02, 0.04, 0.04), (0.02, 0.04, 0.04)), 'test')
+    assert len(split.surfaces.hull) == 2
+
+
+def test_peg_fits_into_the_hole_with_two_millimetres_to_each_side():
+    peg, box = load_object('peg').shape, load_object('box_with_hole').shape
+    np.testing.assert_allclose(peg.edges_m, [0.02, 0.02, 0.1])
+    np.testing.assert_allclose(box.edges_m, [0.08, 0.08, 0.04])
+    for x, blocked in ((0.0, False), (0.0119, False), (0.0121, True)):
+        for ray in (np.array([x, 0.0, 1.0]), np.array([0.0, -x, 1.0])):
+            far = entry(ray, np.array([[0.0, 0.0, -1.0]]), box.surfaces)
+            assert np.isfinite(far[0]) == blocked
+
+
+def test_no_two_objects_share_hues_but_those_that_never_meet():
+    cones = {path.stem: load_object(path).colour for path in config_path('objects').glob('*.yaml')}
+    for name in ('peg', 'box_with_hole'):
+        for other in set(cones) - {name}:
+            apart_deg = abs(
+                (cones[name].hue_deg - cones[other].hue_deg + 180.0) % 360.0 - 180.0)
+            assert apart_deg > (
+                cones[name].hue_tolerance_deg + cones[other].hue_tolerance_deg), other
+
+
+def test_of_a_cylinder_the_nearest_of_all_turns_and_flips_is_reported():
+    peg, rng = load_object('peg'), np.random.default_rng(2)
+    for rotation, reference in rng.normal(size=(20, 2, 4)):
+        rotation, reference = se3.quat_normalize(rotation), se3.quat_normalize(reference)
+        found = peg.nearest_rotation(rotation, reference)
+        turns = se3.quat_from_rotvec(np.linspace(-np.pi, np.pi, 400)[:, None] * [0.0, 0.0, 1.0])
+        turns = np.concatenate([turns, se3.quat_multiply(turns, np.array([1.0, 0.0, 0.0, 0.0]))])
+        equal = se3.quat_multiply(rotation, turns)
+        assert se3.quat_angle(found, reference) < se3.quat_angle(equal, reference).min() + 1e-9
+        assert se3.quat_angle(equal, found).min() < np.radians(1.0)
+
+
+def test_a_peg_that_tumbles_and_is_seen_flipped_keeps_a_steady_quaternion():
+    peg, rng = load_object('peg'), np.random.default_rng(5)
+    reported = None
+    for step in range(200):
+        tumbled = se3.quat_from_rotvec(np.array([0.03 * step, 0.01 * step, 0.0]))
+        member = peg.symmetries[rng.integers(len(peg.symmetries))]
+        previous, reported = reported, peg.nearest_rotation(
+            se3.quat_multiply(tumbled, member), reported)
+        if previous is not None:
+            assert se3.quat_angle(previous, reported) < 0.04

@@ -4,13 +4,15 @@
 import numpy as np
 from ocrrl_ros.core import se3
 from ocrrl_ros.sim.domain import load_domain
-from ocrrl_ros.sim.object_shapes import Box, Drawer, lying_pose, Tub
+from ocrrl_ros.sim.object_shapes import Box, BoxUnion, Cylinder, Drawer, lying_pose, Tub
 from ocrrl_ros.sim.physics import load_physics
 from ocrrl_ros.sim.tasks import get_task, known_tasks
 from ocrrl_ros.sim.world import SimWorld
 import pytest
 
 CORNERS = np.array(np.meshgrid(*[[-1.0, 1.0]] * 3)).reshape(3, -1).T
+RING = BoxUnion((((0.03, 0.0, 0.0), (0.01, 0.04, 0.02)), ((-0.03, 0.0, 0.0), (0.01, 0.04, 0.02)),
+                 ((0.0, 0.03, 0.0), (0.02, 0.01, 0.01))))
 CUP = Tub(bottom_m=0.025, mouth_m=0.0375, height_m=0.100, wall_m=0.003)
 
 
@@ -26,9 +28,23 @@ def parts(shape, scale=1.0, mass_kg=0.3):
     return found
 
 
-@pytest.mark.parametrize('shape', [Box((0.01, 0.02, 0.03)), CUP])
+@pytest.mark.parametrize('shape', [Box((0.01, 0.02, 0.03)), Cylinder(0.01, 0.1), RING, CUP])
 def test_parts_carry_the_mass_between_them(shape):
     assert sum(mass for _, _, mass in parts(shape)) == pytest.approx(0.3)
+
+
+def test_a_union_shares_its_mass_by_volume_and_grows_with_the_scale():
+    assert RING.half_extents_m == pytest.approx((0.04, 0.04, 0.02))
+    found = parts(RING, scale=1.1)
+    np.testing.assert_allclose([mass for _, _, mass in found], 0.3 * np.array([4, 4, 1]) / 9)
+    reach = np.max([np.abs(pose[:3]) + size for size, pose, _ in found], axis=0)
+    np.testing.assert_allclose(reach, np.multiply(RING.half_extents_m, 1.1))
+
+
+def test_a_cylinder_is_one_geom_along_z():
+    (size, pose, _), = parts(Cylinder(0.01, 0.1), scale=1.1)
+    np.testing.assert_allclose(size[:2], [0.011, 0.055])
+    np.testing.assert_allclose(pose, [0, 0, 0, 0, 0, 0, 1])
 
 
 @pytest.mark.parametrize('scale', [0.9, 1.0, 1.1])

@@ -8,14 +8,11 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from ocrrl_ros.core.errors import ConfigError, MissingDependencyError
+from ocrrl_ros.core.errors import ConfigError
+from ocrrl_ros.perception.mesh_file import check_centred, LARGEST_M, read_mesh
 from ocrrl_ros.perception.object_model import ObjectModel
 from ocrrl_ros.perception.surfaces import BOXES
 
-# Longest object; a mesh in millimetres is a thousand times too large.
-_LARGEST_M = 2.0
-# A mesh is centred when its bounding box is, to this share of its diameter.
-_CENTRED_SHARE = 0.01
 # Vertices whose farthest pair is looked for.
 _PAIRED = 2000
 _AROUND = 48
@@ -51,9 +48,9 @@ class Mesh:
         if self.faces.min() < 0 or self.faces.max() >= len(self.vertices):
             raise ConfigError(f'mesh has faces of vertices {self.faces.min()} .. '
                               f'{self.faces.max()}; there are {len(self.vertices)}')
-        if not 0.0 < self.diameter_m <= _LARGEST_M:
+        if not 0.0 < self.diameter_m <= LARGEST_M:
             raise ConfigError(f'mesh has a diameter of {self.diameter_m:g} m; allowed: above 0, '
-                              f'up to {_LARGEST_M:g} m (is it in millimetres?)')
+                              f'up to {LARGEST_M:g} m (is it in millimetres?)')
 
     @cached_property
     def centre(self) -> np.ndarray:
@@ -69,7 +66,13 @@ class Mesh:
 
 
 def object_mesh(model: ObjectModel) -> Mesh:
-    """Return the mesh of a primitive shape in the object's colour, grey where it has none."""
+    """
+    Return the mesh of an object's shape: its own file, or a primitive in its colour.
+
+    One without a colour is grey.
+    """
+    if model.shape.kind == 'mesh':
+        return load_mesh(Path(model.shape.mesh.file))
     surfaces = model.shape.surfaces
     vertices, faces = (_boxes if surfaces.kind == BOXES else _revolved)(surfaces.surface)
     return Mesh(vertices=vertices, faces=faces, colours=np.tile(
@@ -107,33 +110,17 @@ def load_mesh(path: Path) -> Mesh:
     """
     Read a mesh file (OBJ, PLY, STL, glTF, ...) in metres, its bounding box about the origin.
 
-    FoundationPose and its Isaac ROS version move a mesh that is not centred by opposite signs:
-    such a file is refused instead of being understood in one of two ways.
-
     :raises ConfigError: it cannot be read, is empty, not centred or out of all proportion.
     :raises MissingDependencyError: trimesh is not installed.
     """
-    try:
-        import trimesh
-    except ImportError as error:
-        raise MissingDependencyError('trimesh (mesh files)', 'pip install trimesh') from error
-    try:
-        found = trimesh.load_mesh(path)
-        if isinstance(found, trimesh.Scene):
-            found = found.to_mesh()
-        vertices, faces = np.asarray(found.vertices, float), np.asarray(found.faces, np.int32)
-    except Exception as error:  # every format has errors of its own
-        raise ConfigError(f'{path} is no mesh that can be read: {error}') from error
+    found = read_mesh(path)
+    vertices, faces = np.asarray(found.vertices, float), np.asarray(found.faces, np.int32)
     try:
         mesh = Mesh(vertices=vertices.reshape(-1, 3), faces=faces.reshape(-1, 3),
                     colours=_colours(found, len(vertices)))
     except ConfigError as error:
         raise ConfigError(f'{path}: {error}') from error
-    off_m = np.abs(mesh.centre).max()
-    if off_m > _CENTRED_SHARE * mesh.diameter_m:
-        raise ConfigError(
-            f'{path}: the middle of the bounding box is at {mesh.centre.round(4).tolist()} m; '
-            'move the mesh so that it is the origin')
+    check_centred(path, mesh.centre, mesh.diameter_m)
     return mesh
 
 

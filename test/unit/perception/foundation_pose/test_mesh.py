@@ -9,7 +9,7 @@ from PIL import Image
 import pytest
 import trimesh
 
-OBJECTS = ('cube', 'block', 'bowl', 'cup', 'drawer')
+OBJECTS = ('cube', 'block', 'bowl', 'cup', 'drawer', 'peg', 'box_with_hole')
 
 
 def distance(points, surfaces):
@@ -37,7 +37,7 @@ def test_every_object_has_a_mesh_on_its_surface(name):
         5e-4 if model.shape.kind == 'tub' else 1e-2)
 
 
-@pytest.mark.parametrize('name', ['cube', 'block', 'cup', 'bowl'])
+@pytest.mark.parametrize('name', ['cube', 'block', 'cup', 'bowl', 'peg'])
 def test_meshes_are_closed_and_seen_from_outside(name):
     found = as_trimesh(object_mesh(load_object(name)))
     assert found.is_watertight
