@@ -9,9 +9,10 @@ from ocrrl_ros.perception.object_model import load_object, ObjectModel
 import trimesh
 import yaml
 
-L_BLOCK = {'object_id': 'l_block', 'shape': {'kind': 'boxes', 'parts': [
-    {'centre_m': [-0.0275, 0.0, 0.0], 'size_m': [0.025, 0.06, 0.03]},
-    {'centre_m': [0.0125, -0.0175, 0.0], 'size_m': [0.055, 0.025, 0.03]}]}}
+L_BLOCK = {'object_id': 'l_block', 'colour': {'hue_deg': 0.0}, 'shape': {
+    'kind': 'boxes', 'parts': [
+        {'centre_m': [-0.0275, 0.0, 0.0], 'size_m': [0.025, 0.06, 0.03]},
+        {'centre_m': [0.0125, -0.0175, 0.0], 'size_m': [0.055, 0.025, 0.03]}]}}
 _OUTLINE_M = np.array([
     [-0.015, -0.005], [-0.015, 0.03], [-0.04, 0.03], [-0.04, -0.03], [0.04, -0.03],
     [0.04, -0.005]])
