@@ -25,7 +25,7 @@ def figures(frames: JudgedFrames, seed: int = 0) -> dict[str, Any]:
     Figures for which there is nothing to count are None.
     """
     seen = frames.where(frames.seen)
-    started = frames.where(_since_first_valid(frames) & frames.seen)
+    started = frames.where(since_first_valid(frames) & frames.seen)
     waiting = len(frames.where(frames.seen & frames.good)) - int(started.good.sum())
     clear = seen.where(seen.good | seen.bad)
     rng = np.random.default_rng(seed)
@@ -79,7 +79,7 @@ def auroc(score: np.ndarray, good: np.ndarray) -> float:
     return float((ranks[good].sum() - n_good * (n_good + 1) / 2) / (n_good * n_bad))
 
 
-def _since_first_valid(frames: JudgedFrames) -> np.ndarray:
+def since_first_valid(frames: JudgedFrames) -> np.ndarray:
     """Say which frames come after the gate first opened in their sequence (n,)."""
     since = np.zeros(len(frames), bool)
     for number in np.unique(frames.sequence):

@@ -13,6 +13,7 @@ import itertools
 
 import numpy as np
 from ocrrl_ros.core.errors import DatasetError
+from ocrrl_ros.evaluation.confidence.figures import since_first_valid
 from ocrrl_ros.evaluation.confidence.frames import JudgedFrames
 from ocrrl_ros.perception.confidence import ConfidenceConfig, FEATURES
 from ocrrl_ros.perception.gate import ConfidenceGate, GateConfig
@@ -22,8 +23,8 @@ RIDGE = 1e-4
 MIN_FRAMES = 50
 LEVELS = (0.3, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99)
 """Thresholds that the gate may have."""
-MOST_PASSED = 0.008
-"""Share of bad frames that may pass in the data of the fit; the protocol allows 1 % elsewhere."""
+MOST_PASSED, MOST_REJECTED = 0.01, 0.03
+"""Shares of bad frames that may pass and of good ones that may not, protocol section 8."""
 
 
 def fit_confidence(frames: JudgedFrames, start: ConfidenceConfig) -> ConfidenceConfig:
@@ -86,18 +87,19 @@ def gated(frames: JudgedFrames, confidence: np.ndarray, config: GateConfig) -> n
 
 def fit_gate(frames: JudgedFrames, confidence: np.ndarray, start: GateConfig) -> GateConfig:
     """
-    Return the thresholds that close the gate in fewest good frames, with few bad ones passing.
+    Return the thresholds that come nearest to what the protocol asks for on both sides.
 
-    Where no thresholds keep bad frames below `MOST_PASSED`, those that let fewest pass.
+    A good frame is rejected when the gate is closed after it was open in the same sequence.
 
     :param confidence: (n,) of the frames.
     """
-    good, bad = frames.seen & frames.good, frames.seen & frames.bad
     found = []
     for leave, enter in itertools.combinations(LEVELS, 2):
         gate = replace(start, enter=enter, leave=leave)
-        valid = gated(frames, confidence, gate)
-        passed = float(valid[bad].mean()) if bad.any() else 0.0
-        rejected = float(1.0 - valid[good].mean()) if good.any() else 0.0
-        found.append((max(passed - MOST_PASSED, 0.0), rejected, enter, gate))
-    return min(found, key=lambda item: item[:3])[3]
+        judged = replace(frames, valid=gated(frames, confidence, gate))
+        bad = judged.where(judged.seen & judged.bad).valid
+        good = judged.where(judged.seen & judged.good & since_first_valid(judged)).valid
+        passed = float(bad.mean()) if len(bad) else 0.0
+        rejected = float(1.0 - good.mean()) if len(good) else 1.0
+        found.append((max(passed / MOST_PASSED, rejected / MOST_REJECTED), enter, gate))
+    return min(found, key=lambda item: item[:2])[2]
