@@ -33,3 +33,14 @@ def pytest_pycollect_makemodule(
     if module_path.parent.name == 'learning' and importlib.util.find_spec('torch') is None:
         return ModuleWithoutTorch.from_parent(parent, path=module_path)
     return None
+
+
+@pytest.fixture(scope='session')
+def rs():
+    """Return the RealSense library."""
+    from ocrrl_ros.core.errors import MissingDependencyError
+    from ocrrl_ros.perception.adapters.realsense.library import load_realsense
+    try:
+        return load_realsense()
+    except MissingDependencyError as error:
+        pytest.skip(str(error))

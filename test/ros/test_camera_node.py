@@ -5,12 +5,10 @@ from pathlib import Path
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 import numpy as np
-from ocrrl_ros.core.errors import MissingDependencyError
 from ocrrl_ros.interfaces import image_conversions as images
 from ocrrl_ros.interfaces import qos
 from ocrrl_ros.interfaces.conversions import from_stamp
 from ocrrl_ros.interfaces.rgbd_inbox import RgbdInbox
-from ocrrl_ros.perception.adapters.realsense.library import load_realsense
 import pytest
 from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
 from ros_harness import NodeProcess, Probe, running
@@ -27,15 +25,6 @@ COLOR_INFO = 'camera/camera/color/camera_info'
 DEPTH = 'camera/camera/aligned_depth_to_color/image_raw'
 DEPTH_INFO = 'camera/camera/aligned_depth_to_color/camera_info'
 TOPICS = {COLOR: Image, COLOR_INFO: CameraInfo, DEPTH: Image, DEPTH_INFO: CameraInfo}
-
-
-@pytest.fixture(scope='session')
-def rs():
-    """Return the RealSense library."""
-    try:
-        return load_realsense()
-    except MissingDependencyError as error:
-        pytest.skip(str(error))
 
 
 @pytest.fixture

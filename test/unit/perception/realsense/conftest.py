@@ -1,23 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The RealSense library, and what opens software devices in place of cameras."""
-from ocrrl_ros.core.errors import MissingDependencyError
 from ocrrl_ros.perception.adapters.realsense.config import (
     DepthModuleConfig, RealsenseConfig, RgbCameraConfig)
-from ocrrl_ros.perception.adapters.realsense.library import load_realsense
 import pytest
 from software_camera import FPS, HEIGHT, WIDTH
 from software_camera_opener import SoftwareOpener
 
 PROFILE = f'{WIDTH}x{HEIGHT}x{FPS}'
-
-
-@pytest.fixture(scope='session')
-def rs():
-    """Return the RealSense library."""
-    try:
-        return load_realsense()
-    except MissingDependencyError as error:
-        pytest.skip(str(error))
 
 
 @pytest.fixture
