@@ -31,6 +31,8 @@ SEARCH_POINTS, SEARCH_RAYS = 64, 40
 OTHER_SIZES = (0.75, 1.3)
 """Sizes that its picture is compared with; objects of one kind differ by far less."""
 SIZE_STEPS = 2
+WELL_EXPLAINED = 1.2
+"""Cost per observation below which other sizes are not tried; good frames stay below 1.3."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,13 +213,16 @@ class SdfTracker:
         seen, each fits a larger box as well.
         """
         sparse = _thinned(observation, SEARCH_POINTS, SEARCH_RAYS)
-        costs = [
+        width = self._config.coarse_sigmas
+        noise = self._noise(sparse, width)
+        own = self._descend(sparse, fit.rotation, fit.translation, width, 1, None).cost
+        if own < WELL_EXPLAINED * (noise[2] * len(sparse.points) + noise[4] * len(sparse.rays)):
+            return 0.0
+        other = min(
             self._descend(
-                sparse, fit.rotation, fit.translation, self._config.coarse_sigmas, steps, None,
-                shape).cost
-            for shape, steps in ((self._shape, 1), *((other, SIZE_STEPS)
-                                                     for other in self._others))]
-        return max(0.0, float(np.log((costs[0] + 1.0) / (min(costs[1:]) + 1.0))))
+                sparse, fit.rotation, fit.translation, width, SIZE_STEPS, None, shape).cost
+            for shape in self._others)
+        return max(0.0, float(np.log((own + 1.0) / (other + 1.0))))
 
     def _descend(
             self, observation: Observation, rotation: np.ndarray, translation: np.ndarray,
