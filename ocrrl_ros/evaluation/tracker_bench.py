@@ -98,7 +98,7 @@ class TrackerBench:
             self, sample: Sample, frame: TrueFrame, truth: TrueObject, estimate: ObjectEstimate,
             row: str) -> None:
         """Offer a frame in which the object was seen to the picture sheet."""
-        if self._pictures is None or sample.state not in ('ok', 'warn'):
+        if self._pictures is None or not sample.is_seen:
             return
         name = sample.object_id
         self._pictures.offer(
@@ -174,12 +174,11 @@ def run_bench(
     """
     counts = {row: config.grasps if row == 'grasp' else config.sequences for row in config.rows}
     total = sum(counts.values()) * len(config.domains) * len(config.depth_biases)
-    done, results = 0, []
+    done, results, models = 0, [], tracked_models(config)
     for name in config.domains:
         for bias in config.depth_biases:
             bench = TrackerBench(
-                config.task, load_domain(name), bias, tracker, pictures,
-                tracked_models(config))
+                config.task, load_domain(name), bias, tracker, pictures, models)
             for row in config.rows:
                 samples: dict[str, list[Sample]] = {}
                 for index in range(counts[row]):

@@ -54,6 +54,11 @@ class Sample:
         return float(np.linalg.norm(self.error_rad))
 
     @property
+    def is_seen(self) -> bool:
+        """Say whether the estimate comes from the image, not from a prediction."""
+        return self.state in ('ok', 'warn')
+
+    @property
     def is_good(self) -> bool:
         """Say whether the pose may be used."""
         return self.distance_m <= GOOD_M and self.angle_rad <= GOOD_RAD
@@ -75,7 +80,7 @@ def summarise(samples: Sequence[Sample]) -> dict[str, Any]:
     """
     started = _since_first_valid(samples)
     used = [sample for sample in samples if sample.valid]
-    bad = [sample for sample in samples if sample.is_bad and sample.state in ('ok', 'warn')]
+    bad = [sample for sample in samples if sample.is_bad and sample.is_seen]
     good = [sample for sample in started if sample.is_good]
     steady = [sample for sample in samples if not sample.first]
     return {

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -75,10 +76,13 @@ class ConfidenceConfig:
 
     def probability(self, parts: dict[str, float]) -> float:
         """Return the probability, 0..1, that the pose is good; 0 when a part is not finite."""
+        return float(self.probabilities(parts))
+
+    def probabilities(self, parts: Mapping[str, float | np.ndarray]) -> np.ndarray:
+        """Return the same of many frames (...), each part (...)."""
         odds = self.bias + sum(getattr(self, name) * parts[name] for name in FEATURES)
-        if not np.isfinite(odds):
-            return 0.0
-        return float(1.0 / (1.0 + np.exp(-np.clip(odds, -50.0, 50.0))))
+        chance = 1.0 / (1.0 + np.exp(-np.clip(odds, -50.0, 50.0)))
+        return np.where(np.isfinite(odds), chance, 0.0)
 
 
 def image_parts(sums: np.ndarray) -> dict[str, float]:

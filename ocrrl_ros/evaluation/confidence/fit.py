@@ -69,9 +69,8 @@ def fit_weights(features: np.ndarray, good: np.ndarray) -> np.ndarray:
 
 def probabilities(frames: JudgedFrames, config: ConfidenceConfig) -> np.ndarray:
     """Return what other weights would have said (n,); 0 where the object was not seen."""
-    weights = np.array([getattr(config, name) for name in FEATURES])
-    odds = np.clip(frames.features @ weights + config.bias, -50.0, 50.0)
-    return np.where(frames.seen, 1.0 / (1.0 + np.exp(-odds)), 0.0)
+    parts = dict(zip(FEATURES, frames.features.T))
+    return np.where(frames.seen, config.probabilities(parts), 0.0)
 
 
 def gated(frames: JudgedFrames, confidence: np.ndarray, config: GateConfig) -> np.ndarray:

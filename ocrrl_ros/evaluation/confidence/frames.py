@@ -62,7 +62,7 @@ def frames_of(samples: Sequence[Sample], row: str, sequence: int) -> JudgedFrame
     return JudgedFrames(
         sequence=np.full(len(samples), sequence), row=np.full(len(samples), row),
         object_id=np.array([sample.object_id for sample in samples]),
-        seen=column([sample.state in ('ok', 'warn') for sample in samples], bool),
+        seen=column([sample.is_seen for sample in samples], bool),
         error_m=column([sample.distance_m for sample in samples], float),
         error_rad=column([sample.angle_rad for sample in samples], float),
         good=column([sample.is_good for sample in samples], bool),
