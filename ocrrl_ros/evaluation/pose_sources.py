@@ -204,7 +204,9 @@ class PerceivedPoses(PoseSource):
             stamp_s=stamp_s, rgb=rgb, intrinsics=self._intrinsics,
             depth_m=depth_to_metres(self._noise.apply(depth)))
         readings = []
-        for name, estimate in self._estimator.process(frame).items():
+        estimates = self._estimator.advance(
+            self._estimator.process(frame), stamp_s + self._delay_s)
+        for name, estimate in estimates.items():
             if estimate.valid:
                 readings.append(PoseReading(name, estimate.base_T_object,
                                             np.ravel(estimate.covariance), stamp_s))

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from ocrrl_ros.core import se3
 from ocrrl_ros.core.errors import ConfigError, UnknownNameError
+from ocrrl_ros.evaluation.late_poses import LATE_FRAMES, LateError, LatePoses
 from ocrrl_ros.evaluation.tracker_figures import BAD_M, BAD_RAD, Sample, summarise
 from ocrrl_ros.evaluation.tracker_pictures import WorstFrames
 from ocrrl_ros.evaluation.tracker_scenes import check_rows, seen_task
@@ -22,7 +23,8 @@ from ocrrl_ros.evaluation.tracker_sequences import (
     ROWS, SequenceSource, TrueFrame, TrueObject)
 from ocrrl_ros.perception.estimate import ObjectEstimate
 from ocrrl_ros.perception.object_model import load_object, ObjectModel
-from ocrrl_ros.perception.pose_estimator import PoseEstimator, TrackerConfig
+from ocrrl_ros.perception.pose_estimator import (
+    load_tracker_config, PoseEstimator, TrackerConfig)
 from ocrrl_ros.sim.domain import Domain, load_domain
 
 
@@ -74,6 +76,10 @@ class TrackerBench:
         self._models = models or {name: load_object(name) for name in seen_task(task).object_ids}
         self.source = SequenceSource(task, domain, depth_bias)
         self._camera_m = domain.camera.true_pose()[:3]
+        config = config or load_tracker_config()
+        self._late_s = LATE_FRAMES / domain.camera.rate_hz
+        # Tracking is the same with any lead; here it is measured whether it is used or not.
+        config = replace(config, motion=replace(config.motion, max_lead_s=self._late_s))
         self._estimator = PoseEstimator(
             list(self._models.values()), domain.camera.told_pose(), config)
         self._estimator.warm_up()
@@ -83,13 +89,17 @@ class TrackerBench:
     def run(self, row: str, seed: int, index: int, target: str) -> list[Sample]:
         """Track one sequence from nothing."""
         self._estimator.reset()
-        samples = []
+        samples, late = [], LatePoses(self._models)
         for number, frame in enumerate(self.source.sequence(row, seed, index, target)):
             wall, cpu = time.perf_counter(), time.thread_time()
             estimates = self._estimator.process(frame.frame)
             spent = time.perf_counter() - wall, time.thread_time() - cpu
+            arrived = late.arrive(frame.objects)
+            late.add(estimates, self._estimator.advance(
+                estimates, frame.frame.stamp_s + self._late_s))
             for name, truth in frame.objects.items():
-                sample = self._judge(index, truth, estimates[name], spent, number == 0)
+                sample = self._judge(
+                    index, truth, estimates[name], spent, number == 0, arrived.get(name))
                 samples.append(sample)
                 self._draw(sample, frame, truth, estimates[name], row)
         return samples
@@ -112,7 +122,7 @@ class TrackerBench:
 
     def _judge(
             self, index: int, truth: TrueObject, estimate: ObjectEstimate,
-            spent: tuple[float, float], first: bool) -> Sample:
+            spent: tuple[float, float], first: bool, late: LateError | None) -> Sample:
         """Compare an estimate with the truth."""
         pose, true_pose = estimate.base_T_object, truth.pose
         turned = self._models[estimate.object_id].nearest_rotation(pose[3:], true_pose[3:])
@@ -131,7 +141,8 @@ class TrackerBench:
             confidence=estimate.confidence, wall_s=spent[0], cpu_s=spent[1], first=first,
             nees_position=float(error_m @ np.linalg.solve(covariance[:3, :3], error_m)),
             nees_rotation=float(error_rad @ np.linalg.solve(covariance[3:, 3:], error_rad)),
-            parts=estimate.parts, is_there=truth.is_there, memory_mb=resident_mb())
+            parts=estimate.parts, is_there=truth.is_there, memory_mb=resident_mb(),
+            late=late)
 
 
 def tracked_models(config: TrackerBenchConfig) -> dict[str, ObjectModel]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from ocrrl_ros.evaluation.late_poses import LateError
 
 GOOD_M, GOOD_RAD = 0.005, np.radians(5.0)
 BAD_M, BAD_RAD = 0.015, np.radians(15.0)
@@ -19,7 +20,8 @@ class Sample:
     One object in one frame; errors are estimate minus truth in the base frame.
 
     A turn that the object's symmetry hides is no error. Times are those of the whole frame,
-    ``memory_mb`` is what the process holds after it, ``is_there`` whether there is an object.
+    ``memory_mb`` is what the process holds after it, ``is_there`` whether there is an object,
+    ``late`` the errors of the pose that arrives in this frame.
     """
 
     object_id: str
@@ -42,6 +44,7 @@ class Sample:
     parts: dict[str, float]
     is_there: bool = True
     memory_mb: float = 0.0
+    late: LateError | None = None
 
     @property
     def distance_m(self) -> float:
@@ -99,7 +102,21 @@ def summarise(samples: Sequence[Sample]) -> dict[str, Any]:
         'cpu_ms': _quantiles([1e3 * sample.cpu_s for sample in steady]),
         'wall_ms': _quantiles([1e3 * sample.wall_s for sample in steady]),
         'first_frame_ms': _quantiles([1e3 * s.cpu_s for s in samples if s.first]),
-    } | absence(samples) | wear(samples)
+    } | lateness(samples) | absence(samples) | wear(samples)
+
+
+def lateness(samples: Sequence[Sample]) -> dict[str, Any]:
+    """
+    Return error quantiles of poses at their time of use, ``LATE_FRAMES`` after their image.
+
+    ``late_…`` as they were seen, ``moved_…`` moved on at constant velocity.
+    """
+    late = [sample.late for sample in samples if sample.late is not None]
+    return {
+        'late_mm': _quantiles([1e3 * error.seen_m for error in late]),
+        'late_deg': _quantiles([np.degrees(error.seen_rad) for error in late]),
+        'moved_mm': _quantiles([1e3 * error.moved_m for error in late]),
+        'moved_deg': _quantiles([np.degrees(error.moved_rad) for error in late])}
 
 
 def absence(samples: Sequence[Sample]) -> dict[str, Any]:

@@ -244,7 +244,8 @@ class PoseEstimatorNode(Node):
         estimates = self._estimator.process(frame, detected)
         self.loop.monitor.set_value('process_ms', (time.monotonic() - started_s) * 1e3)
         self.loop.monitor.on_input('frame', frame.stamp_s, 0.5)
-        self._outputs.publish(estimates, frame.stamp_s)
+        now_s = self.get_clock().now().nanoseconds * 1e-9
+        self._outputs.publish(self._estimator.advance(estimates, now_s), frame.stamp_s)
 
 
 def main(args: list[str] | None = None) -> int:

@@ -26,12 +26,23 @@ class MotionConfig:
         default=0.5, metadata={'description': 'time after which an unseen motion has faded, s'})
     max_step_s: float = field(
         default=0.2, metadata={'description': 'longest gap that is predicted across, s'})
+    max_lead_s: float = field(
+        default=0.0, metadata={'description': (
+            'poses are moved on by the time since their image, at most by this, s; 0: as seen')})
+    still_speed_m_s: float = field(
+        default=0.03, metadata={'description': (
+            'speed of which a lead believes half, m/s: slower ones are mostly noise')})
+    still_speed_rad_s: float = field(
+        default=0.4, metadata={'description': 'same of the turning rate, rad/s'})
 
     def __post_init__(self) -> None:
-        """Refuse values that are not positive."""
+        """Refuse values that are not positive, and leads that are longer than any prediction."""
         for name, value in vars(self).items():
-            if not value > 0.0:
+            if name != 'max_lead_s' and not value > 0.0:
                 raise ConfigError(f'{name} is {value}; allowed: > 0')
+        if not 0.0 <= self.max_lead_s <= self.max_step_s:
+            raise ConfigError(
+                f'max_lead_s is {self.max_lead_s} s; allowed: 0 .. max_step_s, {self.max_step_s}')
 
 
 class MotionFilter:
@@ -81,16 +92,41 @@ class MotionFilter:
         self._stamp_s = max(stamp_s, self._stamp_s)
         if step == 0.0:
             return
-        self.translation = self.translation + step * self._rate[:3]
-        self.rotation = rotation_exp(step * self._rate[3:]) @ self.rotation
+        moved = step * self._rate
+        self.translation = self.translation + moved[:3]
+        self.rotation = rotation_exp(moved[3:]) @ self.rotation
         self._rate = self._rate * np.exp(-step / config.damping_s)
+        self._covariance = self._spread(step)
+
+    def lead(self, now_s: float) -> tuple[np.ndarray, np.ndarray]:
+        """
+        Return how far the pose has moved since its image, without moving the state.
+
+        Rates are shrunk by v^2 / (v^2 + still^2), as a Wiener filter does that knows the noise:
+        what rests stays where it was seen.
+
+        :param now_s: time of use; at most ``max_lead_s`` after the image counts.
+        :return: displacement (6,), a translation (m) and a rotation vector (rad) in the fixed
+            frame, and what it adds to the pose's covariance (6, 6).
+        """
+        step = min(max(now_s - self._stamp_s, 0.0), self._config.max_lead_s)
+        if step == 0.0:
+            return np.zeros(6), np.zeros((6, 6))
+        moved = step * np.concatenate([
+            _believed(self._rate[:3], self._config.still_speed_m_s),
+            _believed(self._rate[3:], self._config.still_speed_rad_s)])
+        return moved, self._spread(step)[:6, :6] - self.pose_covariance
+
+    def _spread(self, step_s: float) -> np.ndarray:
+        """Return the covariance (12, 12) of the state after a step, s."""
+        config = self._config
         transition = np.eye(12)
-        transition[:6, 6:] = step * np.eye(6)
+        transition[:6, 6:] = step_s * np.eye(6)
         acceleration = np.array(
             [config.acceleration_m_s2] * 3 + [config.acceleration_rad_s2] * 3)
         push = np.concatenate(
-            [np.diag(0.5 * step * step * acceleration), np.diag(step * acceleration)])
-        self._covariance = transition @ self._covariance @ transition.T + push @ push.T
+            [np.diag(0.5 * step_s * step_s * acceleration), np.diag(step_s * acceleration)])
+        return transition @ self._covariance @ transition.T + push @ push.T
 
     def correct(
             self, rotation: np.ndarray, translation: np.ndarray,
@@ -108,3 +144,9 @@ class MotionFilter:
         self._covariance[:6, :6] = covariance
         self.rotation, self.translation = rotation, translation
         return step
+
+
+def _believed(rate: np.ndarray, still: float) -> np.ndarray:
+    """Return a rate (3,), shrunk where it is about as small as that of things at rest."""
+    square = float(rate @ rate)
+    return rate * (square / (square + still * still))

@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import ModuleType
 
 import numpy as np
 from ocrrl_ros.core.errors import ConfigError
-from ocrrl_ros.core.se3 import pose_identity
+from ocrrl_ros.core.se3 import pose_identity, quat_from_rotvec, quat_multiply
 from ocrrl_ros.perception.confidence import ConfidenceConfig, FEATURES, image_parts
 from ocrrl_ros.perception.estimate import ObjectEstimate, TrackState
 from ocrrl_ros.perception.gate import ConfidenceGate, GateConfig
@@ -116,6 +116,21 @@ class ObjectTracker:
         self._lose()
         return self._estimate(
             stamp_s, 0.0, TrackState.STALE, self._gate.update(0.0), _no_parts())
+
+    def advance(self, estimate: ObjectEstimate, now_s: float) -> ObjectEstimate:
+        """
+        Return the newest estimate where the object is by now; its stamp stays the image's.
+
+        :param now_s: time at which the pose is used; see ``MotionConfig.max_lead_s``.
+        """
+        moved, growth = self._filter.lead(now_s)
+        if not (self._tracking and moved.any()):
+            return estimate
+        pose = estimate.base_T_object
+        turned = quat_multiply(quat_from_rotvec(moved[3:]), pose[3:])
+        return replace(
+            estimate, base_T_object=np.concatenate([pose[:3] + moved[:3], turned]),
+            covariance=estimate.covariance + growth)
 
     def _must_search(self, judged: _Judged, stamp_s: float) -> bool:
         """Say whether a doubtful track calls for a global search now."""

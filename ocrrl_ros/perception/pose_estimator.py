@@ -166,6 +166,18 @@ class PoseEstimator:
             for name, pose in detected.items()})
         return {name: self._trackers[name].process(view) for name in detected}
 
+    def advance(
+            self, estimates: Mapping[str, ObjectEstimate], now_s: float,
+            ) -> dict[str, ObjectEstimate]:
+        """
+        Return estimates of the newest frame with the poses that objects have by now.
+
+        Constant velocity from the image to ``now_s``, at most ``motion.max_lead_s``; stamps stay
+        those of the image, covariances grow.
+        """
+        return {name: self._trackers[name].advance(estimate, now_s)
+                for name, estimate in estimates.items()}
+
     def starve(self, object_id: str, stamp_s: float) -> ObjectEstimate:
         """Give up an object of which nobody says where it is in the frame of a stamp."""
         return self._trackers[object_id].starve(stamp_s)

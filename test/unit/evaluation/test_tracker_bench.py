@@ -5,6 +5,7 @@ import dataclasses
 
 import numpy as np
 from ocrrl_ros.core.errors import ConfigError, UnknownNameError
+from ocrrl_ros.evaluation.late_poses import LateError
 from ocrrl_ros.evaluation.pose_log import PoseLog
 from ocrrl_ros.evaluation.tracker_bench import tracked_models, TrackerBenchConfig
 from ocrrl_ros.evaluation.tracker_figures import absence, LONG_FRAMES, Sample, summarise, wear
@@ -47,6 +48,15 @@ def test_sequences_without_any_valid_frame_are_named():
 def test_nothing_gives_no_figures():
     row = summarise([sample(valid=False, state='error')])
     assert row['position_mm'] is None and row['bad_passed'] is None
+
+
+def test_poses_are_compared_with_where_the_object_is_when_they_arrive():
+    errors = [LateError(seen_m=0.02, seen_rad=0.1, moved_m=0.002, moved_rad=0.01),
+              LateError(seen_m=0.03, seen_rad=0.2, moved_m=0.004, moved_rad=0.03)]
+    row = summarise([PERFECT, *(sample(late=error) for error in errors)])
+    assert row['late_mm']['p50'] == pytest.approx(25.0)
+    assert row['moved_mm']['max'] == pytest.approx(4.0)
+    assert row['moved_deg']['max'] == pytest.approx(np.degrees(0.03))
 
 
 def course(there, valid, sequence=0):

@@ -104,6 +104,24 @@ def test_cube_held_in_the_air_is_tracked_between_fingers(box_scene, make_box, fi
     assert distance < 3.0 and angle < 5.0 and estimate.valid
 
 
+def test_moving_objects_are_published_where_they_are_by_then(box_scene, make_box):
+    scene = box_scene()
+    config = load_tracker_config()
+    moved_on = estimator(scene, motion=dataclasses.replace(config.motion, max_lead_s=0.1))
+    velocity, late_s = np.array([0.0, 0.3, 0.1]), 0.06
+    for number in range(12):
+        box = make_box((0.5, -0.06, 0.1) + velocity * number / 30.0, (0.3, 0.2, 0.1))
+        frame = scene.frame(number / 30.0, [box])
+        seen = moved_on.process(frame)
+    arrived = moved_on.advance(seen, frame.stamp_s + late_s)['cube']
+    there = make_box((0.5, -0.06, 0.1) + velocity * (11 / 30.0 + late_s), (0.3, 0.2, 0.1))
+    assert errors(seen['cube'], there)[0] > 17.0
+    assert errors(arrived, there)[0] < 3.0
+    assert arrived.stamp_s == frame.stamp_s and arrived.valid
+    assert np.linalg.eigvalsh(arrived.covariance - seen['cube'].covariance).min() > 0.0
+    assert moved_on.advance(seen, frame.stamp_s)['cube'] is seen['cube']
+
+
 def test_sixty_percent_occlusion_keeps_the_pose(box_scene, make_box):
     scene = box_scene()
     tracker = estimator(scene)
