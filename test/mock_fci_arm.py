@@ -6,10 +6,10 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 
 import numpy as np
-from ocrrl_ros.core.se3 import quat_to_matrix
 from ocrrl_ros.robot import fr3
 from ocrrl_ros.robot.kinematics import FrankaKinematics
 from ocrrl_ros.robot.urdf_writer import numbers, urdf
+import pinocchio as pin
 
 _GAIN = 8.0  # of the distance to the target, 1/s
 _ACCELERATION = 10.0  # rad/s^2
@@ -37,9 +37,7 @@ def robot_urdf() -> str:
 
 def column_major(pose: np.ndarray) -> list[float]:
     """Return the (16,) of the FCI for a pose (7,)."""
-    matrix = np.eye(4)
-    matrix[:3, :3], matrix[:3, 3] = quat_to_matrix(pose[3:]), pose[:3]
-    return matrix.T.ravel().tolist()
+    return pin.XYZQUATToSE3(pose).homogeneous.T.ravel().tolist()
 
 
 class MockArm:

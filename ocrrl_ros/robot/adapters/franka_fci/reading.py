@@ -57,4 +57,4 @@ class FciReading:
     @property
     def ee_offset_m(self) -> float:
         """Return the distance between the TCP and the robot's own end effector, m."""
-        return float(np.linalg.norm(self.base_T_tcp[:3] - self._state.base_T_ee[:3]))
+        return float(np.linalg.norm(self.base_T_tcp[:3] - self._state.base_T_ee[:3, 3]))

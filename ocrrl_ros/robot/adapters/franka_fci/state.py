@@ -9,7 +9,6 @@ import json
 from typing import Any
 
 import numpy as np
-from ocrrl_ros.core.se3 import matrix_to_quat
 
 
 class RobotMode(enum.IntEnum):
@@ -56,7 +55,7 @@ class FciState:
     dq_desired: np.ndarray
     tau_external: np.ndarray
     base_T_ee: np.ndarray
-    """Measured pose (7,)."""
+    """Measured pose, homogeneous (4, 4)."""
     base_T_ee_desired: np.ndarray
     twist_desired: np.ndarray
     """(6,) in the base frame."""
@@ -68,7 +67,7 @@ class FciState:
     last_motion_errors: tuple[str, ...] = ()
 
 
-#: Arrays of the state, by the names that pylibfranka has for them; (16,) are poses.
+#: Arrays of the state, by the names that pylibfranka has for them; (16,) are poses by columns.
 _SOURCES = {
     'q': ('q', 7), 'dq': ('dq', 7), 'tau': ('tau_J', 7), 'q_desired': ('q_d', 7),
     'dq_desired': ('dq_d', 7), 'tau_external': ('tau_ext_hat_filtered', 7),
@@ -78,23 +77,21 @@ _SOURCES = {
 _SCALARS = ('received_s', 'robot_time_s', 'mode', 'success_rate')
 
 
-def pose_of_columns(values: list[float]) -> np.ndarray:
-    """Return the pose (7,) of a homogeneous transform (16,) by columns."""
-    matrix = np.reshape(values, (4, 4)).T
-    return np.concatenate([matrix[:3, 3], matrix_to_quat(matrix[:3, :3])])
-
-
 def state_of_library(raw: Any, received_s: float) -> FciState:
     """Return the state that pylibfranka's ``RobotState`` holds."""
-    arrays = {}
-    for name, (source, size) in _SOURCES.items():
-        values = getattr(raw, source)
-        arrays[name] = pose_of_columns(values) if size == 16 else np.array(values)
+    arrays = {
+        name: _shaped(np.array(getattr(raw, source)))
+        for name, (source, _) in _SOURCES.items()}
     return FciState(
         received_s=received_s, robot_time_s=raw.time.to_sec(), mode=RobotMode(int(raw.robot_mode)),
         success_rate=raw.control_command_success_rate, **arrays,
         errors=_error_names(raw.current_errors),
         last_motion_errors=_error_names(raw.last_motion_errors))
+
+
+def _shaped(values: np.ndarray) -> np.ndarray:
+    """Return (16,) by columns as (4, 4), other arrays as they are."""
+    return values.reshape(4, 4).T if len(values) == 16 else values
 
 
 def _error_names(errors: Any) -> tuple[str, ...]:
@@ -106,7 +103,7 @@ def pack_state(state: FciState) -> bytes:
     """Return the state as bytes."""
     numbers = np.concatenate([
         [float(getattr(state, name)) for name in _SCALARS],
-        *(getattr(state, name) for name in _SOURCES)])
+        *(getattr(state, name).T.ravel() for name in _SOURCES)])
     words = ';'.join(','.join(names) for names in (state.errors, state.last_motion_errors))
     return numbers.tobytes() + words.encode()
 
@@ -117,8 +114,8 @@ def unpack_state(data: bytes) -> FciState:
     values: dict[str, Any] = dict(zip(_SCALARS, numbers[:len(_SCALARS)].tolist()))
     values['mode'] = RobotMode(int(values['mode']))
     start = len(_SCALARS)
-    for name, size in _SIZES.items():
-        values[name] = numbers[start:start + size]
+    for name, (_, size) in _SOURCES.items():
+        values[name] = _shaped(numbers[start:start + size])
         start += size
     words = data[numbers.nbytes:].decode().split(';')
     values['errors'], values['last_motion_errors'] = (
@@ -126,7 +123,6 @@ def unpack_state(data: bytes) -> FciState:
     return FciState(**values)
 
 
-_SIZES = {name: 7 if size == 16 else size for name, (_, size) in _SOURCES.items()}
-_NUMBERS = len(_SCALARS) + sum(_SIZES.values())
+_NUMBERS = len(_SCALARS) + sum(size for _, size in _SOURCES.values())
 assert {*_SCALARS, *_SOURCES, 'errors', 'last_motion_errors'} == {
     field.name for field in fields(FciState)}
