@@ -33,14 +33,14 @@ class LinkDriver:
         self.answers: list[FciAnswer] = []
         self.target: np.ndarray | None = None
         self.states = 0
-        self.longest_step_s = 0.0
+        self.steps = 0
         self._next_target_s = 0.0
 
     def step(self) -> None:
         """Step once, and send the target when it is time."""
         now_s = time.monotonic()
         state = self.link.step(now_s)
-        self.longest_step_s = max(self.longest_step_s, time.monotonic() - now_s)
+        self.steps += 1
         if state is not None:
             self.state, self.states = state, self.states + 1
         if self.target is not None and now_s >= self._next_target_s:

