@@ -4,6 +4,7 @@ from collections import deque
 import os
 from types import SimpleNamespace
 
+from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseStamped, TwistStamped, WrenchStamped
 from mock_fci import loopback_address, mock_robot
@@ -12,8 +13,12 @@ import numpy as np
 from ocrrl_ros.interfaces import qos
 from ocrrl_ros.interfaces.conversions import from_stamp, pose_to_array
 from ocrrl_ros.nodes.fci_arm_requests import recover_by_action
+from ocrrl_ros.nodes.mujoco_bridge_franka import fill_robot_state
+from ocrrl_ros.robot.adapters.franka_fci.reading import FciReading
+from ocrrl_ros.robot.adapters.franka_fci.state import FciState, RobotMode
 from ocrrl_ros.robot.fr3 import ARM_JOINT_NAMES, READY_POSITION
 from ocrrl_ros.robot.kinematics import FrankaKinematics
+from ocrrl_ros.sim.bridge_readout import ArmReading
 import pytest
 from ros_harness import NodeProcess, Probe, processes_of_group, running
 from sensor_msgs.msg import JointState
@@ -262,6 +267,33 @@ def test_a_missing_library_ends_the_node_with_its_install_line_and_2(tmp_path, m
     node = arm(tmp_path, loopback_address())
     assert node.wait() == 2, node.log
     assert 'pip install pylibfranka==0.21.3' in node.log
+
+
+def test_robot_state_says_mode_errors_and_success_rate_of_the_robot():
+    zeros, joints = np.zeros(7), {name: JointState() for name in (
+        'measured_joint_state', 'desired_joint_state', 'tau_ext_hat_filtered')}
+    state = FciState(
+        received_s=0.0, robot_time_s=0.0, mode=RobotMode.REFLEX, success_rate=0.875, q=Q,
+        dq=zeros + 0.1, tau=zeros + 2, q_desired=Q + 0.1, dq_desired=zeros,
+        tau_external=zeros + 3, base_T_ee=np.eye(4), base_T_ee_desired=np.eye(4),
+        twist_desired=np.arange(6.0), wrench_base=np.arange(6.0) + 10,
+        wrench_stiffness=np.arange(6.0) + 20, errors=('joint_reflex',))
+    reading = FciReading(state, FrankaKinematics())
+    message = SimpleNamespace(
+        header=JointState().header, current_errors=SimpleNamespace(), o_t_ee=PoseStamped(),
+        o_t_ee_d=PoseStamped(), o_t_ee_c=PoseStamped(), o_f_ext_hat_k=WrenchStamped(),
+        k_f_ext_hat_k=WrenchStamped(), o_dp_ee_d=TwistStamped(), **joints)
+    fill_robot_state(message, reading, Time(sec=3))
+    assert (message.robot_mode, message.control_command_success_rate) == (4, 0.875)
+    assert message.current_errors.joint_reflex
+    assert list(message.measured_joint_state.effort) == [2.0] * 7
+    assert list(message.tau_ext_hat_filtered.effort) == [3.0] * 7
+    assert message.o_f_ext_hat_k.wrench.force.x == 10.0
+    assert message.k_f_ext_hat_k.wrench.force.x == 20.0
+    assert message.o_dp_ee_d.twist.linear.y == 1.0
+    simulated = ArmReading(SimpleNamespace(q=Q, dq=state.dq), FrankaKinematics(), Q + 0.1, zeros)
+    np.testing.assert_allclose(reading.local_twist, simulated.local_twist)
+    np.testing.assert_allclose(reading.desired_base_T_tcp, simulated.desired_base_T_tcp)
 
 
 @pytest.mark.parametrize(('replies', 'state'), [

@@ -15,9 +15,9 @@ _LARGEST = 65536
 
 
 def channel_pair() -> tuple[Channel, socket.socket]:
-    """Return this process's end, and the socket that the other process inherits."""
+    """Return this process's end, which never waits, and the socket that the other inherits."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    return Channel(ours), theirs
+    return Channel(ours, waits=False), theirs
 
 
 class Channel:
@@ -25,31 +25,30 @@ class Channel:
     One end: states, targets and events as packets, in order, that nobody waits to read.
 
     :param end: a socket of packets.
+    :param waits: whether an event waits for room where the other side has many packets to read,
+        or is dropped; states and targets never wait, as newer ones follow.
     """
 
-    def __init__(self, end: socket.socket):
+    def __init__(self, end: socket.socket, *, waits: bool):
         """Keep the socket."""
         self._socket = end
+        self._event_flags = 0 if waits else socket.MSG_DONTWAIT
         self.skipped = 0
-        """States that the other side was too busy to take."""
+        """States and targets that the other side was too busy to take."""
         self.is_open = True
 
     def send_state(self, state: FciState) -> None:
         """Send a state, unless the other side has enough of them waiting."""
-        try:
-            self._socket.send(_STATE + pack_state(state), socket.MSG_DONTWAIT)
-        except BlockingIOError:
-            self.skipped += 1
-        except OSError:
-            self.is_open = False
+        self.skipped += not self._send(_STATE + pack_state(state), socket.MSG_DONTWAIT)
 
     def send_target(self, target: np.ndarray, sent_s: float) -> None:
-        """Send a joint target (n,) with the time of its sending."""
-        self._send(_TARGET + np.concatenate([[sent_s], np.asarray(target, float)]).tobytes())
+        """Send a joint target (n,) with the time of its sending, unless enough are waiting."""
+        numbers = np.concatenate([[sent_s], np.asarray(target, float)])
+        self.skipped += not self._send(_TARGET + numbers.tobytes(), socket.MSG_DONTWAIT)
 
-    def send_event(self, **event: Any) -> None:
-        """Send anything else, as JSON."""
-        self._send(_EVENT + json.dumps(event).encode())
+    def send_event(self, **event: Any) -> bool:
+        """Send anything else, as JSON, and return whether there was room for it."""
+        return self._send(_EVENT + json.dumps(event).encode(), self._event_flags)
 
     def receive(self) -> FciState | tuple[np.ndarray, float] | dict[str, Any] | None:
         """
@@ -79,9 +78,12 @@ class Channel:
         self.is_open = False
         self._socket.close()
 
-    def _send(self, data: bytes) -> None:
-        """Send what must arrive."""
+    def _send(self, data: bytes, flags: int) -> bool:
+        """Send a packet and return whether there was room for it."""
         try:
-            self._socket.send(data)
+            self._socket.send(data, flags)
+        except BlockingIOError:
+            return False
         except OSError:
             self.is_open = False
+        return True

@@ -107,13 +107,16 @@ class FciLink:
         """Ask for ``recover`` or ``stop`` and return the number that the answer will have."""
         self._requests += 1
         if self._channel is None or not self.report.phase.is_connected:
-            self._answers.append(FciAnswer(
-                number=self._requests, success=False,
-                message=f'there is no connection: {self.report.reason}'))
+            self._refuse(f'there is no connection: {self.report.reason}')
+        elif not self._channel.send_event(request=what, number=self._requests):
+            self._refuse(f'busy, try again: {self._doing[0]}')
         else:
             self._open_requests.append(self._requests)
-            self._channel.send_event(request=what, number=self._requests)
         return self._requests
+
+    def _refuse(self, message: str) -> None:
+        """Answer the newest request with no."""
+        self._answers.append(FciAnswer(number=self._requests, success=False, message=message))
 
     def take_answers(self) -> list[FciAnswer]:
         """Return the answers that came since the last call."""

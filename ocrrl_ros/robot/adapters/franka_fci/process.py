@@ -138,7 +138,7 @@ def main(arguments: list[str]) -> int:
     # Ctrl-C reaches the whole terminal group: who started this process ends it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     descriptor, config, latched = arguments
-    channel = Channel(socket.socket(fileno=int(descriptor)))
+    channel = Channel(socket.socket(fileno=int(descriptor)), waits=True)
     try:
         RobotProcess(
             channel, from_mapping(FciConfig, json.loads(config), 'the parent process'),

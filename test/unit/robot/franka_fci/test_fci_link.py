@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""pylibfranka in its own process against a mock robot on loopback: connect, move, lose, recover."""
+"""pylibfranka in a process of its own against a mock robot: connect, move, lose, recover."""
 import socket
 import time
 
