@@ -36,6 +36,17 @@ def pytest_pycollect_makemodule(
 
 
 @pytest.fixture(scope='session')
+def pylibfranka():
+    """Return Franka's library."""
+    from ocrrl_ros.core.errors import MissingDependencyError
+    from ocrrl_ros.robot.adapters.franka_fci.library import load_pylibfranka
+    try:
+        return load_pylibfranka()
+    except MissingDependencyError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope='session')
 def rs():
     """Return the RealSense library."""
     from ocrrl_ros.core.errors import MissingDependencyError

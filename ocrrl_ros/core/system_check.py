@@ -31,6 +31,7 @@ REQUIRED_MODULES = {
 OPTIONAL_MODULES = {
     'torch': ('training', 'make setup TRAIN=1'),
     'transformers': ('SAM 2 on video', 'pip install torch transformers'),
+    'pylibfranka': ('an FR3 without a real-time PC', 'pip install pylibfranka==0.21.3'),
     'launch': ('launch files', 'source a ROS 2 Jazzy installation'),
     'franka_msgs': ('grasp actions and the full robot state', 'build franka_ros2 from source'),
     'control_msgs': ('gripper action of ros2_control', 'apt-get install ros-jazzy-control-msgs'),

@@ -19,7 +19,7 @@ from ocrrl_ros.policy.task_spec import known_task_specs, load_task_spec
 
 #: Sub-systems, one launch file each.
 SUBSYSTEMS = {
-    'robot': ('mujoco_bridge',), 'perception': ('camera', 'pose_estimator'),
+    'robot': ('mujoco_bridge', 'fci_arm'), 'perception': ('camera', 'pose_estimator'),
     'policy': ('episode', 'base_policy', 'residual_policy', 'recorder')}
 #: Participants of lockstep: every node that takes part in a tick's outcome.
 LOCKSTEP_NODES = ('pose_estimator', 'base_policy', 'residual_policy', 'episode')
@@ -38,15 +38,18 @@ class GraphConfig:
 
     robot: Literal['sim', 'fr3'] = dataclasses.field(
         default='sim', metadata={'description': (
-            'sim runs mujoco_bridge; fr3 expects franka_ros2 with CRISP and a camera')})
+            'sim runs mujoco_bridge; fr3 is the real arm, see arm_driver and camera')})
+    arm_driver: Literal['franka_ros2', 'fci'] = dataclasses.field(
+        default='franka_ros2', metadata={'description': (
+            'with robot:=fr3: franka_ros2 expects it to run, with CRISP; fci starts the node '
+            'fci_arm, which needs no real-time PC')})
     camera: Literal['realsense2_camera', 'realsense'] = dataclasses.field(
         default='realsense2_camera', metadata={'description': (
             'with robot:=fr3: realsense2_camera expects that driver to run; realsense starts the '
             'node camera')})
     robot_ip: str = dataclasses.field(
         default='', metadata={'description': (
-            'address of the FR3; robot:=fr3 asks for it, but nothing here uses it yet: start '
-            'the drivers of the arm yourself')})
+            'address of the FR3; robot:=fr3 asks for it, arm_driver:=fci uses it')})
     task: str = dataclasses.field(
         default='cube_lift', metadata={'description': 'task, a file of config/tasks'})
     vla: str = dataclasses.field(
@@ -91,6 +94,11 @@ class GraphConfig:
             raise ConfigError('robot is fr3 but robot_ip is empty; give robot_ip:=<address>')
         if self.camera == 'realsense' and self.robot != 'fr3':
             raise ConfigError('camera is realsense; allowed with robot:=fr3 only')
+        if self.arm_driver == 'fci' and self.robot != 'fr3':
+            raise ConfigError('arm_driver is fci; allowed with robot:=fr3 only')
+        if self.arm_driver == 'fci' and self.sink != 'crisp_joint':
+            raise ConfigError(
+                f'sink is {self.sink!r}; allowed with arm_driver:=fci: crisp_joint')
         if self.robot == 'fr3' and self.lockstep:
             raise ConfigError('lockstep is true; allowed with robot:=sim only')
         if self.compose and 'recorder' in composed_names(self.compose) and not self.record:
@@ -171,8 +179,10 @@ def plan_graph(config: GraphConfig) -> list[NodePlan]:
     """
     simulated = config.robot == 'sim'
     common = {'use_sim_time': True} if config.lockstep else {}
-    # On the real robot franka_ros2 and a camera's driver play the bridge's part.
+    # On the real robot a driver of the arm and one of the camera play the bridge's part.
     plans = [_bridge(config)] if simulated else []
+    if config.arm_driver == 'fci':
+        plans.append(NodePlan('fci_arm', {'robot_ip': config.robot_ip}))
     if config.camera == 'realsense':
         plans.append(NodePlan('camera', {}))
     plans += [

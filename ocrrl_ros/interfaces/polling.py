@@ -97,8 +97,10 @@ class PolledServices:
     """
 
     def __init__(self, node: Node):
-        """Serve the services that the node has now."""
-        self._services = list(node.services)
+        """Serve the services that the node has now, but those that their owner polls."""
+        self._services = [
+            service for service in node.services
+            if not isinstance(service.callback_group, PolledGroup)]
         self._next = 0
 
     def serve_one(self) -> None:
@@ -116,6 +118,31 @@ class PolledServices:
         """Look once at every service."""
         for _ in self._services:
             self.serve_one()
+
+
+class DeferredService:
+    """A service whose requests are taken in the caller's loop and answered when that can."""
+
+    def __init__(self, node: Node, service_type: Any, name: str):
+        """Create the service in a group that executors and ``PolledServices`` skip."""
+        self._type = service_type
+        self._service = node.create_service(
+            service_type, name, self._never, callback_group=PolledGroup())
+
+    def take(self) -> tuple[Any, Any] | None:
+        """Return (request, header) of the oldest waiting request, or None."""
+        with self._service.handle:
+            request, header = self._service.handle.service_take_request(self._type.Request)
+        return None if header is None else (request, header)
+
+    def answer(self, header: Any, **fields: Any) -> None:
+        """Answer the request that came with this header."""
+        self._service.send_response(self._type.Response(**fields), header)
+
+    @staticmethod
+    def _never(request: Any, response: Any) -> Any:
+        """Satisfy rclpy, which asks for a callback."""
+        return response
 
 
 class PolledClient:

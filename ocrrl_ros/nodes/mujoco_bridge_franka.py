@@ -31,7 +31,6 @@ from rclpy.executors import MultiThreadedExecutor
 from rclpy.node import Node
 
 _FEEDBACK_S = 1.0 / 30.0
-_ROBOT_MODE_MOVE = 2
 _CONTROLLERS = ('joint_trajectory_controller', 'fr3_arm_controller')
 
 
@@ -59,8 +58,10 @@ def fill_robot_state(message: Any, reading: ArmReading, stamp: Time) -> Any:
         fill_wrench(field.wrench, wrench)
     fill_twist(message.o_dp_ee_d.twist, reading.desired_twist)
     message.time = from_stamp(stamp)
-    message.control_command_success_rate = 1.0
-    message.robot_mode = _ROBOT_MODE_MOVE
+    message.control_command_success_rate = reading.success_rate
+    message.robot_mode = int(reading.robot_mode)
+    for name in reading.errors:
+        setattr(message.current_errors, name, True)
     return message
 
 

@@ -12,6 +12,7 @@ from ocrrl_ros.interfaces.chunk_conversions import trajectory_positions, traject
 from ocrrl_ros.interfaces.conversions import pose_to_array, wrench_to_array
 from ocrrl_ros.interfaces.polling import PolledSubscription
 from ocrrl_ros.interfaces.qos import topic
+from ocrrl_ros.interfaces.target_guard import joint_target, TargetGuard
 from ocrrl_ros.robot.fr3 import ARM_JOINT_NAMES, BASE_FRAME
 from ocrrl_ros.sim.bridge_commands import ArmCommander, JointTrajectoryPlan
 from rclpy.node import Node
@@ -19,7 +20,6 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory
 
-_WARN_EVERY_S = 2.0
 GRIPPER_COMMANDS = 'gripper/gripper_position_controller/commands'
 
 
@@ -39,9 +39,7 @@ class TargetInputs:
         """
         self._commander = commander
         self._set_gripper = set_gripper
-        self._logger = node.get_logger()
-        self._warned_s: dict[str, float] = {}
-        self.refused = 0
+        self._guard = TargetGuard(node.get_logger().warning)
 
         def listen(kind: type, name: str) -> PolledSubscription:
             return PolledSubscription(node, kind, name, topic(name).qos)
@@ -79,6 +77,11 @@ class TargetInputs:
         else:
             self._take_one(*self._slow[self._calls % len(self._slow)])
 
+    @property
+    def refused(self) -> int:
+        """Return how many messages were refused."""
+        return self._guard.refused
+
     def drop(self) -> None:
         """Throw away what is waiting, after a reset."""
         for subscription, _ in (*self._fast, *self._slow):
@@ -87,38 +90,11 @@ class TargetInputs:
     def _take_one(
             self, subscription: PolledSubscription, accept: Callable[[object], None]) -> None:
         """Take the newest message of a topic and hand it over, or say why not."""
-        message = subscription.take_newest()
-        if message is None:
-            return
-        publishers = subscription.publisher_count()
-        if publishers > 1:
-            self._refuse(subscription.name, (
-                f'SAFETY WARNING: {publishers} publishers on {subscription.name}; every '
-                'message is ignored until only one is left'))
-            return
-        try:
-            accept(message)
-        except InputError as error:
-            self._refuse(subscription.name, f'message on {subscription.name} refused: {error}')
-
-    def _refuse(self, name: str, text: str) -> None:
-        """Count a refusal and warn at most every two seconds per topic and kind of text."""
-        self.refused += 1
-        # Without its numbers a text tells the kind of refusal.
-        kind = name + ''.join(letter for letter in text if letter.isalpha())
-        if self._now_s - self._warned_s.get(kind, float('-inf')) >= _WARN_EVERY_S:
-            self._warned_s[kind] = self._now_s
-            self._logger.warning(text)
+        self._guard.take(subscription, accept, self._now_s)
 
     def _on_joint(self, message: JointState) -> None:
-        """Accept a joint target, by index as CRISP does; names, if any, must say the same."""
-        names = tuple(message.name)
-        if names and names != ARM_JOINT_NAMES:
-            raise InputError(
-                f'names are {list(names)}; the controller goes by index, so they must be '
-                f'{list(ARM_JOINT_NAMES)} or left out')
-        velocity = np.array(message.velocity) if len(message.velocity) else np.zeros(7)
-        self._commander.on_joint_target(np.array(message.position), velocity)
+        """Accept a joint target."""
+        self._commander.on_joint_target(*joint_target(message))
 
     def _on_pose(self, message: PoseStamped) -> None:
         """Accept a TCP pose in the base frame."""

@@ -66,21 +66,24 @@ class StateTopics:
 
     def __init__(
             self, node: Node, rates: BridgeRates, step_s: float,
-            transforms: LinkTransforms | None = None):
+            transforms: LinkTransforms | None = None, *, with_hand: bool = True):
         """
         Create the publishers.
 
         :param step_s: time between calls of ``publish``.
         :param transforms: publisher of /tf, sent at the rate of ``joint_states``.
+        :param with_hand: also the fingers in ``joint_states``, and the hand's own topics.
         """
         self._node = node
         self._step_s = step_s
         self._stamp = Time()
         self._channels: list[_Channel] = []
         self._next_check = 0
+        self._add_merged_joints(rates, with_hand)
         self._add_joint_topics(rates)
         self._add_pose_topics(rates)
-        self._add_hand_topics(rates)
+        if with_hand:
+            self._add_hand_topics(rates)
         self._add_robot_state(rates)
         if transforms is not None:
             self._channels.append(_Channel(
@@ -135,13 +138,20 @@ class StateTopics:
         joints = _Joints(names, BASE_FRAME if name.startswith(_BROADCASTER) else '')
         self._add(name, rate_hz, joints.message, lambda reading: joints.fill(*values(reading)))
 
-    def _add_joint_topics(self, rates: BridgeRates) -> None:
-        """Create the joint-state topics of the arm."""
-        zeros = np.zeros(7)
+    def _add_merged_joints(self, rates: BridgeRates, with_hand: bool) -> None:
+        """Create ``joint_states``, of arm and fingers where the hand is known."""
+        if not with_hand:
+            self._add_joints('joint_states', rates.joint_states_hz, _ARM, lambda r: (
+                r.state.q, r.state.dq, r.effort))
+            return
         self._add_joints('joint_states', rates.joint_states_hz, _ARM + _FINGERS, lambda r: (
             np.concatenate([r.state.q, r.finger_positions]),
             np.concatenate([r.state.dq, r.state.finger_velocities]),
             np.concatenate([r.effort, _NO_FINGERS])))
+
+    def _add_joint_topics(self, rates: BridgeRates) -> None:
+        """Create the joint-state topics of the arm."""
+        zeros = np.zeros(7)
         self._add_joints('franka/joint_states', rates.franka_joint_states_hz, _ARM, lambda r: (
             r.state.q, r.state.dq, r.effort))
         hz = rates.broadcaster_hz

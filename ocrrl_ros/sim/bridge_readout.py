@@ -21,6 +21,10 @@ class ArmReading:
     Everything is expressed as the FCI does: base frame, TCP ``fr3_hand_tcp``.
     """
 
+    #: What the control box says of itself: the simulated one is always in mode move, sees every
+    #: command and knows no errors.
+    robot_mode, success_rate, errors = 2, 1.0, ()
+
     def __init__(
             self, state: ArmState, kinematics: FrankaKinematics, q_desired: np.ndarray,
             dq_desired: np.ndarray, target: np.ndarray | None = None):

@@ -81,7 +81,8 @@ def test_lockstep_makes_every_participant_use_simulated_time():
 
 def test_every_planned_node_belongs_to_one_subsystem():
     members = [name for names in SUBSYSTEMS.values() for name in names]
-    real = _plan('robot:=fr3', 'robot_ip:=10.0.0.2', 'camera:=realsense')
+    real = _plan(
+        'robot:=fr3', 'robot_ip:=10.0.0.2', 'camera:=realsense', 'arm_driver:=fci')
     assert sorted(members) == sorted({*_plan('record:=true'), *real})
 
 
@@ -89,6 +90,14 @@ def test_the_camera_node_is_started_on_the_real_robot_where_it_is_asked_for():
     assert 'camera' not in _plan('robot:=fr3', 'robot_ip:=10.0.0.2')
     plan = _plan('robot:=fr3', 'robot_ip:=10.0.0.2', 'camera:=realsense')
     assert list(plan)[0] == 'camera'
+
+
+def test_the_driver_without_a_real_time_pc_is_started_where_it_is_asked_for():
+    assert 'fci_arm' not in _plan('robot:=fr3', 'robot_ip:=10.0.0.2')
+    plan = _plan('robot:=fr3', 'robot_ip:=10.0.0.2', 'arm_driver:=fci')
+    assert list(plan)[0] == 'fci_arm'
+    assert plan['fci_arm'] == {'robot_ip': '10.0.0.2'}
+    assert plan['residual_policy']['sink'] == 'crisp_joint'
 
 
 @pytest.mark.parametrize(('arguments', 'words'), [
@@ -101,6 +110,9 @@ def test_the_camera_node_is_started_on_the_real_robot_where_it_is_asked_for():
     (['compose:=episode,recorder'], ['recorder', 'record is false']),
     (['camera:=webcam'], ['webcam', 'realsense2_camera']),
     (['camera:=realsense'], ['camera is realsense', 'robot:=fr3']),
+    (['arm_driver:=fci'], ['arm_driver is fci', 'robot:=fr3']),
+    (['robot:=fr3', 'robot_ip:=1', 'arm_driver:=fci', 'sink:=crisp_pose'],
+     ['crisp_pose', 'crisp_joint']),
     (['record:=true', 'sink:=teleport'], ['teleport', 'crisp_joint']),
     (['sim'], ['sim', 'name:=value'])])
 def test_wrong_arguments_name_value_and_allowed(arguments, words):
