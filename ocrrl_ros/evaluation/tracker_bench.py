@@ -141,8 +141,16 @@ class TrackerBench:
             confidence=estimate.confidence, wall_s=spent[0], cpu_s=spent[1], first=first,
             nees_position=float(error_m @ np.linalg.solve(covariance[:3, :3], error_m)),
             nees_rotation=float(error_rad @ np.linalg.solve(covariance[3:, 3:], error_rad)),
+            nees_tilt=_nees_across(error_rad, covariance[3:, 3:], ray),
             parts=estimate.parts, is_there=truth.is_there, memory_mb=resident_mb(),
             late=late)
+
+
+def _nees_across(error_rad: np.ndarray, covariance: np.ndarray, ray: np.ndarray) -> float:
+    """Return the squared error (3,) over its covariance (3, 3) in the two directions across."""
+    across = np.linalg.svd(ray[None])[2][1:]
+    error = across @ error_rad
+    return float(error @ np.linalg.solve(across @ covariance @ across.T, error))
 
 
 def tracked_models(config: TrackerBenchConfig) -> dict[str, ObjectModel]:

@@ -10,6 +10,7 @@ from ocrrl_ros.evaluation.late_poses import LateError
 GOOD_M, GOOD_RAD = 0.005, np.radians(5.0)
 BAD_M, BAD_RAD = 0.015, np.radians(15.0)
 CHI2_95_3DOF = 7.815
+CHI2_95_2DOF = 5.991
 LONG_FRAMES = 1000
 PHASES = ('free', 'near', 'held')
 
@@ -19,7 +20,8 @@ class Sample:
     """
     One object in one frame; errors are estimate minus truth in the base frame.
 
-    A turn that the object's symmetry hides is no error. Times are those of the whole frame,
+    A turn that the object's symmetry hides is no error; a tilt is a turn across the line of sight.
+    Times are those of the whole frame,
     ``memory_mb`` is what the process holds after it, ``is_there`` whether there is an object,
     ``late`` the errors of the pose that arrives in this frame.
     """
@@ -38,6 +40,7 @@ class Sample:
     confidence: float
     nees_position: float
     nees_rotation: float
+    nees_tilt: float
     wall_s: float
     cpu_s: float
     first: bool
@@ -99,6 +102,7 @@ def summarise(samples: Sequence[Sample]) -> dict[str, Any]:
         'good_rejected': _share(good, lambda sample: not sample.valid),
         'nees_position_95': _share(used, lambda sample: sample.nees_position < CHI2_95_3DOF),
         'nees_rotation_95': _share(used, lambda sample: sample.nees_rotation < CHI2_95_3DOF),
+        'nees_tilt_95': _share(used, lambda sample: sample.nees_tilt < CHI2_95_2DOF),
         'cpu_ms': _quantiles([1e3 * sample.cpu_s for sample in steady]),
         'wall_ms': _quantiles([1e3 * sample.wall_s for sample in steady]),
         'first_frame_ms': _quantiles([1e3 * s.cpu_s for s in samples if s.first]),

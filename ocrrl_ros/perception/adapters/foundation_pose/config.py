@@ -15,9 +15,9 @@ from ocrrl_ros.perception.confidence import ConfidenceConfig
 # embedded fit is taken from the bias. Fitted to no network's output yet: `ocrrl perception
 # calibrate-confidence`.
 ASSUMED_ERRORS = ConfidenceConfig(
-    bias=8.0, silhouette_error=-6.63, depth_outliers=-6.94, depth_rms=-3.23, scarcity=-0.428,
-    invalid_depth=0.0, free_space=-4.89, innovation=-0.24, position_sigma_mm=0.0,
-    rotation_sigma_deg=0.0)
+    bias=8.5, silhouette_error=-5.368, depth_outliers=-12.70, depth_rms=-1.146, scarcity=-0.7654,
+    invalid_depth=0.0, free_space=-25.20, unmeasured=-23.05, truncated=-2.009, size_doubt=-4.885,
+    innovation=-0.2240, position_sigma_mm=0.0, rotation_sigma_deg=0.0)
 
 
 @dataclass(frozen=True, kw_only=True)
