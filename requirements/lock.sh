@@ -9,7 +9,7 @@ compile() {  # compile PYTHON OUTPUT INPUT...
   local python=$1 output=$2
   shift 2
   "$UV" pip compile --quiet --upgrade --no-header --no-annotate \
-    --python-version "$python" --python-platform x86_64-manylinux_2_28 "$@" -o "$output"
+    --python-version "$python" --python-platform x86_64-manylinux_2_34 "$@" -o "$output"
 }
 for python in 3.10 3.11 3.12 3.13; do
   compile "$python" "lock/python$python.txt" runtime.in ros.in test.in
