@@ -45,7 +45,7 @@ class HandDriverConfig:
     open_above: float = _setting(
         0.6, 'binary: a wish above this opens, opening 0..1; between both nothing changes')
     deadband: float = _setting(
-        0.02, 'proportional: smaller changes of the wish are not sent, opening; 0 and 1 always are')
+        0.02, 'proportional: a change of the wish up to this is not sent, opening; 0 and 1 are')
     max_width_m: float = _setting(
         fr3.MAX_WIDTH_M, 'width that counts as opening 1 in gripper/joint_states, m')
     open_width_m: float = _setting(

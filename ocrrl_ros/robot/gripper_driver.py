@@ -49,20 +49,18 @@ class CommandedHand:
     Turns wishes into commands, of which at most one is under way.
 
     :param is_binary: close with a grasp, open with a move; otherwise every target is a move.
-    :param can_stop: the driver has a stop, which precedes every opening after a grasp and
-        follows every command that was given up.
     :param can_home: the driver has a homing.
     """
 
     def __init__(
             self, config: HandDriverConfig, wish: Wish, *, is_binary: bool,
-            can_stop: bool = True, can_home: bool = True):
+            can_home: bool = True):
         """Start without a wish; nothing is known of the hand."""
         self._config, self._wish = config, wish
-        self._is_binary, self._can_stop, self._can_home = is_binary, can_stop, can_home
+        self._is_binary, self._can_home = is_binary, can_home
         self._homed = Homed.UNKNOWN if can_home else Homed.NOT_OFFERED
         self._home_first, self._home_asked = config.home_first and can_home, False
-        self._stop = _Stop.BEFORE_OPENING if can_stop else _Stop.NOT_NEEDED
+        self._stop = _Stop.BEFORE_OPENING
         self._flight: _Flight | None = None
         self._number = 0
         self._target: float | None = None
@@ -171,7 +169,7 @@ class CommandedHand:
         """Try again later, or give up on this target."""
         self._reached = None
         self._closed_s = now_s if action is HandAction.GRASP else float('inf')
-        if self._can_stop and outcome in (Outcome.TIMED_OUT, Outcome.SERVER_GONE):
+        if outcome in (Outcome.TIMED_OUT, Outcome.SERVER_GONE):
             self._stop = _Stop.NOW
         self._attempts.fail(now_s)
         if action is HandAction.HOME:
@@ -211,8 +209,7 @@ class CommandedHand:
         if self._is_grasp(target):
             if self._stop is _Stop.NOW:
                 return self._send(HandAction.STOP, target, now_s)
-            if self._can_stop:
-                self._stop = _Stop.BEFORE_OPENING
+            self._stop = _Stop.BEFORE_OPENING
             return self._send(HandAction.GRASP, target, now_s)
         if self._stop is not _Stop.NOT_NEEDED:
             return self._send(HandAction.STOP, target, now_s)
