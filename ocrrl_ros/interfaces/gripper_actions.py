@@ -8,6 +8,7 @@ Their message packages are no wheels: they are imported when the driver is chose
 from __future__ import annotations
 
 import abc
+from collections.abc import Callable
 from typing import Any
 
 from ocrrl_ros.core.errors import ConfigError, MissingDependencyError
@@ -85,30 +86,30 @@ class FrankaDriver(ActionDriver):
 
     CAN_HOME = True
 
-    def __init__(self, node: Node, prefix: str):
+    def __init__(
+            self, node: Node, prefix: str,
+            make_client: Callable[..., PolledActionClient] = PolledActionClient):
         """
         Create the clients.
 
         :param prefix: what stands before the names of actions and service.
+        :param make_client: takes node, action type and name.
         :raises ConfigError: franka_msgs is not installed.
         """
         super().__init__()
         self._actions = _actions_of(
-            'franka_msgs', 'franka', 'build franka_ros2 from source and source its workspace')
+            'franka_msgs', 'franka',
+            'colcon build --packages-select franka_msgs, in a workspace with franka_ros2')
         self._clients = {
-            HandAction.MOVE: self._client(node, 'Move', f'{prefix}/move'),
-            HandAction.GRASP: self._client(node, 'Grasp', f'{prefix}/grasp'),
-            HandAction.HOME: self._client(node, 'Homing', f'{prefix}/homing')}
+            HandAction.MOVE: make_client(node, self._actions.Move, f'{prefix}/move'),
+            HandAction.GRASP: make_client(node, self._actions.Grasp, f'{prefix}/grasp'),
+            HandAction.HOME: make_client(node, self._actions.Homing, f'{prefix}/homing')}
         self._stop = PolledClient(node, Trigger, f'{prefix}/stop')
         self._names = {
             f'{prefix}/move': self._clients[HandAction.MOVE],
             f'{prefix}/grasp': self._clients[HandAction.GRASP],
             f'{prefix}/homing': self._clients[HandAction.HOME], f'{prefix}/stop': self._stop}
         self._stop_number: int | None = None
-
-    def _client(self, node: Node, kind: str, name: str) -> PolledActionClient:
-        """Return the client of one action."""
-        return PolledActionClient(node, getattr(self._actions, kind), name)
 
     def _servers(self) -> dict[str, PolledActionClient | PolledClient]:
         """Return the clients by name."""
@@ -166,17 +167,20 @@ class GripperCommandDriver(ActionDriver):
     is to cancel the goal.
     """
 
-    def __init__(self, node: Node, name: str):
+    def __init__(
+            self, node: Node, name: str,
+            make_client: Callable[..., PolledActionClient] = PolledActionClient):
         """
         Create the client.
 
+        :param make_client: takes node, action type and name.
         :raises ConfigError: control_msgs is not installed.
         """
         super().__init__()
         actions = _actions_of(
             'control_msgs', 'gripper_command', 'apt-get install ros-jazzy-control-msgs')
         self._type = actions.GripperCommand
-        self._names = {name: PolledActionClient(node, self._type, name)}
+        self._names = {name: make_client(node, self._type, name)}
         self._client, = self._names.values()
         self._is_stopping = False
 
