@@ -13,8 +13,11 @@ import rclpy
 from rclpy.action import ActionServer, CancelResponse, GoalResponse
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.executors import MultiThreadedExecutor
-from test_msgs.action import Fibonacci
 
+actions = pytest.importorskip(
+    'test_msgs.action', reason='test_msgs is missing: pip install ros-test-msgs==2.0.3, or '
+    'apt-get install ros-jazzy-test-msgs')
+Fibonacci = actions.Fibonacci
 NAME = 'counting'
 
 
