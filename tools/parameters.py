@@ -13,6 +13,7 @@ from ocrrl_ros.nodes.base_policy_node import BasePolicyConfig
 from ocrrl_ros.nodes.camera_node import CameraConfig
 from ocrrl_ros.nodes.episode_node import EpisodeConfig
 from ocrrl_ros.nodes.fci_arm_node import FciArmConfig
+from ocrrl_ros.nodes.gripper_node import GripperNodeConfig
 from ocrrl_ros.nodes.pose_estimator_node import PoseEstimatorConfig
 from ocrrl_ros.nodes.recorder_node import RecorderConfig
 from ocrrl_ros.nodes.residual_policy_node import ResidualPolicyConfig
@@ -27,6 +28,7 @@ NODES = {
     'pose_estimator': ((PoseEstimatorConfig, ''),),
     'base_policy': ((BasePolicyConfig, ''),),
     'residual_policy': ((ResidualPolicyConfig, ''),),
+    'gripper': ((GripperNodeConfig, ''),),
     'episode': ((EpisodeConfig, ''),),
     'recorder': ((RecorderConfig, ''),),
 }

@@ -19,7 +19,7 @@ from ocrrl_ros.policy.task_spec import known_task_specs, load_task_spec
 
 #: Sub-systems, one launch file each.
 SUBSYSTEMS = {
-    'robot': ('mujoco_bridge', 'fci_arm'), 'perception': ('camera', 'pose_estimator'),
+    'robot': ('mujoco_bridge', 'fci_arm', 'gripper'), 'perception': ('camera', 'pose_estimator'),
     'policy': ('episode', 'base_policy', 'residual_policy', 'recorder')}
 #: Participants of lockstep: every node that takes part in a tick's outcome.
 LOCKSTEP_NODES = ('pose_estimator', 'base_policy', 'residual_policy', 'episode')
@@ -47,6 +47,11 @@ class GraphConfig:
         default='realsense2_camera', metadata={'description': (
             'with robot:=fr3: realsense2_camera expects that driver to run; realsense starts the '
             'node camera')})
+    gripper: Literal['franka', 'gripper_command', 'width_percent', 'crisp', 'none'] = (
+        dataclasses.field(default='franka', metadata={'description': (
+            'with robot:=fr3: driver of the hand that the node gripper commands; none: something '
+            'else listens to gripper/gripper_position_controller/commands, such as the adapter '
+            'of CRISP')}))
     robot_ip: str = dataclasses.field(
         default='', metadata={'description': (
             'address of the FR3; robot:=fr3 asks for it, arm_driver:=fci uses it')})
@@ -99,6 +104,8 @@ class GraphConfig:
         if self.arm_driver == 'fci' and self.sink != 'crisp_joint':
             raise ConfigError(
                 f'sink is {self.sink!r}; allowed with arm_driver:=fci: crisp_joint')
+        if self.gripper not in ('franka', 'none') and self.robot != 'fr3':
+            raise ConfigError(f'gripper is {self.gripper}; allowed with robot:=fr3 only')
         if self.robot == 'fr3' and self.lockstep:
             raise ConfigError('lockstep is true; allowed with robot:=sim only')
         if self.compose and 'recorder' in composed_names(self.compose) and not self.record:
@@ -183,6 +190,8 @@ def plan_graph(config: GraphConfig) -> list[NodePlan]:
     plans = [_bridge(config)] if simulated else []
     if config.arm_driver == 'fci':
         plans.append(NodePlan('fci_arm', {'robot_ip': config.robot_ip}))
+    if not simulated and config.gripper != 'none':
+        plans.append(NodePlan('gripper', {'driver': config.gripper}))
     if config.camera == 'realsense':
         plans.append(NodePlan('camera', {}))
     plans += [

@@ -89,7 +89,15 @@ def test_every_planned_node_belongs_to_one_subsystem():
 def test_the_camera_node_is_started_on_the_real_robot_where_it_is_asked_for():
     assert 'camera' not in _plan('robot:=fr3', 'robot_ip:=10.0.0.2')
     plan = _plan('robot:=fr3', 'robot_ip:=10.0.0.2', 'camera:=realsense')
-    assert list(plan)[0] == 'camera'
+    assert list(plan)[:2] == ['gripper', 'camera']
+
+
+def test_the_gripper_node_is_started_on_the_real_robot_unless_it_is_not_wanted():
+    real = ('robot:=fr3', 'robot_ip:=10.0.0.2')
+    assert _plan(*real)['gripper'] == {'driver': 'franka'}
+    assert _plan(*real, 'gripper:=crisp')['gripper'] == {'driver': 'crisp'}
+    assert 'gripper' not in _plan(*real, 'gripper:=none')
+    assert 'gripper' not in _plan('robot:=sim') and 'gripper' not in _plan('gripper:=none')
 
 
 def test_the_driver_without_a_real_time_pc_is_started_where_it_is_asked_for():
@@ -113,6 +121,8 @@ def test_the_driver_without_a_real_time_pc_is_started_where_it_is_asked_for():
     (['arm_driver:=fci'], ['arm_driver is fci', 'robot:=fr3']),
     (['robot:=fr3', 'robot_ip:=1', 'arm_driver:=fci', 'sink:=crisp_pose'],
      ['crisp_pose', 'crisp_joint']),
+    (['gripper:=hook'], ['hook', 'gripper_command']),
+    (['gripper:=crisp'], ['gripper is crisp', 'robot:=fr3']),
     (['record:=true', 'sink:=teleport'], ['teleport', 'crisp_joint']),
     (['sim'], ['sim', 'name:=value'])])
 def test_wrong_arguments_name_value_and_allowed(arguments, words):
