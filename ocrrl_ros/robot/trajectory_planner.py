@@ -51,6 +51,9 @@ class ShapingConfig:
     catch_up_s: float = field(
         default=0.05, metadata={'description': (
             'least time to catch up with a moving goal, s; spreads the noise of a policy')})
+    seed_tolerance_rad_s: float = field(
+        default=0.05, metadata={'description': (
+            'measured joint speeds up to this count as rest at a start, rad/s; noise')})
 
     def __post_init__(self) -> None:
         """Refuse values outside their ranges."""
@@ -63,6 +66,9 @@ class ShapingConfig:
                 f'goal_speed_rad_s is {self.goal_speed_rad_s} rad/s; allowed: 0.05..1')
         if not 0.0 <= self.catch_up_s <= 0.5:
             raise ConfigError(f'catch_up_s is {self.catch_up_s} s; allowed: 0..0.5')
+        if not 0.0 <= self.seed_tolerance_rad_s <= 0.2:
+            raise ConfigError(
+                f'seed_tolerance_rad_s is {self.seed_tolerance_rad_s} rad/s; allowed: 0..0.2')
 
 
 # Share of the velocity limit that a moving goal may use: the rest is for catching up with it.
@@ -104,6 +110,18 @@ class CatchUp:
             [p + o + v * time_s
              for p, o, v in zip(position, self._origin, self._velocity)],
             [a + b for a, b in zip(velocity, self._velocity)], acceleration)
+
+    def states(self, times_s: list[float]) -> np.ndarray:
+        """Return positions and velocities (N, 14) at times, equal up to rounding."""
+        numbers: list[float] = []
+        for time_s in times_s:
+            q, dq, _ = self._relative.at_time(time_s)
+            numbers += q
+            numbers += dq
+        states = np.array(numbers).reshape(-1, 14)
+        states[:, :7] += np.multiply.outer(times_s, self._velocity) + self._origin
+        states[:, 7:] += self._velocity
+        return states
 
     @property
     def position_extrema(self) -> list[Span]:
@@ -172,10 +190,21 @@ class TrajectoryPlanner:
         self._ruckig.calculate(parameters, trajectory)
         return Plan(trajectory, math.inf, True)
 
-    def is_safe_stop(self, plan: Plan) -> bool:
-        """Return whether a stop from a state of no checked plan keeps the velocity limit."""
-        return self._guard.is_free(plan.trajectory) or self._keeps_limit(
-            plan.trajectory, math.inf, self.max_acceleration)
+    def is_safe_start(self, state: State, stop: Plan) -> bool:
+        """Return whether a measured state at no acceleration, and its stop, keep the limits."""
+        if (np.abs(state[1]) > self.max_velocity).any():
+            return False
+        return self._guard.is_free(stop.trajectory) or self._keeps_limit(
+            stop.trajectory, math.inf, self.max_acceleration)
+
+    def is_inside(self, state: State, stop: Plan) -> bool:
+        """Return whether a state and its stop keep the limits, with no room to spare."""
+        slack = 1.0 + 1e-9
+        if (np.abs(state[1]) > slack * self.max_velocity).any() or (
+                np.abs(state[2]) > slack * self.max_acceleration).any():
+            return False
+        return self._guard.is_free(stop.trajectory) or self._guard.just_keeps_limit(
+            stop.trajectory)
 
     def plan_goal(
             self, state: State, position: np.ndarray, velocity: np.ndarray | None,

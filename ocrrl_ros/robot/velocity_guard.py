@@ -10,6 +10,7 @@ from ocrrl_ros.robot.limits import JointLimits
 import ruckig
 
 _CHECK_STEP_S = 0.005
+_FINE_STEP_S = 0.001
 _MAX_CHECKS = 1000
 _TINY_RAD_S = 1e-6
 # Bound on the second time derivative of the limit along a motion that keeps it, rad/s^3:
@@ -67,3 +68,14 @@ class VelocityGuard:
         lower = np.minimum(lower + margin, 0.0) - _TINY_RAD_S
         upper = np.maximum(upper - margin, 0.0) + _TINY_RAD_S
         return bool(((dq >= lower) & (dq <= upper)).all())
+
+    def just_keeps_limit(self, trajectory: ruckig.Trajectory) -> bool:
+        """Return whether a trajectory keeps position and velocity limits, with no margin."""
+        count = max(math.ceil(trajectory.duration / _FINE_STEP_S), 1)
+        step_s = trajectory.duration / count
+        states = [trajectory.at_time(i * step_s)[:2] for i in range(count + 1)]
+        q, dq = np.moveaxis(np.array(states), 1, 0)
+        lower, upper = self._limits.velocity_bounds(q)
+        return bool(
+            ((q >= self._limits.position_lower) & (q <= self._limits.position_upper)
+             & (dq >= lower - _TINY_RAD_S) & (dq <= upper + _TINY_RAD_S)).all())
