@@ -40,6 +40,8 @@ _SLOWER_SHARE = 0.85
 # Where a stop is looked for on the plan under way: after so much time, growing by a fifth.
 _LATER_STOPS_S = [0.005 * (1.2 ** i - 1.0) / 0.2 for i in range(1, 25)]
 _JOINT_LIMITS = 'joint limits'
+# Rounding of a trajectory's end, rad/s and rad/s^2.
+_AT_REST = 1e-9
 
 
 class CommandShaper:
@@ -104,7 +106,7 @@ class CommandShaper:
     def is_at_rest(self) -> bool:
         """Return whether the command stands still."""
         _, dq, ddq = self._seeded()
-        return dq == ZEROS and ddq == ZEROS
+        return max(map(abs, dq)) < _AT_REST and max(map(abs, ddq)) < _AT_REST
 
     def seed(self, q: np.ndarray, dq: np.ndarray | None = None) -> None:
         """
