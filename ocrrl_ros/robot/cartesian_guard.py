@@ -28,6 +28,9 @@ _LEAST_STEP_S = 0.001
 _REST_RESERVE_M = 0.0005
 _REST_RESERVE_SINGULAR = 0.0005
 _PROJECTIONS = 20
+_BODY_NAMES = (
+    'singularity', 'distance to base and shoulder', 'distance to upper arm',
+    'distance to forearm', 'planes of the body')
 _ORIGINS = np.array([
     (*origin.xyz, np.cos(origin.roll), np.sin(origin.roll)) for origin in fr3.JOINT_ORIGINS])
 _TOOL = np.array([0.0, 0.0, fr3.FLANGE_Z_M + fr3.TCP_Z_M, 0.0])
@@ -113,14 +116,24 @@ class CartesianGuard:
                 return found
         return None
 
-    def clearances(self, q: np.ndarray) -> dict[str, float]:
-        """Return what is left of every clearance at joint positions q (7,), by its name."""
-        return {
-            clearance.describe(q): clearance.look(q) for clearance in self._clearances.parts}
+    @property
+    def body_names(self) -> tuple[str, ...]:
+        """Return the names of the clearances that ``body_clearances`` gives."""
+        return _BODY_NAMES
 
-    def tcp_speed(self, q: np.ndarray, dq: np.ndarray) -> float:
-        """Return the TCP's speed in m/s at joint positions q (7,) and velocities dq (7,)."""
-        return float(tcp_motion(q, dq, _ORIGINS, _TOOL)[3])
+    def body_clearances(self, q: np.ndarray) -> dict[str, float]:
+        """Return what is left of the clearances other than the TCP's at q (7,), by name."""
+        return {
+            name: part.look(q) for name, part in zip(_BODY_NAMES, self._clearances.parts[1:])}
+
+    def region_clearances(self, q: np.ndarray) -> np.ndarray:
+        """Return the TCP's distances (N,) in m to the nearest plane at q (N, 7)."""
+        positions = tcp_motion(q, q, _ORIGINS, _TOOL)[..., :3]
+        return (positions @ self._normals.T - self._offsets).min(axis=-1)
+
+    def tcp_speeds(self, q: np.ndarray, dq: np.ndarray) -> np.ndarray:
+        """Return the TCP's speeds (N,) in m/s at joint positions (N, 7) and velocities (N, 7)."""
+        return tcp_motion(q, dq, _ORIGINS, _TOOL)[..., 3]
 
     def _speed_violation(self, path: SampledMotion) -> Violation | None:
         """Return the violation where the TCP is or may become too fast, or None."""

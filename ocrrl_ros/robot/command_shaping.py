@@ -24,12 +24,13 @@ import math
 import numpy as np
 from ocrrl_ros.core.errors import InputError
 from ocrrl_ros.robot.cartesian_guard import CartesianGuard, TCP_SPEED
+from ocrrl_ros.robot.catch_up import State
 from ocrrl_ros.robot.guard_config import GuardConfig
 from ocrrl_ros.robot.kinematics import FrankaKinematics
 from ocrrl_ros.robot.limits import JointLimits
 from ocrrl_ros.robot.sampled_motion import Leg
 from ocrrl_ros.robot.trajectory_planner import (
-    DOFS, Plan, ShapingConfig, State, TrajectoryPlanner, ZEROS)
+    DOFS, Plan, ShapingConfig, TrajectoryPlanner, ZEROS)
 
 __all__ = ['CommandShaper', 'ShapingConfig']
 

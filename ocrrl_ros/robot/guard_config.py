@@ -21,13 +21,13 @@ class GuardConfig:
     tcp_speed_m_s: float = field(
         default=1.0, metadata={'description': 'largest speed of the TCP, m/s'})
     workspace_lower_m: Point = field(
-        default=(0.0, -0.7, -0.05), metadata={'description': (
+        default=(0.0, -0.7, -0.15), metadata={'description': (
             'lower corner of the box that the TCP stays in, m')})
     workspace_upper_m: Point = field(
         default=(0.85, 0.7, 1.0), metadata={'description': (
             'upper corner of the box that the TCP stays in, m')})
     minimum_height_m: float = field(
-        default=-0.02, metadata={'description': (
+        default=-0.12, metadata={'description': (
             'the TCP stays above this height, m; the fingers reach 9 mm below it')})
     body_height_m: float = field(
         default=-0.15, metadata={'description': (
@@ -41,7 +41,7 @@ class GuardConfig:
         default=0.005, metadata={'description': (
             'targets of the TCP are moved at least this far inside box, height and planes, m')})
     min_singular_value: float = field(
-        default=0.02, metadata={'description': (
+        default=0.001, metadata={'description': (
             'least singular value of the Jacobian (m and rad): the distance to singularities')})
     self_distance_m: float = field(
         default=0.01, metadata={'description': (

@@ -5,9 +5,10 @@ Let the force of a holding arm fade: bring its target to where the arm is.
 A target that the arm cannot reach presses, for as long as the controller holds it. Once a hold
 has come to rest, the target is brought to the measured joints in rounds; each is one shaped motion
 and a pause in which the arm settles. In stiff contact one round takes the force away; in softer
-contact the arm gives way a little and further rounds follow. An arm that sags or is pulled follows
-its target down as far as the target went: then there is nothing to fade, and the rounds end. So a
-free arm drifts by at most once the deviation that it had, and not at all below the least deviation.
+contact the arm gives way a little and further rounds follow. An arm that sags or is pulled
+follows its target down as far as the target went: then there is nothing to fade, and the rounds
+end. So a free arm drifts by at most once the deviation that it had, and not at all below the least
+deviation.
 """
 
 from __future__ import annotations

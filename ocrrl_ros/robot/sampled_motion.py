@@ -7,7 +7,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from ocrrl_ros.robot.trajectory_planner import CatchUp, Trajectory
+from ocrrl_ros.robot.catch_up import sampled, Trajectory
 
 _STEP_S = 0.02
 _FINE_STEP_S = 0.0025
@@ -49,7 +49,7 @@ class SampledMotion:
             count = max(math.ceil(leg.end_s / _STEP_S), 1)
             step_s = leg.end_s / count
             self._first.append(len(half))
-            parts.append(_states(leg.trajectory, [i * step_s for i in range(count + 1)]))
+            parts.append(sampled(leg.trajectory, [i * step_s for i in range(count + 1)]))
             half += [0.5 * step_s] * (count + 1)
         states = parts[0] if len(parts) == 1 else np.concatenate(parts)
         self.q, self.dq = states[:, :7], states[:, 7:]
@@ -69,18 +69,6 @@ def fine_states(stretch: Stretch) -> tuple[np.ndarray, np.ndarray, float]:
     """Return positions (N, 7), velocities (N, 7) and half the step in s of a closer look."""
     length_s = stretch.end_s - stretch.begin_s
     count = max(math.ceil(length_s / _FINE_STEP_S), 1)
-    states = _states(stretch.trajectory, [
+    states = sampled(stretch.trajectory, [
         stretch.begin_s + i * length_s / count for i in range(count + 1)])
     return states[:, :7], states[:, 7:], 0.5 * length_s / count
-
-
-def _states(trajectory: Trajectory, times_s: list[float]) -> np.ndarray:
-    """Return positions and velocities (N, 14) at some times."""
-    if isinstance(trajectory, CatchUp):
-        return trajectory.states(times_s)
-    numbers: list[float] = []
-    for time_s in times_s:
-        q, dq, _ = trajectory.at_time(time_s)
-        numbers += q
-        numbers += dq
-    return np.array(numbers).reshape(-1, 14)

@@ -2,10 +2,11 @@
 """
 Distances between the links of the primitive model, and to planes, by Pinocchio's geometry model.
 
-Rods become capsules (a cylinder gets round ends, which only makes it longer), blocks stay boxes;
-the fingers are one box that holds them at every opening. Pairs of links that are three or more
-apart in the chain are looked at: the joints between nearer ones keep them apart within their
-limits. Sizes are those of ocrrl_ros/robot/shapes.py, read off an outline to about 1 cm.
+Rods become capsules: a cylinder gets round ends, which only makes it longer. That of the base
+stays a cylinder, as its round end would reach 7 cm into the workspace. Blocks stay boxes; the
+fingers are one box that holds them at every opening. Pairs of links that are three or more apart
+in the chain are looked at: the joints between nearer ones keep them apart within their limits.
+Sizes are those of ocrrl_ros/robot/shapes.py, read off an outline to about 1 cm.
 """
 
 from __future__ import annotations
@@ -106,7 +107,7 @@ class BodyModel:
 
     def _add(self, index: int, link: str, shape: Shape) -> None:
         """Add one shape of a link."""
-        body, local = _body(shape)
+        body, local = _body(shape, is_base=index == 0)
         frame_id = self._model.getFrameId(link)
         frame = self._model.frames[frame_id]
         parent = frame.parentJoint if hasattr(frame, 'parentJoint') else frame.parent
@@ -126,12 +127,13 @@ class BodyModel:
         self._names.append(name)
 
 
-def _body(shape: Shape) -> tuple[coal.CollisionGeometry, pin.SE3]:
+def _body(shape: Shape, *, is_base: bool) -> tuple[coal.CollisionGeometry, pin.SE3]:
     """Return the body of a shape and where it is in the link's frame."""
     if isinstance(shape, Rod):
         start, end = np.array(shape.start, dtype=float), np.array(shape.end, dtype=float)
         length = float(np.linalg.norm(end - start))
         turn = pin.Quaternion.FromTwoVectors(np.array([0.0, 0.0, 1.0]), (end - start) / length)
-        return coal.Capsule(shape.radius, length), pin.SE3(turn.matrix(), 0.5 * (start + end))
+        body = coal.Cylinder if is_base and not shape.is_round else coal.Capsule
+        return body(shape.radius, length), pin.SE3(turn.matrix(), 0.5 * (start + end))
     size = 2.0 * np.array(shape.half)
     return coal.Box(*size), pin.SE3(np.eye(3), np.array(shape.centre, dtype=float))

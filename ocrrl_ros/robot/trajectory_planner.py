@@ -22,17 +22,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 import math
-from typing import NamedTuple, Union
 
 import numpy as np
 from ocrrl_ros.core.errors import ConfigError
+from ocrrl_ros.robot.catch_up import CatchUp, State, Trajectory
 from ocrrl_ros.robot.limits import JointLimits
 from ocrrl_ros.robot.velocity_guard import VelocityGuard
 import ruckig
 
 DOFS = 7
 ZEROS = [0.0] * DOFS
-State = tuple[list[float], list[float], list[float]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,64 +76,6 @@ _MOVING_SHARE = 0.9
 # deceleration that the position-dependent limit assumes (a stop at less than all of it can follow
 # the limit's curve). The first only gives up a moving goal's velocity.
 _FALLBACKS = ((1.0, math.inf), (1.0, 0.4), (1.0, 0.25), (0.5, 0.15))
-
-
-class Span(NamedTuple):
-    """Least and greatest value of a joint position along a trajectory, rad."""
-
-    min: float  # noqa: A003 (named as ruckig names it)
-    max: float  # noqa: A003
-
-
-class CatchUp:
-    """
-    A trajectory planned in the frame of a moving point, seen from the robot's base.
-
-    :param relative: ruckig trajectory of position minus point.
-    :param origin: position of the point at time 0, seven numbers.
-    :param velocity: of the point, seven numbers.
-    """
-
-    def __init__(
-            self, relative: ruckig.Trajectory, origin: list[float], velocity: list[float]):
-        """Take over the trajectory."""
-        self.duration = relative.duration
-        self._relative = relative
-        self._origin = origin
-        self._velocity = velocity
-
-    def at_time(self, time_s: float) -> State:
-        """Return positions, velocities and accelerations, seven numbers each."""
-        position, velocity, acceleration = self._relative.at_time(time_s)
-        return (
-            [p + o + v * time_s
-             for p, o, v in zip(position, self._origin, self._velocity)],
-            [a + b for a, b in zip(velocity, self._velocity)], acceleration)
-
-    def states(self, times_s: list[float]) -> np.ndarray:
-        """Return positions and velocities (N, 14) at times, equal up to rounding."""
-        numbers: list[float] = []
-        for time_s in times_s:
-            q, dq, _ = self._relative.at_time(time_s)
-            numbers += q
-            numbers += dq
-        states = np.array(numbers).reshape(-1, 14)
-        states[:, :7] += np.multiply.outer(times_s, self._velocity) + self._origin
-        states[:, 7:] += self._velocity
-        return states
-
-    @property
-    def position_extrema(self) -> list[Span]:
-        """Return bounds of each joint's position, wider than the extremes but never narrower."""
-        duration = self.duration
-        return [
-            Span(bound.min + origin + min(0.0, velocity * duration),
-                 bound.max + origin + max(0.0, velocity * duration))
-            for bound, origin, velocity in zip(
-                self._relative.position_extrema, self._origin, self._velocity)]
-
-
-Trajectory = Union[ruckig.Trajectory, CatchUp]
 
 
 @dataclass(frozen=True)
