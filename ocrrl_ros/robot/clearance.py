@@ -19,11 +19,11 @@ from ocrrl_ros.robot.guard_kernels import room_left
 from ocrrl_ros.robot.sampled_motion import SampledMotion
 
 #: Largest distance in m of any point of hand or arm from the axis of each joint, from the table
-#: of fr3.MODIFIED_DH: 0.327 m from shoulder to elbow, 0.393 m to the wrist, 0.088 m to the axis
-#: of the hand, 0.22 m to the fingertips, 0.11 m from there to a corner of the hand. A test looks.
-BODY_REACH_M = (1.03, 1.03, 0.79, 0.72, 0.32, 0.32, 0.12)
-#: The same of the TCP alone, which lies on the axis of joint 7.
-TCP_REACH_M = (1.03, 1.03, 0.79, 0.71, 0.31, 0.24, 0.0)
+#: of fr3.MODIFIED_DH: 0.327 m from shoulder to elbow, 0.393 m from there to the wrist, 0.25 m from
+#: the wrist to a fingertip of the open hand. A test looks.
+BODY_REACH_M = (0.98, 0.98, 0.73, 0.65, 0.26, 0.26, 0.12)
+#: The same of the TCP alone, which is 0.228 m from the wrist and lies on the axis of joint 7.
+TCP_REACH_M = (0.95, 0.95, 0.71, 0.63, 0.23, 0.23, 0.0)
 #: Change of the Jacobian's least singular value per rad. The largest that 20 000 random postures
 #: showed was 0.37; joints 1 and 7 turn everything or nothing that counts.
 SINGULAR_VALUE_PER_RAD = (0.0, 0.5, 0.5, 0.5, 0.5, 0.5, 0.0)
