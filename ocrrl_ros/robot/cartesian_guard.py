@@ -77,8 +77,8 @@ class CartesianGuard:
             Clearance(
                 self._region_clearance, self._describe_region, TCP_REACH_M, _REST_RESERVE_M),
             Clearance(
-                lambda q: kinematics.least_singular_value(q) - config.min_singular_value,
-                lambda q: 'singularity', SINGULAR_VALUE_PER_RAD, _REST_RESERVE_SINGULAR),
+                self._singular_clearance, lambda q: 'singularity', SINGULAR_VALUE_PER_RAD,
+                _REST_RESERVE_SINGULAR),
             *map(self._body_clearance, PARTS)), max_acceleration)
 
     def _body_clearance(self, part: Part) -> Clearance:
@@ -190,6 +190,11 @@ class CartesianGuard:
         """Return the violation of a clearance near q (7,)."""
         detail = clearance.describe(q)
         return Violation(detail.split(' (')[0], detail)
+
+    def _singular_clearance(self, q: np.ndarray) -> float:
+        """Return how far the least singular value is above its limit, infinity without one."""
+        least = self.config.min_singular_value
+        return self._kinematics.least_singular_value(q) - least if least > 0.0 else np.inf
 
     def _region_distances(self, q: np.ndarray) -> np.ndarray:
         """Return the TCP's distance in m to every plane, negative outside."""

@@ -41,10 +41,11 @@ class GuardConfig:
         default=0.005, metadata={'description': (
             'targets of the TCP are moved at least this far inside box, height and planes, m')})
     min_singular_value: float = field(
-        default=0.001, metadata={'description': (
-            'least singular value of the Jacobian (m and rad): the distance to singularities')})
+        default=0.0, metadata={'description': (
+            'least singular value of the Jacobian (m and rad): the distance to singularities; 0: '
+            'not looked at')})
     self_distance_m: float = field(
-        default=0.01, metadata={'description': (
+        default=0.0, metadata={'description': (
             'least distance between links of the primitive model that are no neighbours, m')})
 
     def __post_init__(self) -> None:

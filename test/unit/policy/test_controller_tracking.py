@@ -96,7 +96,7 @@ def test_hold_in_contact_gives_way_to_the_arm_and_resumes_from_there():
     rig.plan((0.0, 0.0, -0.03))
     rig.run(0.02)
     assert rig.controller.state is ControllerState.RUNNING
-    assert np.abs(rig.command.q - blocked).max() < 1e-3
+    assert np.abs(rig.command.q - blocked).max() < 5e-3
 
 
 def test_hold_of_an_arm_at_its_command_moves_nothing():
