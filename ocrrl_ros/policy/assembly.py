@@ -17,8 +17,11 @@ from ocrrl_ros.policy.residual import ResidualNetwork
 from ocrrl_ros.policy.target_follower import TargetFollower
 from ocrrl_ros.policy.task_spec import load_task_spec
 from ocrrl_ros.robot.command_shaping import CommandShaper
+from ocrrl_ros.robot.hold_bleed import HoldBleed
 from ocrrl_ros.robot.kinematics import FrankaKinematics
 from ocrrl_ros.robot.robot_config import load_robot, RobotConfig
+from ocrrl_ros.robot.torque_rate import TorqueRatePredictor
+from ocrrl_ros.robot.tracking import TrackingMonitor
 
 
 AnyResidual = ResidualNetwork | ImageResidualNetwork
@@ -89,13 +92,20 @@ def build_controller(
     config = config or ControllerConfig()
     _check_layout(config, layout, task)
     robot = robot or load_robot()
-    limits = robot.limits()
-    kinematics = FrankaKinematics(robot.kinematics, limits)
+    kinematics = FrankaKinematics(robot.kinematics, robot.limits())
     controller = (ImageResidualController if sees else ResidualController)(
-        layout, kinematics, TargetFollower(kinematics, CommandShaper(limits, robot.shaping)),
-        residual, config, gate)
+        layout, kinematics, build_follower(robot, kinematics), residual, config, gate)
     controller.set_speed_scale(speed_scale)
     return controller
+
+
+def build_follower(robot: RobotConfig, kinematics: FrankaKinematics) -> TargetFollower:
+    """Assemble the guarded command path of one robot."""
+    shaper = CommandShaper(robot.limits(), robot.shaping, robot.guard, kinematics)
+    law = robot.joint_impedance
+    return TargetFollower(
+        kinematics, shaper, TrackingMonitor(robot.tracking, kinematics, law.velocity_lead_s()),
+        HoldBleed(robot.hold), TorqueRatePredictor(law))
 
 
 def _check_layout(config: ControllerConfig, layout: ObservationLayout, task: str) -> None:

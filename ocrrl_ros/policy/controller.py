@@ -16,11 +16,13 @@ from typing import Protocol
 import numpy as np
 from ocrrl_ros.core.errors import ConfigError, InputError, UnknownNameError
 from ocrrl_ros.core.se3 import check_pose
-from ocrrl_ros.policy.action_chunk import ActionChunk, ChunkBuffer, ChunkConfig, ChunkSample
+from ocrrl_ros.policy.action_chunk import ActionChunk, ChunkBuffer, ChunkSample
 from ocrrl_ros.policy.action_hold import ActionHold, ResidualRate
+from ocrrl_ros.policy.command import Command, PolicyAction
 from ocrrl_ros.policy.composition import compose, ResidualBounds
+from ocrrl_ros.policy.controller_config import ControllerConfig
 from ocrrl_ros.policy.gate import ResidualGate
-from ocrrl_ros.policy.object_poses import ObjectPoseBuffer, ObjectPoseConfig, ObjectView
+from ocrrl_ros.policy.object_poses import ObjectPoseBuffer, ObjectView
 from ocrrl_ros.policy.observation import (
     build_observation,
     ObservationInputs,
@@ -28,6 +30,9 @@ from ocrrl_ros.policy.observation import (
 )
 from ocrrl_ros.policy.target_follower import TargetFollower
 from ocrrl_ros.robot.kinematics import FrankaKinematics
+
+__all__ = [
+    'Command', 'ControllerConfig', 'ControllerState', 'PolicyAction', 'ResidualController']
 
 LOST = -1.0
 _AT_REST_RAD_S = 1e-9
@@ -51,74 +56,6 @@ class Residual(Protocol):
 
     def act(self, observation: np.ndarray) -> np.ndarray:
         """Return actions (N, 7) in [-1, 1]."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ControllerConfig:
-    """Settings of the deployment logic."""
-
-    policy_period_s: float = dataclasses.field(
-        default=0.02, metadata={'description': 'time between policy ticks, s'})
-    aim_ahead_s: float = dataclasses.field(
-        default=0.05, metadata={
-            'description': 'how far ahead the target lies, s; the policy period of training, '
-                           'whatever the rate here, so that observation and command agree'})
-    command_rate_hz: float = dataclasses.field(
-        default=200.0, metadata={'description': 'rate of streamed commands, Hz'})
-    max_state_age_s: float = dataclasses.field(
-        default=0.1, metadata={'description': 'oldest joint state that the arm moves on, s'})
-    require_deadman: bool = dataclasses.field(
-        default=False, metadata={'description': 'move only while operator/deadman is held'})
-    max_deadman_age_s: float = dataclasses.field(
-        default=0.2, metadata={'description': 'deadman silence that latches a hold, s'})
-    residual_gain: float = dataclasses.field(
-        default=1.0, metadata={'description': (
-            'operator gain on the residual, 0 .. 1; may be set while the node runs')})
-    chunk: ChunkConfig = ChunkConfig()
-    object_poses: ObjectPoseConfig = ObjectPoseConfig()
-
-    def __post_init__(self) -> None:
-        """Refuse settings that cannot work."""
-        ranges = {
-            'policy_period_s': (0.002, 0.05), 'aim_ahead_s': (0.005, 0.2),
-            'command_rate_hz': (20.0, 1000.0),
-            'max_state_age_s': (0.005, 1.0), 'max_deadman_age_s': (0.05, 1.0),
-            'residual_gain': (0.0, 1.0)}
-        for name, (low, high) in ranges.items():
-            if not low <= getattr(self, name) <= high:
-                raise ConfigError(f'{name} is {getattr(self, name)}; allowed: {low} .. {high}')
-
-
-@dataclasses.dataclass(frozen=True)
-class PolicyAction:
-    """
-    One policy tick, as recorded.
-
-    :param base_pose: (7,) target of the base policy, robot base frame.
-    :param action: (7,) residual in [-1, 1], before gain.
-    :param gain: product of loss gain and operator gain; 0 when the residual is off.
-    :param weight: the gate's share of the residual, 1 without a gate; gain x weight acts.
-    :param command_pose: (7,) composed target.
-    """
-
-    stamp_s: float
-    base_pose: np.ndarray
-    base_gripper: float
-    action: np.ndarray
-    gain: float
-    command_pose: np.ndarray
-    command_gripper: float
-    ik_converged: bool
-    weight: float = 1.0
-
-
-@dataclasses.dataclass(frozen=True)
-class Command:
-    """One command tick: joint positions and velocities (7,) and gripper opening 0 .. 1."""
-
-    q: np.ndarray
-    dq: np.ndarray
-    gripper: float
 
 
 class ResidualController:
@@ -167,6 +104,8 @@ class ResidualController:
         self._in_episode = False
         self._seeded = False
         self._moving = False
+        self._is_restart = False
+        self.reseeds = 0
 
     # Inputs -----------------------------------------------------------------------------------
 
@@ -228,17 +167,10 @@ class ResidualController:
         """
         Start moving on chunks that are planned from now on.
 
-        :raises InputError: no fresh joint state to start from, or one outside the joint limits;
-            nothing has changed then.
+        :raises InputError: no fresh joint state to start from, or one outside the invariant set
+            of the command shaping; nothing has changed then.
         """
-        age = now_s - self._state_stamp_s
-        if not np.isfinite(age):
-            raise InputError('cannot start: no joint state has arrived yet')
-        if age > self.config.max_state_age_s:
-            raise InputError(
-                f'cannot start: the newest joint state is {age:.3f} s old, '
-                f'allowed: {self.config.max_state_age_s} s')
-        self._follower.seed(self._q)
+        self._seed(now_s)
         self.chunks.clear(not_before_s=now_s)
         self._objects.reset(slice(None), now_s)
         for part in (self._gate, self._hold):
@@ -247,6 +179,29 @@ class ResidualController:
         self._command_opening = self._opening
         self._in_episode, self._seeded, self._moving = True, True, False
         self._enter(ControllerState.RUNNING, 'waiting for the base policy')
+
+    def reseed(self, now_s: float) -> None:
+        """
+        Let the command start anew from the measured state, after something else moved the arm.
+
+        For whoever knows of a fault, of guiding or of a user stop that is over.
+
+        :raises InputError: as for ``start_episode``.
+        """
+        self._seed(now_s)
+        self.reseeds += 1
+
+    def _seed(self, now_s: float) -> None:
+        """Start the command from a fresh measured state."""
+        age = now_s - self._state_stamp_s
+        if not np.isfinite(age):
+            raise InputError('cannot start: no joint state has arrived yet')
+        if age > self.config.max_state_age_s:
+            raise InputError(
+                f'cannot start: the newest joint state is {age:.3f} s old, '
+                f'allowed: {self.config.max_state_age_s} s')
+        self._follower.seed(self._q, self._dq)
+        self._is_restart = True
 
     def refuse_start(self, reason: str) -> None:
         """Stay idle although an episode runs, and say why."""
@@ -303,13 +258,16 @@ class ResidualController:
 
     def policy_tick(self, now_s: float) -> PolicyAction | None:
         """Compose base and residual on fresh state, or hold and return None."""
-        if self.state not in (ControllerState.RUNNING, ControllerState.HOLDING):
+        if self.state is ControllerState.IDLE:
             return None
-        problem = self._problem(now_s)
-        if problem is not None:
-            if self.state is not ControllerState.LATCHED:
-                self._halt()
-                self._enter(ControllerState.HOLDING, problem)
+        problem = None if self.state is ControllerState.LATCHED else self._problem(now_s)
+        if problem is not None and self.state is not ControllerState.LATCHED:
+            self._halt()
+            self._enter(ControllerState.HOLDING, problem)
+        if problem is not None or self.state is ControllerState.LATCHED:
+            self._give_way(now_s)
+            return None
+        if not self._is_followed(now_s):
             return None
         self._enter(ControllerState.RUNNING, 'executing')
         ahead = self.config.aim_ahead_s
@@ -323,6 +281,8 @@ class ResidualController:
         # before the target's time is the one that reaches it.
         duration_s = max(ahead - 1.0 / self.config.command_rate_hz, 0.0)
         converged = self._follower.aim(poses[0], sample.twist, duration_s)
+        if self._follower.refusal:
+            self._enter(ControllerState.RUNNING, f'target refused: {self._follower.refusal}')
         self._command_opening = float(openings[0])
         self._moving = True
         return PolicyAction(
@@ -340,9 +300,39 @@ class ResidualController:
         if not self._seeded:
             return None
         q, dq = self._follower.sample(dt_s)
+        self._follower.note_state(q, self._q, self._dq, dt_s)
         if self.state is ControllerState.IDLE and np.abs(dq).max() < _AT_REST_RAD_S:
             self._seeded = False
-        return Command(q, dq, self._command_opening)
+        is_restart, self._is_restart = self._is_restart, False
+        return Command(q, dq, self._command_opening, is_restart)
+
+    @property
+    def torque_rate_nm_s(self) -> np.ndarray | None:
+        """Return the torque rate (7,) that the last command asks of the impedance controller."""
+        predictor = self._follower.torque_rate
+        return None if predictor is None else predictor.rate
+
+    def take_peak_torque_rate(self) -> np.ndarray | None:
+        """Return the largest predicted torque rate (7,) in Nm/s since the last call."""
+        predictor = self._follower.torque_rate
+        return None if predictor is None else predictor.take_peak()
+
+    def _is_followed(self, now_s: float) -> bool:
+        """Return whether the arm follows or the command could start anew from it, else latch."""
+        lost = self._follower.lost(self._q)
+        if not lost:
+            return True
+        try:
+            self.reseed(now_s)
+        except InputError as error:
+            self.hold(f'{lost}; {error}')
+            return False
+        return True
+
+    def _give_way(self, now_s: float) -> None:
+        """Let the force of a hold fade, while it is known where the arm is."""
+        if self._seeded and now_s - self._state_stamp_s <= self.config.max_state_age_s:
+            self._follower.give_way(self._q, now_s)
 
     def _problem(self, now_s: float) -> str | None:
         """Return why the arm may not move now; a lost dead-man switch also latches."""

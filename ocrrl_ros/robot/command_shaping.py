@@ -5,29 +5,59 @@ Turn joint goals that arrive now and then into a command stream that never break
 Every goal becomes one plan, computed once and then only sampled. It ends at rest: a moving goal
 is passed for at most one more goal period, so a silent policy cannot make the arm drift. When no
 plan to a goal is admissible, the arm brakes.
+
+The *invariant set* is what this is guaranteed from: states of motion whose time-optimal stop keeps
+every joint limit, the position-dependent velocity limit included, at no more than the configured
+shares of velocity and acceleration, and, where guards are set, every guard of
+cartesian_guard.py. ``seed`` and ``restore`` refuse any other state. Each command stays in the
+set: a plan is adopted only after it was checked to its end, which is at rest, and a stop whose
+own path is not clear begins later on the adopted plan (docs/safety.md).
 """
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
+import dataclasses
 import math
 
 import numpy as np
 from ocrrl_ros.core.errors import InputError
+from ocrrl_ros.robot.cartesian_guard import CartesianGuard, TCP_SPEED
+from ocrrl_ros.robot.catch_up import State
+from ocrrl_ros.robot.guard_config import GuardConfig
+from ocrrl_ros.robot.kinematics import FrankaKinematics
 from ocrrl_ros.robot.limits import JointLimits
+from ocrrl_ros.robot.sampled_motion import Leg
 from ocrrl_ros.robot.trajectory_planner import (
-    DOFS, Plan, ShapingConfig, State, TrajectoryPlanner, ZEROS)
+    DOFS, Plan, ShapingConfig, TrajectoryPlanner, ZEROS)
 
 __all__ = ['CommandShaper', 'ShapingConfig']
+
+# A goal at which the TCP is too fast is planned anew this often, each time at most this share of
+# the speed that would just do.
+_SLOWER_TRIES = 4
+_SLOWER_SHARE = 0.85
+# Where a stop is looked for on the plan under way: after so much time, growing by a fifth.
+_LATER_STOPS_S = [0.005 * (1.2 ** i - 1.0) / 0.2 for i in range(1, 25)]
+_JOINT_LIMITS = 'joint limits'
+# Rounding of a trajectory's end, rad/s and rad/s^2.
+_AT_REST = 1e-9
 
 
 class CommandShaper:
     """Joint-space shaping of one arm: seed, then set goals and sample."""
 
-    def __init__(self, limits: JointLimits | None = None, config: ShapingConfig | None = None):
+    def __init__(
+            self, limits: JointLimits | None = None, config: ShapingConfig | None = None,
+            guard: GuardConfig | None = None, kinematics: FrankaKinematics | None = None):
         """
         Prepare the planner; call ``seed`` before anything else.
 
         ``max_velocity``, ``max_acceleration`` and ``max_jerk`` (7,) are what commands keep to.
+
+        :param guard: what arm and TCP may do in space; None leaves that unchecked.
+        :param kinematics: for the guards; a new one when None.
         """
         self.config = config or ShapingConfig()
         self.limits = limits or JointLimits.for_image()
@@ -39,8 +69,19 @@ class CommandShaper:
         self._state: State | None = None
         self._plan: Plan | None = None
         self._time_s = 0.0
+        self._guard = None if guard is None else CartesianGuard(
+            guard, kinematics or FrankaKinematics(limits=self.limits),
+            self.max_velocity, self.max_acceleration, self.max_jerk)
         self.substituted_goals = 0
         self.refused_goals = 0
+        self.late_stops = 0
+        self.guard_counts: Counter[str] = Counter()
+        self.refusal = ''
+
+    @property
+    def guard(self) -> CartesianGuard | None:
+        """Return the guards, or None."""
+        return self._guard
 
     @property
     def q(self) -> np.ndarray:
@@ -62,13 +103,21 @@ class CommandShaper:
         """Return whether the shaper knows where the arm is."""
         return self._state is not None
 
+    @property
+    def is_at_rest(self) -> bool:
+        """Return whether the command stands still."""
+        _, dq, ddq = self._seeded()
+        return max(map(abs, dq)) < _AT_REST and max(map(abs, ddq)) < _AT_REST
+
     def seed(self, q: np.ndarray, dq: np.ndarray | None = None) -> None:
         """
-        Start from a state of the arm, q and dq (7,), and brake to rest from there.
+        Start from a measured state of the arm, q and dq (7,), and brake to rest from there.
 
-        A velocity that the limits do not allow at q counts as zero.
+        Speeds of at most ``seed_tolerance_rad_s`` in every joint count as rest. Otherwise dq
+        counts as it is or, where that lies outside the invariant set, slower by the tolerance.
 
-        :raises InputError: a value is not finite, or q lies outside the joint limits.
+        :raises InputError: a value is not finite, or the state lies outside the invariant set;
+            the shaper is as before then.
         """
         q = self._checked(q, 'q')
         velocity = np.zeros(DOFS) if dq is None else self._checked(dq, 'dq')
@@ -77,15 +126,16 @@ class CommandShaper:
             raise InputError(
                 f'seed q {q.tolist()} rad lies outside the joint limits '
                 f'{self.limits.position_lower.tolist()} .. {self.limits.position_upper.tolist()}')
-        lower, upper = self.limits.velocity_bounds(q)
-        limit = np.minimum(self.max_velocity, np.where(velocity > 0.0, upper, -lower))
-        velocity = np.where(np.abs(velocity) <= limit, velocity, 0.0)
-        self._state = (q.tolist(), velocity.tolist(), ZEROS)
-        plan = self._planner.plan_stop(self._state)
-        if not self._planner.is_safe_stop(plan):
-            self._state = (q.tolist(), ZEROS, ZEROS)
-            plan = self._planner.plan_stop(self._state)
-        self._adopt(plan)
+        for start in self._starts(velocity):
+            state: State = (q.tolist(), start, ZEROS)
+            plan = self._planner.plan_stop(state)
+            if start == ZEROS or self._planner.is_safe_start(state, plan):
+                break
+        else:
+            raise InputError(
+                f'seed dq {velocity.tolist()} rad/s at q {q.tolist()} rad is too fast; allowed: '
+                f'what can stop within the limits, at most {self.max_velocity.tolist()} rad/s')
+        self._begin(state, plan)
 
     def restore(self, q: np.ndarray, dq: np.ndarray, ddq: np.ndarray) -> None:
         """
@@ -93,13 +143,37 @@ class CommandShaper:
 
         Unlike ``seed`` it keeps velocity and acceleration as they are; q, dq, ddq are (7,).
 
-        :raises InputError: a value is not finite.
+        :raises InputError: a value is not finite, or the state lies outside the invariant set;
+            the shaper is as before then.
         """
         state = tuple(
             self._checked(values, name).tolist()
             for values, name in ((q, 'q'), (dq, 'dq'), (ddq, 'ddq')))
-        self._state = (state[0], state[1], state[2])
-        self.stop()
+        plan = self._planner.plan_stop(state)
+        if not self._planner.is_inside(state, plan):
+            raise InputError(
+                f'state q {state[0]} rad, dq {state[1]} rad/s, ddq {state[2]} rad/s^2 lies '
+                'outside the invariant set; allowed: what can stop within the limits')
+        self._begin(state, plan)
+
+    def _starts(self, velocity: np.ndarray) -> Iterator[list[float]]:
+        """Yield the velocities (7,) that a measured one may stand for, the likeliest first."""
+        tolerance = self.config.seed_tolerance_rad_s
+        slower = np.sign(velocity) * np.maximum(np.abs(velocity) - tolerance, 0.0)
+        if slower.any():
+            yield velocity.tolist()
+        yield slower.tolist() if slower.any() else ZEROS
+
+    def _begin(self, state: State, plan: Plan) -> None:
+        """Take over a state of motion and its stop, or raise where a guard forbids them."""
+        if self._guard is not None:
+            violation = self._guard.violation(self._legs(plan))
+            if violation is not None:
+                raise InputError(
+                    f'start at q {state[0]} rad, dq {state[1]} rad/s is refused: '
+                    f'{violation.detail}')
+        self._state = state
+        self._adopt(plan)
 
     def set_speed_scale(self, scale: float) -> None:
         """
@@ -128,8 +202,8 @@ class CommandShaper:
         velocity = None if dq is None else self._checked(dq, 'goal dq')
         if not 0.0 <= min_duration_s < math.inf:
             raise InputError(f'min_duration_s is {min_duration_s} s; allowed: 0 <= x < inf')
-        plan = self._planner.plan_goal(
-            self._seeded(), position, velocity, min_duration_s, self._speed_scale)
+        self.refusal = ''
+        plan = self._plan_to(position, velocity, min_duration_s)
         if plan is None:
             self.refused_goals += 1
             self.stop()
@@ -139,8 +213,76 @@ class CommandShaper:
         return plan.is_as_asked
 
     def stop(self) -> None:
-        """Brake every joint to rest as fast as its limits allow."""
-        self._adopt(self._planner.plan_stop(self._seeded()))
+        """
+        Brake every joint to rest as fast as its limits allow.
+
+        Where a guard forbids the path of that stop, the arm goes on along the plan that it
+        follows, which is known to be clear, and brakes from there as soon as that is clear; at
+        the latest it rests where the plan ends.
+        """
+        plan = self._planner.plan_stop(self._seeded())
+        if self._guard is None or self._guard.violation(self._legs(plan)) is None:
+            self._adopt(plan)
+        else:
+            self._brake_later()
+
+    def _plan_to(
+            self, position: np.ndarray, velocity: np.ndarray | None,
+            min_duration_s: float) -> Plan | None:
+        """
+        Return a plan to a goal that limits and guards admit, or None and note why.
+
+        Where a guard forbids the first plan, a slower one and one that rests at the goal are
+        tried.
+        """
+        state, guard = self._seeded(), self._guard
+        if guard is None:
+            plan = self._planner.plan_goal(
+                state, position, velocity, min_duration_s, self._speed_scale)
+            self.refusal = _JOINT_LIMITS if plan is None else ''
+            return plan
+        violation = None
+        for moving in ((None,) if velocity is None else (velocity, None)):
+            scale = self._speed_scale
+            for _ in range(_SLOWER_TRIES):
+                plan = self._planner.plan_goal(state, position, moving, min_duration_s, scale)
+                if plan is None:
+                    break
+                found = guard.violation(self._legs(plan))
+                if found is None:
+                    return plan if violation is None else dataclasses.replace(
+                        plan, is_as_asked=False)
+                if violation is None:
+                    self.guard_counts[found.guard] += 1
+                violation = found
+                if found.guard != TCP_SPEED:
+                    break
+                scale = _SLOWER_SHARE * min(scale, found.speed_share)
+            if violation is None:
+                break
+        self.refusal = _JOINT_LIMITS if violation is None else violation.detail
+        return None
+
+    def _brake_later(self) -> None:
+        """Follow the plan under way to where a stop is clear."""
+        self.late_stops += 1
+        plan = self._plan
+        end_s = min(plan.brake_at_s, plan.trajectory.duration)
+        for later_s in _LATER_STOPS_S:
+            time_s = self._time_s + later_s
+            if time_s >= end_s:
+                return
+            stop = self._planner.plan_stop(plan.trajectory.at_time(time_s))
+            if self._guard.violation(self._legs(stop)) is None:
+                self._plan = dataclasses.replace(plan, brake_at_s=time_s)
+                return
+
+    def _legs(self, plan: Plan) -> list[Leg]:
+        """Return the whole motion of a plan, to rest."""
+        if plan.brake_at_s == math.inf:
+            return [Leg(plan.trajectory, plan.trajectory.duration)]
+        stop = self._planner.plan_stop(plan.trajectory.at_time(plan.brake_at_s)).trajectory
+        return [Leg(plan.trajectory, plan.brake_at_s), Leg(stop, stop.duration)]
 
     def sample(self, dt_s: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Advance by dt_s and return the command: q, dq, ddq (7,) each."""
@@ -167,7 +309,7 @@ class CommandShaper:
         if time_s > brake_at_s:
             time_s -= brake_at_s
             self._state = self._plan.trajectory.at_time(brake_at_s)
-            self.stop()
+            self._adopt(self._planner.plan_stop(self._state))
         self._time_s = time_s
         self._state = self._plan.trajectory.at_time(time_s)
 

@@ -18,7 +18,7 @@ from ocrrl_ros.core.resources import model_path
 from ocrrl_ros.robot import fr3
 from ocrrl_ros.robot.limits import JointLimits
 import pinocchio as pin
-from scipy.linalg.lapack import dposv
+from scipy.linalg.lapack import dgesdd, dposv
 
 _IDENTITY = np.eye(6)
 _VELOCITY_DAMPING = 1e-4
@@ -96,6 +96,15 @@ class FrankaKinematics:
         pin.framesForwardKinematics(self._model, self._data, q)
         pose = pin.SE3ToXYZQUAT(self._data.oMf[self._tcp])
         return _canonical(pose)
+
+    @property
+    def model(self) -> pin.Model:
+        """Return Pinocchio's model of the arm, fingers locked; not to be changed."""
+        return self._model
+
+    def least_singular_value(self, q: np.ndarray) -> float:
+        """Return the smallest singular value of the Jacobian at q (7,): 0 at a singularity."""
+        return float(dgesdd(self.jacobian(q), compute_uv=0)[1][-1])
 
     def frame_pose(self, q: np.ndarray, frame: str) -> np.ndarray:
         """

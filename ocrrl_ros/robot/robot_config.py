@@ -12,9 +12,12 @@ from ocrrl_ros.core.resources import config_path, share_path
 from ocrrl_ros.robot import fr3
 from ocrrl_ros.robot.command_shaping import ShapingConfig
 from ocrrl_ros.robot.gripper import GripperConfig
+from ocrrl_ros.robot.guard_config import GuardConfig
+from ocrrl_ros.robot.hold_bleed import HoldConfig
 from ocrrl_ros.robot.impedance import CartesianImpedanceConfig, JointImpedanceConfig
 from ocrrl_ros.robot.kinematics import KinematicsConfig
 from ocrrl_ros.robot.limits import JointLimits
+from ocrrl_ros.robot.tracking import TrackingConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +29,9 @@ class RobotConfig:
             "control box image that sets the joint limits: '5.9' or newer, '5.8' or older")})
     kinematics: KinematicsConfig = field(default_factory=KinematicsConfig)
     shaping: ShapingConfig = field(default_factory=ShapingConfig)
+    guard: GuardConfig = field(default_factory=GuardConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    hold: HoldConfig = field(default_factory=HoldConfig)
     joint_impedance: JointImpedanceConfig = field(default_factory=JointImpedanceConfig)
     cartesian_impedance: CartesianImpedanceConfig = field(
         default_factory=CartesianImpedanceConfig)

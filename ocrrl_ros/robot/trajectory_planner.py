@@ -22,17 +22,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 import math
-from typing import NamedTuple, Union
 
 import numpy as np
 from ocrrl_ros.core.errors import ConfigError
+from ocrrl_ros.robot.catch_up import CatchUp, State, Trajectory
 from ocrrl_ros.robot.limits import JointLimits
 from ocrrl_ros.robot.velocity_guard import VelocityGuard
 import ruckig
 
 DOFS = 7
 ZEROS = [0.0] * DOFS
-State = tuple[list[float], list[float], list[float]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +50,9 @@ class ShapingConfig:
     catch_up_s: float = field(
         default=0.05, metadata={'description': (
             'least time to catch up with a moving goal, s; spreads the noise of a policy')})
+    seed_tolerance_rad_s: float = field(
+        default=0.05, metadata={'description': (
+            'measured joint speeds up to this count as rest at a start, rad/s; noise')})
 
     def __post_init__(self) -> None:
         """Refuse values outside their ranges."""
@@ -63,6 +65,9 @@ class ShapingConfig:
                 f'goal_speed_rad_s is {self.goal_speed_rad_s} rad/s; allowed: 0.05..1')
         if not 0.0 <= self.catch_up_s <= 0.5:
             raise ConfigError(f'catch_up_s is {self.catch_up_s} s; allowed: 0..0.5')
+        if not 0.0 <= self.seed_tolerance_rad_s <= 0.2:
+            raise ConfigError(
+                f'seed_tolerance_rad_s is {self.seed_tolerance_rad_s} rad/s; allowed: 0..0.2')
 
 
 # Share of the velocity limit that a moving goal may use: the rest is for catching up with it.
@@ -71,52 +76,6 @@ _MOVING_SHARE = 0.9
 # deceleration that the position-dependent limit assumes (a stop at less than all of it can follow
 # the limit's curve). The first only gives up a moving goal's velocity.
 _FALLBACKS = ((1.0, math.inf), (1.0, 0.4), (1.0, 0.25), (0.5, 0.15))
-
-
-class Span(NamedTuple):
-    """Least and greatest value of a joint position along a trajectory, rad."""
-
-    min: float  # noqa: A003 (named as ruckig names it)
-    max: float  # noqa: A003
-
-
-class CatchUp:
-    """
-    A trajectory planned in the frame of a moving point, seen from the robot's base.
-
-    :param relative: ruckig trajectory of position minus point.
-    :param origin: position of the point at time 0, seven numbers.
-    :param velocity: of the point, seven numbers.
-    """
-
-    def __init__(
-            self, relative: ruckig.Trajectory, origin: list[float], velocity: list[float]):
-        """Take over the trajectory."""
-        self.duration = relative.duration
-        self._relative = relative
-        self._origin = origin
-        self._velocity = velocity
-
-    def at_time(self, time_s: float) -> State:
-        """Return positions, velocities and accelerations, seven numbers each."""
-        position, velocity, acceleration = self._relative.at_time(time_s)
-        return (
-            [p + o + v * time_s
-             for p, o, v in zip(position, self._origin, self._velocity)],
-            [a + b for a, b in zip(velocity, self._velocity)], acceleration)
-
-    @property
-    def position_extrema(self) -> list[Span]:
-        """Return bounds of each joint's position, wider than the extremes but never narrower."""
-        duration = self.duration
-        return [
-            Span(bound.min + origin + min(0.0, velocity * duration),
-                 bound.max + origin + max(0.0, velocity * duration))
-            for bound, origin, velocity in zip(
-                self._relative.position_extrema, self._origin, self._velocity)]
-
-
-Trajectory = Union[ruckig.Trajectory, CatchUp]
 
 
 @dataclass(frozen=True)
@@ -172,10 +131,21 @@ class TrajectoryPlanner:
         self._ruckig.calculate(parameters, trajectory)
         return Plan(trajectory, math.inf, True)
 
-    def is_safe_stop(self, plan: Plan) -> bool:
-        """Return whether a stop from a state of no checked plan keeps the velocity limit."""
-        return self._guard.is_free(plan.trajectory) or self._keeps_limit(
-            plan.trajectory, math.inf, self.max_acceleration)
+    def is_safe_start(self, state: State, stop: Plan) -> bool:
+        """Return whether a measured state at no acceleration, and its stop, keep the limits."""
+        if (np.abs(state[1]) > self.max_velocity).any():
+            return False
+        return self._guard.is_free(stop.trajectory) or self._keeps_limit(
+            stop.trajectory, math.inf, self.max_acceleration)
+
+    def is_inside(self, state: State, stop: Plan) -> bool:
+        """Return whether a state and its stop keep the limits, with no room to spare."""
+        slack = 1.0 + 1e-9
+        if (np.abs(state[1]) > slack * self.max_velocity).any() or (
+                np.abs(state[2]) > slack * self.max_acceleration).any():
+            return False
+        return self._guard.is_free(stop.trajectory) or self._guard.just_keeps_limit(
+            stop.trajectory)
 
     def plan_goal(
             self, state: State, position: np.ndarray, velocity: np.ndarray | None,

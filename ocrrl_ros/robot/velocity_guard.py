@@ -6,10 +6,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from ocrrl_ros.robot.catch_up import sampled, Trajectory
 from ocrrl_ros.robot.limits import JointLimits
-import ruckig
 
 _CHECK_STEP_S = 0.005
+_FINE_STEP_S = 0.001
 _MAX_CHECKS = 1000
 _TINY_RAD_S = 1e-6
 # Bound on the second time derivative of the limit along a motion that keeps it, rad/s^3:
@@ -36,19 +37,19 @@ class VelocityGuard:
         self.free_lower, self.free_upper = limits.box(max_velocity)
         self._free = list(zip(self.free_lower.tolist(), self.free_upper.tolist()))
 
-    def is_free(self, trajectory: ruckig.Trajectory) -> bool:
+    def is_free(self, trajectory: Trajectory) -> bool:
         """Return whether a trajectory stays where the velocity limit is constant."""
         return all(
             bound.min >= lower and bound.max <= upper
             for bound, (lower, upper) in zip(trajectory.position_extrema, self._free))
 
-    def leaves_free(self, trajectory: ruckig.Trajectory) -> np.ndarray:
+    def leaves_free(self, trajectory: Trajectory) -> np.ndarray:
         """Return which joints (7,) leave the range where their velocity limit is constant."""
         extrema = np.array([(bound.min, bound.max) for bound in trajectory.position_extrema])
         return (extrema[:, 0] < self.free_lower) | (extrema[:, 1] > self.free_upper)
 
     def keeps_limit(
-            self, trajectory: ruckig.Trajectory, end_s: float, acceleration: np.ndarray) -> bool:
+            self, trajectory: Trajectory, end_s: float, acceleration: np.ndarray) -> bool:
         """
         Return whether a trajectory up to end_s keeps the limit, with room for a stop.
 
@@ -59,11 +60,22 @@ class VelocityGuard:
         """
         count = min(max(math.ceil(end_s / _CHECK_STEP_S), 1), _MAX_CHECKS)
         step_s = end_s / count
-        states = [trajectory.at_time(i * step_s)[:2] for i in range(count + 1)]
-        q, dq = np.moveaxis(np.array(states), 1, 0)
+        states = sampled(trajectory, [i * step_s for i in range(count + 1)])
+        q, dq = states[:, :7], states[:, 7:]
         margin = (0.5 * acceleration ** 2 / self._max_jerk
                   + step_s ** 2 / 8.0 * (self._max_jerk + _LIMIT_CURVATURE))
         lower, upper = self._limits.velocity_bounds(q)
         lower = np.minimum(lower + margin, 0.0) - _TINY_RAD_S
         upper = np.maximum(upper - margin, 0.0) + _TINY_RAD_S
         return bool(((dq >= lower) & (dq <= upper)).all())
+
+    def just_keeps_limit(self, trajectory: Trajectory) -> bool:
+        """Return whether a trajectory keeps position and velocity limits, with no margin."""
+        count = max(math.ceil(trajectory.duration / _FINE_STEP_S), 1)
+        step_s = trajectory.duration / count
+        states = sampled(trajectory, [i * step_s for i in range(count + 1)])
+        q, dq = states[:, :7], states[:, 7:]
+        lower, upper = self._limits.velocity_bounds(q)
+        return bool(
+            ((q >= self._limits.position_lower) & (q <= self._limits.position_upper)
+             & (dq >= lower - _TINY_RAD_S) & (dq <= upper + _TINY_RAD_S)).all())

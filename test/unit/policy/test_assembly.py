@@ -17,8 +17,8 @@ from ocrrl_ros.robot.robot_config import load_robot
 import pytest
 
 READY = np.array(READY_POSITION)
-#: Inside the limits of system image 5.9, beyond those of 5.8 (joint 2).
-ONLY_IN_59 = np.where(np.arange(7) == 1, 1.8, READY)
+#: Inside the limits of system image 5.9, beyond those of 5.8 (joint 7).
+ONLY_IN_59 = np.where(np.arange(7) == 6, 3.03, READY)
 
 
 def _limits(controller: ResidualController) -> tuple[JointLimits, JointLimits]:

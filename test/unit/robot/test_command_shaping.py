@@ -74,7 +74,10 @@ def test_no_goal_breaks_a_limit(
     """Random seeds and goals, far out of range and fast, at 5 ms."""
     shaper = CommandShaper(LIMITS)
     span = LIMITS.position_upper - LIMITS.position_lower
-    shaper.seed(LIMITS.position_lower + start * span, start_velocity)
+    try:
+        shaper.seed(LIMITS.position_lower + start * span, start_velocity)
+    except InputError:
+        shaper.seed(LIMITS.position_lower + start * span)
     watch = Watch(shaper)
     for i, (q, dq, min_duration_s, count) in enumerate(commands):
         if i == stop_at:
@@ -233,6 +236,54 @@ def test_restored_stream_goes_on_where_the_other_was() -> None:
     np.testing.assert_allclose(second.q, READY + 0.3, atol=1e-9)
     with pytest.raises(InputError, match='ddq'):
         second.restore(first.q, first.dq, np.full(7, np.nan))
+
+
+def test_measured_noise_is_rest_and_what_cannot_stop_is_refused() -> None:
+    """Speeds within the tolerance count as rest, real ones as they are, too high ones not."""
+    shaper = _shaper()
+    shaper.seed(READY, np.full(7, 0.05))
+    assert shaper.is_at_rest
+    shaper.seed(READY, np.full(7, 0.4))
+    np.testing.assert_array_equal(shaper.dq, 0.4)
+    shaper.sample(0.01)
+    q = shaper.q
+    for fast, where in ((shaper.max_velocity + 0.1, READY),
+                        (np.full(7, 0.5), LIMITS.position_upper - 0.005)):
+        with pytest.raises(InputError, match='too fast'):
+            shaper.seed(where, fast)
+    np.testing.assert_array_equal(shaper.q, q)
+    shaper.seed(READY, shaper.max_velocity + 0.04)
+    np.testing.assert_allclose(shaper.dq, shaper.max_velocity - 0.01)
+
+
+@settings(max_examples=100, deadline=None)
+@given(start=vectors(0.0, 1.0), velocity=vectors(-1.0, 1.0), acceleration=vectors(-1.0, 1.0))
+def test_state_is_either_refused_or_safe(
+        start: np.ndarray, velocity: np.ndarray, acceleration: np.ndarray) -> None:
+    """Whatever ``restore`` takes, the stop from there keeps every limit."""
+    shaper = CommandShaper(LIMITS)
+    q = LIMITS.position_lower + start * (LIMITS.position_upper - LIMITS.position_lower)
+    try:
+        shaper.restore(
+            q, velocity * shaper.max_velocity, acceleration * shaper.max_acceleration)
+    except InputError:
+        assert not shaper.is_seeded
+        return
+    watch = Watch(shaper)
+    for _ in range(700):
+        watch.sample(0.001)
+    assert shaper.is_at_rest
+
+
+def test_state_outside_the_invariant_set_is_not_restored() -> None:
+    """Too fast, too much acceleration, and no room to stop."""
+    shaper = _shaper()
+    rest = np.zeros(7)
+    for q, dq, ddq in (
+            (READY, shaper.max_velocity * 1.01, rest), (READY, rest, shaper.max_acceleration + 1),
+            (LIMITS.position_upper - 0.01, np.full(7, 0.5), rest)):
+        with pytest.raises(InputError, match='invariant set'):
+            shaper.restore(q, dq, ddq)
 
 
 def test_speed_scale_slows_goals() -> None:

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Count limit violations in random command ticks, on all cores, and time the command shaping."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+import time
+from typing import Any
+
+import numpy as np
+from ocrrl_ros.core.errors import ConfigError
+from ocrrl_ros.evaluation.limit_fuzz import FuzzEpisode
+from ocrrl_ros.evaluation.limit_watch import BODY_EVERY, count_violations
+from ocrrl_ros.evaluation.provenance import available_cores
+from ocrrl_ros.evaluation.worker_pool import run_items
+
+P99_GOAL_S = 250e-6
+EPISODE_TICKS = 5000
+
+
+@dataclass(frozen=True, kw_only=True)
+class LimitBenchConfig:
+    """How much to try."""
+
+    ticks: int = field(
+        default=1_000_000, metadata={'description': 'random command ticks of 1 ms'})
+    seed: int = field(default=0, metadata={'description': 'seed of all of them'})
+    workers: int = field(default=0, metadata={'description': 'processes; 0: one per core'})
+
+    def __post_init__(self) -> None:
+        """Refuse counts that mean nothing."""
+        if self.ticks < EPISODE_TICKS:
+            raise ConfigError(f'ticks is {self.ticks}; allowed: >= {EPISODE_TICKS}')
+        if self.seed < 0 or self.workers < 0:
+            raise ConfigError(
+                f'seed is {self.seed} and workers {self.workers}; allowed: >= 0 each')
+
+
+@dataclass(frozen=True)
+class FuzzResult:
+    """What one episode showed: counts by name, times in ns by what was timed."""
+
+    ticks: int
+    violations: dict[str, int]
+    events: dict[str, int]
+    times_ns: dict[str, np.ndarray]
+
+
+class FuzzWorker:
+    """Runs any episode; lives in a worker process."""
+
+    def __init__(self, seed: int):
+        """Keep the seed and compile the kernels, so that no time contains that."""
+        self._seed = seed
+        FuzzEpisode(seed, 0).run(2 * EPISODE_TICKS // 10)
+
+    def __call__(self, number: int) -> FuzzResult:
+        """Run one episode and judge it."""
+        episode = FuzzEpisode(self._seed, number)
+        episode.run(EPISODE_TICKS)
+        shaper, violations = episode.shaper, Counter()
+        for stream in episode.streams:
+            violations.update(count_violations(stream, shaper, shaper.guard))
+        events = episode.events + Counter({
+            'refused goals': shaper.refused_goals, 'substituted goals': shaper.substituted_goals,
+            'late stops': shaper.late_stops, f'episodes with image {episode.image}': 1})
+        events.update({f'guard acted: {n}': c for n, c in shaper.guard_counts.items()})
+        kind = 'calm' if episode.is_calm else (
+            'shipped settings' if episode.is_shipped else 'random settings')
+        times = {f'{name}, {kind}': np.array(values, dtype=np.int64)
+                 for name, values in episode.times_ns.items()}
+        return FuzzResult(EPISODE_TICKS, dict(violations), dict(events), times)
+
+
+def bench_limits(
+        config: LimitBenchConfig, progress: Callable[[int], None] | None = None) -> dict[str, Any]:
+    """
+    Run random episodes and return counts and times.
+
+    :param progress: called with the number of ticks done so far.
+    """
+    started_s = time.monotonic()
+    violations: Counter[str] = Counter()
+    events: Counter[str] = Counter()
+    times: dict[str, list[np.ndarray]] = {}
+    episodes, done = -(-config.ticks // EPISODE_TICKS), 0
+    for result in run_items(
+            FuzzWorker, config.seed, range(episodes),
+            workers=config.workers or available_cores()):
+        violations.update(result.violations)
+        events.update(result.events)
+        for name, values in result.times_ns.items():
+            times.setdefault(name, []).append(values)
+        done += result.ticks
+        if progress is not None:
+            progress(done)
+    quantiles = {name: _quantiles(np.concatenate(parts)) for name, parts in sorted(times.items())}
+    p99_us = quantiles['target, calm']['p99_us']
+    total = sum(violations.values())
+    return {
+        'ticks': done, 'seed': config.seed, 'violations': dict(violations),
+        'violations_total': total, 'bodies_every_ticks': BODY_EVERY, 'events': dict(events),
+        'times': quantiles, 'target_p99_us': p99_us, 'goals': {
+            'violations_total': 0, 'target_p99_us': P99_GOAL_S * 1e6},
+        'wall_s': time.monotonic() - started_s,
+        'passed': total == 0 and p99_us <= P99_GOAL_S * 1e6}
+
+
+def _quantiles(times_ns: np.ndarray) -> dict[str, float]:
+    """Return quantiles in us."""
+    if not times_ns.size:
+        return {'n': 0, 'p50_us': 0.0, 'p99_us': 0.0, 'max_us': 0.0}
+    p50, p99 = np.percentile(times_ns, [50, 99]) / 1e3
+    return {'n': int(times_ns.size), 'p50_us': float(p50), 'p99_us': float(p99),
+            'max_us': float(times_ns.max() / 1e3)}

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the deployment logic decides: one policy tick, one command."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class PolicyAction:
+    """
+    One policy tick, as recorded.
+
+    :param base_pose: (7,) target of the base policy, robot base frame.
+    :param action: (7,) residual in [-1, 1], before gain.
+    :param gain: product of loss gain and operator gain; 0 when the residual is off.
+    :param weight: the gate's share of the residual, 1 without a gate; gain x weight acts.
+    :param command_pose: (7,) composed target.
+    """
+
+    stamp_s: float
+    base_pose: np.ndarray
+    base_gripper: float
+    action: np.ndarray
+    gain: float
+    command_pose: np.ndarray
+    command_gripper: float
+    ik_converged: bool
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class Command:
+    """
+    One command tick: joint positions and velocities (7,) and gripper opening 0 .. 1.
+
+    :param is_restart: this command does not continue the last one: it is where the arm was
+        measured. A sink that interpolates begins anew.
+    """
+
+    q: np.ndarray
+    dq: np.ndarray
+    gripper: float
+    is_restart: bool = False

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The controller starts anew where the arm is, holds that give way, and says what it asks for."""
+
+from controller_rig import KINEMATICS, READY, Rig, START, TICK_S
+import numpy as np
+from ocrrl_ros.core.errors import InputError
+from ocrrl_ros.policy.controller import ControllerState
+import pytest
+
+PUSH = np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.3])
+
+
+def _tick(rig, q, dq=None):
+    """One policy tick and one command while the arm is measured at q."""
+    rig.controller.on_joint_state(q, np.zeros(7) if dq is None else dq, rig.now_s)
+    action = rig.controller.policy_tick(rig.now_s)
+    rig.command = rig.controller.command_tick(TICK_S)
+    rig.now_s += TICK_S
+    return action
+
+
+def test_arm_that_was_pushed_off_its_command_is_taken_where_it_is():
+    rig = Rig()
+    rig.plan()
+    rig.run(0.2)
+    assert not rig.command.is_restart
+    pushed = rig.command.q + PUSH
+    assert _tick(rig, pushed) is not None
+    assert rig.controller.reseeds == 1 and rig.command.is_restart
+    assert np.abs(rig.command.q - pushed).max() < 1e-3
+    _tick(rig, rig.command.q)
+    assert rig.controller.reseeds == 1 and not rig.command.is_restart
+
+
+def test_arm_that_follows_is_never_reseeded():
+    rig = Rig()
+    rig.plan((0.0, 0.1, -0.1))
+    rig.run(0.7)
+    assert rig.controller.reseeds == 0
+
+
+def test_arm_that_is_off_and_too_fast_latches_a_hold():
+    rig = Rig()
+    rig.plan()
+    rig.run(0.2)
+    before = rig.command.q
+    assert _tick(rig, before + PUSH, np.full(7, 3.0)) is None
+    assert rig.controller.state is ControllerState.LATCHED
+    assert 'rad off its command' in rig.controller.reason and 'too fast' in rig.controller.reason
+    assert np.abs(rig.command.q - before).max() < 0.01
+
+
+def test_start_at_a_real_overspeed_is_refused_and_at_noise_is_rest():
+    rig = Rig(start=False)
+    rig.controller.on_joint_state(READY, np.full(7, 1.4), rig.now_s)
+    with pytest.raises(InputError, match='too fast'):
+        rig.controller.start_episode(rig.now_s)
+    assert rig.controller.state is ControllerState.IDLE
+    rig.controller.on_joint_state(READY, np.full(7, 0.04), rig.now_s)
+    rig.controller.start_episode(rig.now_s)
+    command = rig.controller.command_tick(TICK_S)
+    assert (command.q == READY).all() and (command.dq == 0.0).all() and command.is_restart
+
+
+def test_reseed_after_a_user_stop_continues_from_the_arm():
+    rig = Rig()
+    rig.plan()
+    rig.run(0.2)
+    rig.controller.hold('user stop')
+    rig.run(1.0)
+    guided = READY + 0.1
+    rig.see_arm(guided)
+    rig.controller.reseed(rig.now_s)
+    command = rig.controller.command_tick(TICK_S)
+    assert (command.q == guided).all() and command.is_restart
+    assert rig.controller.state is ControllerState.LATCHED
+    with pytest.raises(InputError, match='old'):
+        rig.controller.reseed(rig.now_s + 1.0)
+
+
+def test_hold_in_contact_gives_way_to_the_arm_and_resumes_from_there():
+    rig = Rig()
+    rig.plan((0.0, 0.0, -0.03))
+    rig.run(0.5)
+    rig.controller.hold('test')
+    rig.run(0.2)
+    blocked = rig.command.q - np.array([0.0, 0.03, 0.0, 0.0, 0.0, 0.0, 0.0])
+    last, jumps = rig.command, []
+    for _ in range(400):
+        assert _tick(rig, blocked) is None
+        jumps.append(np.abs(rig.command.dq - last.dq).max())
+        last = rig.command
+    assert np.allclose(rig.command.q, blocked, atol=1e-6)
+    assert max(jumps) <= 8.0 * TICK_S + 1e-9
+    rig.controller.resume(rig.now_s)
+    rig.plan((0.0, 0.0, -0.03))
+    rig.run(0.02)
+    assert rig.controller.state is ControllerState.RUNNING
+    assert np.abs(rig.command.q - blocked).max() < 5e-3
+
+
+def test_hold_of_an_arm_at_its_command_moves_nothing():
+    rig = Rig()
+    rig.plan()
+    rig.run(0.3)
+    rig.controller.hold('test')
+    rig.run(0.5)
+    held = rig.command.q
+    rig.run(2.0)
+    assert (rig.command.q == held).all()
+
+
+def test_refused_target_is_named_and_the_arm_brakes():
+    rig = Rig()
+    guard = rig.controller._follower.shaper.guard
+    rig.plan((0.0, 0.0, -0.03))
+    rig.run(0.2)
+    guard._clearances.parts[3].look(READY)
+    object.__setattr__(guard._clearances.parts[3], 'look', lambda q: -1.0)
+    guard._clearances._value[3] = -1.0
+    rig.run(0.1)
+    assert rig.controller.state is ControllerState.RUNNING
+    assert rig.controller.reason.startswith('target refused: self-collision')
+
+
+def test_predicted_torque_rate_is_offered():
+    rig = Rig()
+    rig.plan((0.0, 0.1, -0.1))
+    rig.run(0.4)
+    assert rig.controller.torque_rate_nm_s.shape == (7,)
+    assert rig.controller.take_peak_torque_rate().max() > 10.0
+    assert (rig.controller.take_peak_torque_rate() == 0.0).all()
+    assert KINEMATICS.forward(READY)[0] == START[0]
