@@ -21,9 +21,9 @@ _AXES = ('x', 'y', 'z')
 #: Corrections are millimetres; drawn at this scale they can be seen.
 _ARROW_SCALE = 5.0
 _LEVELS = {
-    ControllerState.IDLE: DiagnosticStatus.OK, ControllerState.RUNNING: DiagnosticStatus.OK,
     ControllerState.HOLDING: DiagnosticStatus.WARN,
-    ControllerState.LATCHED: DiagnosticStatus.ERROR}
+    ControllerState.TAKEOVER: DiagnosticStatus.WARN,
+    ControllerState.FAULT: DiagnosticStatus.ERROR}
 
 
 def action_vector(action: PolicyAction) -> dict[str, float]:
@@ -32,7 +32,8 @@ def action_vector(action: PolicyAction) -> dict[str, float]:
 
     ``base.*`` and ``command.*`` are absolute targets (m, rotation vector in rad, opening) in the
     robot base frame; ``residual.*`` is the network's action in [-1, 1], of which gain x weight
-    (loss and operator; gate) acts.
+    (loss and operator; gate) acts. With ``takeover`` 1 a person steers, and ``base.*`` are their
+    targets.
     """
     values: dict[str, float] = {}
     for prefix, pose, opening in (
@@ -42,7 +43,8 @@ def action_vector(action: PolicyAction) -> dict[str, float]:
         values |= {f'{prefix}.{name}': float(v) for name, v in zip(ACTION_NAMES, vector)}
     values |= {
         f'residual.{name}': float(v) for name, v in zip(ACTION_NAMES, action.action)}
-    return values | {'weight': action.weight, 'gain': action.gain}
+    return values | {
+        'weight': action.weight, 'gain': action.gain, 'takeover': float(action.is_takeover)}
 
 
 def correction_arrow(action: PolicyAction) -> Marker:
@@ -68,7 +70,7 @@ class PolicyOutputs:
         self._state = node.create_publisher(
             DiagnosticStatus, 'residual_policy/state', LATCHED)
         self._arrows = node.create_publisher(MarkerArray, 'residual_policy/arrows', RELIABLE)
-        self._last: tuple[ControllerState, str, bool, float] | None = None
+        self._last: tuple[ControllerState, bool, str, bool, float] | None = None
 
     def action(self, action: PolicyAction) -> None:
         """Publish a policy tick; arrows only where somebody looks."""
@@ -78,17 +80,21 @@ class PolicyOutputs:
 
     def state(self, controller: ResidualController) -> bool:
         """Publish state and reason when they changed, and return whether they did."""
+        machine = controller.machine
         # Ages in a reason change every tick; the cause does not.
         current = (
-            controller.state, cause_of(controller.reason), controller.enabled,
+            machine.state, machine.is_latched, cause_of(machine.reason), controller.enabled,
             controller.residual_gain)
         if current == self._last:
             return False
         self._last = current
-        level = (
-            DiagnosticStatus.WARN if controller.start_refused else _LEVELS[controller.state])
+        level = _LEVELS.get(machine.state, DiagnosticStatus.OK)
+        if machine.start_refused:
+            level = DiagnosticStatus.WARN
+        if machine.is_latched:
+            level = DiagnosticStatus.ERROR
         self._state.publish(status_message(
-            'residual_policy', level[0], controller.reason, {
-                'state': controller.state.value, 'residual': controller.enabled,
-                'residual_gain': controller.residual_gain}))
+            'residual_policy', level[0], machine.reason, {
+                'state': machine.state.value, 'latched': machine.is_latched,
+                'residual': controller.enabled, 'residual_gain': controller.residual_gain}))
         return True

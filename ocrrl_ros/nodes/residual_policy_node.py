@@ -214,7 +214,7 @@ class ResidualPolicyNode(Node):
             self._warnings.attempt(self._follow_episode, message)
         if self._instruction_in.take_newest() is not None:
             self.controller.on_instruction(now_s)
-        if self._start_is_due and self.controller.state is not ControllerState.LATCHED:
+        if self._start_is_due and self.controller.state is not ControllerState.FAULT:
             self._start(now_s)
 
     def _follow_episode(self, message: String) -> None:

@@ -18,6 +18,7 @@ class PolicyAction:
     :param gain: product of loss gain and operator gain; 0 when the residual is off.
     :param weight: the gate's share of the residual, 1 without a gate; gain x weight acts.
     :param command_pose: (7,) composed target.
+    :param is_takeover: a person's target, which stands for the base's; no residual acts.
     """
 
     stamp_s: float
@@ -29,6 +30,7 @@ class PolicyAction:
     command_gripper: float
     ik_converged: bool
     weight: float = 1.0
+    is_takeover: bool = False
 
 
 @dataclass(frozen=True)

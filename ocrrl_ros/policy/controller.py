@@ -10,7 +10,6 @@ and holds, and the state names the cause.
 from __future__ import annotations
 
 import dataclasses
-import enum
 from typing import Protocol
 
 import numpy as np
@@ -18,8 +17,9 @@ from ocrrl_ros.core.errors import ConfigError, InputError, UnknownNameError
 from ocrrl_ros.core.se3 import check_pose
 from ocrrl_ros.policy.action_chunk import ActionChunk, ChunkBuffer, ChunkSample
 from ocrrl_ros.policy.action_hold import ActionHold, ResidualRate
+from ocrrl_ros.policy.arm_commander import ArmCommander
 from ocrrl_ros.policy.command import Command, PolicyAction
-from ocrrl_ros.policy.composition import compose, ResidualBounds
+from ocrrl_ros.policy.composition import ACTION_SIZE, compose, ResidualBounds
 from ocrrl_ros.policy.controller_config import ControllerConfig
 from ocrrl_ros.policy.gate import ResidualGate
 from ocrrl_ros.policy.object_poses import ObjectPoseBuffer, ObjectView
@@ -28,6 +28,8 @@ from ocrrl_ros.policy.observation import (
     ObservationInputs,
     ObservationLayout,
 )
+from ocrrl_ros.policy.state_machine import ControllerState, StateMachine
+from ocrrl_ros.policy.takeover import Takeover
 from ocrrl_ros.policy.target_follower import TargetFollower
 from ocrrl_ros.robot.kinematics import FrankaKinematics
 
@@ -35,16 +37,6 @@ __all__ = [
     'Command', 'ControllerConfig', 'ControllerState', 'PolicyAction', 'ResidualController']
 
 LOST = -1.0
-_AT_REST_RAD_S = 1e-9
-
-
-class ControllerState(enum.Enum):
-    """What the controller is doing."""
-
-    IDLE = 'idle'
-    RUNNING = 'running'
-    HOLDING = 'holding'
-    LATCHED = 'latched'
 
 
 class Residual(Protocol):
@@ -82,45 +74,38 @@ class ResidualController:
                 f'allowed here: {layout.sha256[:12]} ({layout.variant})')
         self.config = config or ControllerConfig()
         self.layout = layout
-        self.state = ControllerState.IDLE
-        self.reason = 'no episode yet'
-        self.start_refused = False
+        self.machine = StateMachine()
+        self.takeover = Takeover(self.config.max_takeover_age_s)
         self.enabled = residual is not None
         self.residual_gain = self.config.residual_gain
         self.chunks = ChunkBuffer(self.config.chunk)
         self._kinematics = kinematics
-        self._follower = follower
+        self.arm = ArmCommander(follower, self.config.max_state_age_s)
         self._residual = residual
         self._gate = gate
         once_a_chunk = residual is not None and residual.acts_per == 'chunk'
         self._hold = ActionHold() if once_a_chunk else None
         self._objects = ObjectPoseBuffer(1, len(layout.object_ids), self.config.object_poses)
-        self._q = np.zeros(7)
-        self._dq = np.zeros(7)
         self._opening = 1.0
         self._command_opening = 1.0
-        self._state_stamp_s = -np.inf
         self._deadman_s = -np.inf
         self._in_episode = False
-        self._seeded = False
-        self._moving = False
-        self._is_restart = False
-        self.reseeds = 0
+
+    @property
+    def state(self) -> ControllerState:
+        """Return what the controller is doing."""
+        return self.machine.state
+
+    @property
+    def reason(self) -> str:
+        """Return why it does so."""
+        return self.machine.reason
 
     # Inputs -----------------------------------------------------------------------------------
 
     def on_joint_state(self, q: np.ndarray, dq: np.ndarray, stamp_s: float) -> None:
-        """
-        Take measured joint positions (7,) in rad and velocities (7,) in rad/s.
-
-        :raises InputError: wrong shape or a number that is not finite; the last state stays.
-        """
-        q, dq = np.asarray(q, dtype=float), np.asarray(dq, dtype=float)
-        if q.shape != (7,) or dq.shape != (7,) or not np.isfinite([q, dq]).all():
-            raise InputError(
-                f'joint state has position {q.tolist()} and velocity {dq.tolist()}; '
-                'allowed: 7 finite numbers each')
-        self._q, self._dq, self._state_stamp_s = q, dq, stamp_s
+        """Take measured joint positions and velocities; see ``ArmCommander``."""
+        self.arm.on_joint_state(q, dq, stamp_s)
 
     def on_gripper(self, opening: float) -> None:
         """Take the measured opening, 0 closed .. 1 open; drop a number that is not finite."""
@@ -153,9 +138,19 @@ class ResidualController:
         """Take the operator's dead-man switch; letting go latches a hold."""
         if pressed:
             self._deadman_s = now_s
-        elif self.config.require_deadman and self.state in (
-                ControllerState.RUNNING, ControllerState.HOLDING):
+        elif self.config.require_deadman and self._in_episode:
             self.hold('dead-man switch released')
+
+    def on_robot(self, problem: str) -> None:
+        """
+        Take why the robot cannot be commanded, or an empty string.
+
+        An arm that does not listen is not talked to: whatever it would find when it listens
+        again, it would jump to.
+        """
+        self.arm.robot_problem = problem
+        if problem and self._in_episode:
+            self.fault(problem, is_silent=True)
 
     # Operator ---------------------------------------------------------------------------------
 
@@ -167,52 +162,33 @@ class ResidualController:
         """
         Start moving on chunks that are planned from now on.
 
-        :raises InputError: no fresh joint state to start from, or one outside the invariant set
-            of the command shaping; nothing has changed then.
+        :raises InputError: the robot cannot be commanded, `resume` is due, there is no fresh joint
+            state to start from, or it is outside the invariant set of the command shaping;
+            nothing has changed then.
         """
-        self._seed(now_s)
+        if self.machine.is_latched or self.state is ControllerState.FAULT:
+            raise InputError(f'cannot start: {self.reason}; call residual_policy/resume')
+        self.arm.start(now_s)
         self.chunks.clear(not_before_s=now_s)
         self._objects.reset(slice(None), now_s)
         for part in (self._gate, self._hold):
             if part is not None:
                 part.reset()
         self._command_opening = self._opening
-        self._in_episode, self._seeded, self._moving = True, True, False
-        self._enter(ControllerState.RUNNING, 'waiting for the base policy')
-
-    def reseed(self, now_s: float) -> None:
-        """
-        Let the command start anew from the measured state, after something else moved the arm.
-
-        For whoever knows of a fault, of guiding or of a user stop that is over.
-
-        :raises InputError: as for ``start_episode``.
-        """
-        self._seed(now_s)
-        self.reseeds += 1
-
-    def _seed(self, now_s: float) -> None:
-        """Start the command from a fresh measured state."""
-        age = now_s - self._state_stamp_s
-        if not np.isfinite(age):
-            raise InputError('cannot start: no joint state has arrived yet')
-        if age > self.config.max_state_age_s:
-            raise InputError(
-                f'cannot start: the newest joint state is {age:.3f} s old, '
-                f'allowed: {self.config.max_state_age_s} s')
-        self._follower.seed(self._q, self._dq)
-        self._is_restart = True
+        self._in_episode = True
+        self.takeover.clear()
+        self.machine.end('another episode')
+        self.machine.start('waiting for the base policy')
 
     def refuse_start(self, reason: str) -> None:
         """Stay idle although an episode runs, and say why."""
-        self._enter(ControllerState.IDLE, reason)
-        self.start_refused = True
+        self.machine.refuse(reason)
 
     def stop_episode(self) -> None:
         """Decelerate, hold, and ignore chunks until the next start."""
         self._in_episode = False
-        self._halt()
-        self._enter(ControllerState.IDLE, 'episode ended')
+        self.arm.halt()
+        self.machine.end('episode ended')
 
     def on_instruction(self, now_s: float) -> None:
         """Drop the plan that was made for the last instruction."""
@@ -239,37 +215,59 @@ class ResidualController:
 
         :raises InputError: the scale is outside that range.
         """
-        self._follower.shaper.set_speed_scale(scale)
+        self.arm.follower.shaper.set_speed_scale(scale)
 
     def hold(self, reason: str) -> None:
         """Decelerate and hold until ``resume``."""
-        self._halt()
-        self._enter(ControllerState.LATCHED, reason)
+        self.arm.halt()
+        self.machine.latch(reason)
+
+    def fault(self, reason: str, *, is_silent: bool = False) -> None:
+        """
+        Decelerate, and command nothing else until ``resume``.
+
+        :param is_silent: send nothing at all: the robot does not listen.
+        """
+        self.arm.halt()
+        if is_silent:
+            self.arm.silence()
+        self.machine.fault(reason)
 
     def resume(self, now_s: float) -> None:
-        """Leave a latched hold; the base policy must plan anew first."""
-        if self.state is ControllerState.LATCHED and not self._in_episode:
-            self._enter(ControllerState.IDLE, 'resumed: an episode may start')
-        elif self.state is ControllerState.LATCHED:
+        """
+        Leave a latched hold or a fault; the base policy must plan anew first.
+
+        After a fault the command starts anew from where the arm is measured.
+
+        :raises InputError: the cause of the fault is still there, or the arm's state does not
+            allow a start; nothing has changed then.
+        """
+        if self.state is ControllerState.FAULT:
+            if self._in_episode:
+                self.arm.start(now_s)
+            elif self.arm.robot_problem:
+                raise InputError(f'cannot resume: {self.arm.robot_problem}')
+        if self.machine.resume(in_episode=self._in_episode):
             self.chunks.clear(not_before_s=now_s)
-            self._enter(ControllerState.RUNNING, 'waiting for the base policy')
+            self.takeover.clear()
 
     # Ticks ------------------------------------------------------------------------------------
 
     def policy_tick(self, now_s: float) -> PolicyAction | None:
-        """Compose base and residual on fresh state, or hold and return None."""
-        if self.state is ControllerState.IDLE:
+        """Compose base and residual, or take a person's target, on fresh state; or hold."""
+        if not self._may_move(now_s):
             return None
-        problem = None if self.state is ControllerState.LATCHED else self._problem(now_s)
-        if problem is not None and self.state is not ControllerState.LATCHED:
-            self._halt()
-            self._enter(ControllerState.HOLDING, problem)
-        if problem is not None or self.state is ControllerState.LATCHED:
-            self._give_way(now_s)
+        target = self.takeover.target(now_s)
+        if target is not None:
+            return self._take_over(target, now_s)
+        if self.state is ControllerState.TAKEOVER:
+            # What the base had planned before is of another place.
+            self.chunks.clear(not_before_s=now_s)
+            self.takeover.clear()
+        problem = self.chunks.stale_reason(now_s)
+        if problem is not None:
+            self._wait(problem, now_s)
             return None
-        if not self._is_followed(now_s):
-            return None
-        self._enter(ControllerState.RUNNING, 'executing')
         ahead = self.config.aim_ahead_s
         sample = self.chunks.sample(now_s, ahead)
         action, gain, weight = self._residual_action(sample, now_s)
@@ -277,17 +275,56 @@ class ResidualController:
         poses, openings = compose(
             sample.poses[:1], sample.grippers[:1], action[None], bounds,
             np.array([gain * weight]))
-        # The plan begins with the next command. As in training, the command that acts one period
-        # before the target's time is the one that reaches it.
-        duration_s = max(ahead - 1.0 / self.config.command_rate_hz, 0.0)
-        converged = self._follower.aim(poses[0], sample.twist, duration_s)
-        if self._follower.refusal:
-            self._enter(ControllerState.RUNNING, f'target refused: {self._follower.refusal}')
-        self._command_opening = float(openings[0])
-        self._moving = True
+        converged = self._aim(
+            poses[0], sample.twist, float(openings[0]), ControllerState.RUNNING_RESIDUAL
+            if gain > 0.0 else ControllerState.RUNNING_BASE)
         return PolicyAction(
             now_s, sample.poses[0], float(sample.grippers[0]), action, gain, poses[0],
             self._command_opening, converged, weight)
+
+    def _may_move(self, now_s: float) -> bool:
+        """Return whether something may move the arm now; hold, latch or start anew where not."""
+        if self.state is ControllerState.FAULT:
+            self.arm.give_way(now_s)
+            return False
+        if not self._in_episode:
+            return False
+        problem = '' if self.machine.is_latched else self._problem(now_s)
+        if problem or self.machine.is_latched:
+            self._wait(problem, now_s)
+            return False
+        lost = self.arm.lost(now_s)
+        if lost:
+            self.fault(lost)
+        return not lost
+
+    def _wait(self, problem: str, now_s: float) -> None:
+        """Brake, once, and let the force of the hold fade."""
+        if not self.machine.is_latched:
+            self.arm.halt()
+            self.machine.hold(problem)
+        self.arm.give_way(now_s)
+
+    def _take_over(self, target: np.ndarray, now_s: float) -> PolicyAction:
+        """Follow a person's target (7,)."""
+        opening = self.takeover.opening(self._command_opening)
+        converged = self._aim(target, np.zeros(6), opening, ControllerState.TAKEOVER)
+        return PolicyAction(
+            now_s, target, opening, np.zeros(ACTION_SIZE), 0.0, target, opening, converged,
+            is_takeover=True)
+
+    def _aim(
+            self, base_T_tcp: np.ndarray, twist: np.ndarray, opening: float,
+            state: ControllerState) -> bool:
+        """Head for a target (7,) and say who does; return whether its IK converged."""
+        # The plan begins with the next command. As in training, the command that acts one period
+        # before the target's time is the one that reaches it.
+        duration_s = max(self.config.aim_ahead_s - 1.0 / self.config.command_rate_hz, 0.0)
+        converged = self.arm.aim(base_T_tcp, twist, duration_s)
+        refusal = self.arm.follower.refusal
+        self.machine.run(state, f'target refused: {refusal}' if refusal else 'executing')
+        self._command_opening = opening
+        return converged
 
     def command_tick(self, dt_s: float) -> Command | None:
         """
@@ -297,53 +334,22 @@ class ResidualController:
         has ended and the arm is at rest it falls silent, so that whoever moves the arm next
         (homing, a reset of the simulator) is not pulled back; the controller holds by itself.
         """
-        if not self._seeded:
+        found = self.arm.tick(dt_s, ends_at_rest=not self._in_episode)
+        if found is None:
             return None
-        q, dq = self._follower.sample(dt_s)
-        self._follower.note_state(q, self._q, self._dq, dt_s)
-        if self.state is ControllerState.IDLE and np.abs(dq).max() < _AT_REST_RAD_S:
-            self._seeded = False
-        is_restart, self._is_restart = self._is_restart, False
+        q, dq, is_restart = found
         return Command(q, dq, self._command_opening, is_restart)
 
-    @property
-    def torque_rate_nm_s(self) -> np.ndarray | None:
-        """Return the torque rate (7,) that the last command asks of the impedance controller."""
-        predictor = self._follower.torque_rate
-        return None if predictor is None else predictor.rate
-
-    def take_peak_torque_rate(self) -> np.ndarray | None:
-        """Return the largest predicted torque rate (7,) in Nm/s since the last call."""
-        predictor = self._follower.torque_rate
-        return None if predictor is None else predictor.take_peak()
-
-    def _is_followed(self, now_s: float) -> bool:
-        """Return whether the arm follows or the command could start anew from it, else latch."""
-        lost = self._follower.lost(self._q)
-        if not lost:
-            return True
-        try:
-            self.reseed(now_s)
-        except InputError as error:
-            self.hold(f'{lost}; {error}')
-            return False
-        return True
-
-    def _give_way(self, now_s: float) -> None:
-        """Let the force of a hold fade, while it is known where the arm is."""
-        if self._seeded and now_s - self._state_stamp_s <= self.config.max_state_age_s:
-            self._follower.give_way(self._q, now_s)
-
-    def _problem(self, now_s: float) -> str | None:
-        """Return why the arm may not move now; a lost dead-man switch also latches."""
-        age = now_s - self._state_stamp_s
-        if age > self.config.max_state_age_s:
-            return f'joint state is {age:.3f} s old, allowed: {self.config.max_state_age_s} s'
+    def _problem(self, now_s: float) -> str:
+        """Return why nothing may move the arm now; a lost dead-man switch also latches."""
+        problem = self.arm.stale_reason(now_s)
+        if problem:
+            return problem
         silence = now_s - self._deadman_s
         if self.config.require_deadman and silence > self.config.max_deadman_age_s:
             self.hold(f'dead-man switch silent for {silence:.2f} s')
             return self.reason
-        return self.chunks.stale_reason(now_s)
+        return ''
 
     def _residual_action(
             self, sample: ChunkSample, now_s: float) -> tuple[np.ndarray, float, float]:
@@ -351,10 +357,10 @@ class ResidualController:
         view, gain = self._view(now_s)
         if not self.enabled or self._residual is None:
             return np.zeros(7), 0.0, 1.0
-        jacobian = self._kinematics.jacobian(self._q)
+        jacobian = self._kinematics.jacobian(self.arm.q)
         observation = build_observation(self.layout, ObservationInputs(
-            base_T_tcp=self._kinematics.forward(self._q)[None],
-            tcp_velocity=(jacobian[:3] @ self._dq)[None],
+            base_T_tcp=self._kinematics.forward(self.arm.q)[None],
+            tcp_velocity=(jacobian[:3] @ self.arm.dq)[None],
             opening=np.array([self._opening]),
             objects=view,
             targets=sample.poses[None],
@@ -383,7 +389,3 @@ class ResidualController:
         if self._moving:
             self._follower.stop()
             self._moving = False
-
-    def _enter(self, state: ControllerState, reason: str) -> None:
-        """Remember the state and its cause."""
-        self.state, self.reason, self.start_refused = state, reason, False

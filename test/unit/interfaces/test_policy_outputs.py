@@ -5,7 +5,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 import numpy as np
 from ocrrl_ros.interfaces.policy_outputs import action_vector, PolicyOutputs
 from ocrrl_ros.policy.assembly import build_controller
-from ocrrl_ros.policy.controller import ControllerState, PolicyAction
+from ocrrl_ros.policy.controller import PolicyAction
 import pytest
 import rclpy
 
@@ -19,6 +19,7 @@ def outputs(ros_context):
 
 def test_ageing_inputs_are_told_once(outputs):
     controller = build_controller('cube_lift')
+    controller.machine.start('go')
     assert outputs.state(controller)
     told = []
     for reason in (
@@ -28,7 +29,7 @@ def test_ageing_inputs_are_told_once(outputs):
             'base policy is stale: the chunk ended 0.01 s ago',
             'base policy is stale: the chunk ended 0.12 s ago',
             'base policy is stale: the chunk is 2.01 s old, allowed: 2.0 s'):
-        controller._enter(ControllerState.HOLDING, reason)
+        controller.machine.hold(reason)
         told.append(outputs.state(controller))
     assert told == [True, False, False, True, False, True]
 
@@ -50,3 +51,19 @@ def test_gain_and_weight_of_the_gate_are_recorded_apart():
     action = PolicyAction(1.0, pose, 1.0, np.zeros(7), 0.8, pose, 1.0, True, weight=0.25)
     values = action_vector(action)
     assert (values['gain'], values['weight']) == (0.8, 0.25)
+
+
+def test_latches_and_faults_are_errors_and_a_takeover_is_recorded(outputs, monkeypatch):
+    controller, sent = build_controller('cube_lift'), []
+    monkeypatch.setattr(outputs._state, 'publish', sent.append)
+    controller.hold('operator')
+    outputs.state(controller)
+    controller.fault('reflex')
+    outputs.state(controller)
+    assert [message.level for message in sent] == [DiagnosticStatus.ERROR] * 2
+    values = [{item.key: item.value for item in message.values} for message in sent]
+    assert [value['state'] for value in values] == ['holding', 'fault']
+    assert [value['latched'] for value in values] == ['True', 'False']
+    pose = np.array([0.5, 0.0, 0.3, 0.0, 0.0, 0.0, 1.0])
+    action = PolicyAction(1.0, pose, 1.0, np.zeros(7), 0.0, pose, 1.0, True, is_takeover=True)
+    assert action_vector(action)['takeover'] == 1.0

@@ -23,7 +23,7 @@ ONLY_IN_59 = np.where(np.arange(7) == 6, 3.03, READY)
 
 def _limits(controller: ResidualController) -> tuple[JointLimits, JointLimits]:
     """Return the limits that kinematics and command shaping keep to."""
-    return controller._kinematics.limits, controller._follower.shaper.limits
+    return controller._kinematics.limits, controller.arm.follower.shaper.limits
 
 
 def _same(one: JointLimits, other: JointLimits) -> bool:
@@ -61,8 +61,8 @@ def test_changed_robot_file_changes_the_limits_in_force(tmp_path) -> None:
     controller = build_controller('cube_lift', robot=load_robot(changed))
     assert all(_same(limits, JointLimits.for_image('5.8')) for limits in _limits(controller))
     np.testing.assert_allclose(
-        controller._follower.shaper.max_velocity,
-        0.4 * build_controller('cube_lift')._follower.shaper.max_velocity)
+        controller.arm.follower.shaper.max_velocity,
+        0.4 * build_controller('cube_lift').arm.follower.shaper.max_velocity)
     controller.on_joint_state(ONLY_IN_59, np.zeros(7), 1.0)
     with pytest.raises(InputError, match='joint limits'):
         controller.start_episode(1.0)

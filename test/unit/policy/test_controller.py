@@ -96,7 +96,7 @@ def test_ended_chunk_stops_the_arm_and_a_new_one_moves_it_again():
     assert np.abs(rig.command.dq).max() < 1e-6
     rig.plan((0.0, 0.08, 0.0))
     rig.run(0.3)
-    assert rig.controller.state is ControllerState.RUNNING
+    assert rig.controller.state is ControllerState.RUNNING_BASE
     assert np.abs(rig.command.dq).max() > 1e-3
 
 
@@ -148,9 +148,9 @@ def test_refused_start_keeps_the_arm_idle_with_its_reason_until_it_starts():
     rig.plan()
     rig.run(0.1)
     assert rig.controller.state is ControllerState.IDLE and rig.command is None
-    assert rig.controller.start_refused and rig.controller.reason == 'the test says so'
+    assert rig.controller.machine.start_refused and rig.controller.reason == 'the test says so'
     rig.controller.start_episode(rig.now_s)
-    assert not rig.controller.start_refused
+    assert not rig.controller.machine.start_refused
 
 
 def test_resume_without_an_episode_does_not_let_the_arm_move():
@@ -180,7 +180,7 @@ def test_speed_scale_lowered_in_full_motion_brakes_within_the_limits():
     rig = Rig()
     rig.plan((0.0, 0.2, 0.0))
     rig.run(0.3)
-    shaper = rig.controller._follower.shaper
+    shaper = rig.controller.arm.follower.shaper
     before, fast = rig.command, np.abs(rig.command.dq / shaper.max_velocity).max()
     rig.controller.set_speed_scale(0.1)
     for tick in range(60):
@@ -188,7 +188,7 @@ def test_speed_scale_lowered_in_full_motion_brakes_within_the_limits():
         change = np.abs(rig.command.dq - before.dq) / TICK_S
         assert (change <= shaper.max_acceleration + 1e-6).all()
         before = rig.command
-    assert rig.controller.state is ControllerState.RUNNING
+    assert rig.controller.state is ControllerState.RUNNING_BASE
     assert 0.1 < fast and np.abs(rig.command.dq / shaper.max_velocity).max() <= 0.1 + 1e-6
 
 
@@ -199,14 +199,14 @@ def test_hold_stays_until_resume_and_needs_a_new_plan():
     rig.controller.hold('test')
     rig.plan((0.0, 0.05, 0.0))
     rig.run(0.3)
-    assert rig.controller.state is ControllerState.LATCHED
+    assert rig.controller.machine.is_latched
     assert np.abs(rig.command.dq).max() < 1e-6
     rig.controller.resume(rig.now_s)
     rig.run(0.1)
     assert rig.controller.state is ControllerState.HOLDING
     rig.plan((0.0, 0.05, 0.0))
     rig.run(0.1)
-    assert rig.controller.state is ControllerState.RUNNING
+    assert rig.controller.state is ControllerState.RUNNING_BASE
 
 
 def test_lost_deadman_latches_a_hold():
@@ -214,9 +214,9 @@ def test_lost_deadman_latches_a_hold():
     rig.controller.on_deadman(True, rig.now_s)
     rig.plan()
     rig.run(0.1)
-    assert rig.controller.state is ControllerState.RUNNING
+    assert rig.controller.state is ControllerState.RUNNING_BASE
     rig.run(0.3)
-    assert rig.controller.state is ControllerState.LATCHED
+    assert rig.controller.machine.is_latched
     assert 'dead-man' in rig.controller.reason
 
 
@@ -226,7 +226,7 @@ def test_released_deadman_latches_at_once():
     rig.plan()
     rig.run(0.05)
     rig.controller.on_deadman(False, rig.now_s)
-    assert rig.controller.state is ControllerState.LATCHED
+    assert rig.controller.machine.is_latched
 
 
 def test_object_entries_appear_and_vanish_with_the_loss_message():
@@ -269,7 +269,7 @@ def test_bad_joint_state_is_refused_and_the_last_one_kept(q):
         rig.controller.on_joint_state(q, np.zeros(7), rig.now_s)
     rig.plan()
     rig.run(0.02, see_arm=False)
-    assert rig.controller.state is ControllerState.RUNNING
+    assert rig.controller.state is ControllerState.RUNNING_BASE
 
 
 def test_unknown_object_and_bad_pose_are_refused():
@@ -285,3 +285,50 @@ def test_network_that_answers_nan_is_an_error():
     rig.plan()
     with pytest.raises(InputError, match='residual network'):
         rig.run(0.1)
+
+
+def test_an_operators_hold_outlives_the_episode():
+    rig = Rig()
+    rig.plan((0.0, 0.05, 0.0))
+    rig.run(0.1)
+    rig.controller.hold('test')
+    rig.controller.stop_episode()
+    assert rig.controller.machine.is_latched
+    with pytest.raises(InputError, match='cannot start: test; call residual_policy/resume'):
+        rig.controller.start_episode(rig.now_s)
+    rig.controller.resume(rig.now_s)
+    assert rig.controller.state is ControllerState.IDLE
+    rig.controller.start_episode(rig.now_s)
+
+
+def test_hold_after_the_episode_falls_silent_at_rest():
+    rig = Rig()
+    rig.plan((0.0, 0.05, 0.0))
+    rig.run(0.1)
+    rig.controller.hold('test')
+    rig.controller.stop_episode()
+    rig.run(1.0)
+    assert rig.controller.command_tick(TICK_S) is None
+
+
+def test_a_robot_that_does_not_listen_cannot_start():
+    rig = Rig(start=False)
+    rig.controller.on_robot('controller joint_impedance_controller is inactive')
+    with pytest.raises(InputError, match='inactive'):
+        rig.controller.start_episode(rig.now_s)
+    assert rig.controller.state is ControllerState.IDLE
+    rig.controller.on_robot('')
+    rig.controller.start_episode(rig.now_s)
+
+
+def test_state_names_who_moves_the_arm():
+    rig = Rig(FakeResidual())
+    rig.plan()
+    rig.run(0.05)
+    assert rig.controller.state is ControllerState.RUNNING_BASE
+    rig.see_cube()
+    rig.run(0.1)
+    assert rig.controller.state is ControllerState.RUNNING_RESIDUAL
+    rig.controller.set_enabled(False)
+    rig.run(0.05)
+    assert rig.controller.state is ControllerState.RUNNING_BASE

@@ -26,26 +26,26 @@ def test_arm_that_was_pushed_off_its_command_is_taken_where_it_is():
     assert not rig.command.is_restart
     pushed = rig.command.q + PUSH
     assert _tick(rig, pushed) is not None
-    assert rig.controller.reseeds == 1 and rig.command.is_restart
+    assert rig.controller.arm.reseeds == 1 and rig.command.is_restart
     assert np.abs(rig.command.q - pushed).max() < 1e-3
     _tick(rig, rig.command.q)
-    assert rig.controller.reseeds == 1 and not rig.command.is_restart
+    assert rig.controller.arm.reseeds == 1 and not rig.command.is_restart
 
 
 def test_arm_that_follows_is_never_reseeded():
     rig = Rig()
     rig.plan((0.0, 0.1, -0.1))
     rig.run(0.7)
-    assert rig.controller.reseeds == 0
+    assert rig.controller.arm.reseeds == 0
 
 
-def test_arm_that_is_off_and_too_fast_latches_a_hold():
+def test_arm_that_is_off_and_too_fast_is_a_fault():
     rig = Rig()
     rig.plan()
     rig.run(0.2)
     before = rig.command.q
     assert _tick(rig, before + PUSH, np.full(7, 3.0)) is None
-    assert rig.controller.state is ControllerState.LATCHED
+    assert rig.controller.state is ControllerState.FAULT
     assert 'rad off its command' in rig.controller.reason and 'too fast' in rig.controller.reason
     assert np.abs(rig.command.q - before).max() < 0.01
 
@@ -62,20 +62,30 @@ def test_start_at_a_real_overspeed_is_refused_and_at_noise_is_rest():
     assert (command.q == READY).all() and (command.dq == 0.0).all() and command.is_restart
 
 
-def test_reseed_after_a_user_stop_continues_from_the_arm():
+def test_after_a_fault_the_command_starts_where_the_arm_is():
     rig = Rig()
     rig.plan()
     rig.run(0.2)
-    rig.controller.hold('user stop')
-    rig.run(1.0)
+    rig.controller.on_robot('robot_mode is user_stopped')
+    assert rig.controller.state is ControllerState.FAULT
+    assert rig.controller.command_tick(TICK_S) is None
     guided = READY + 0.1
     rig.see_arm(guided)
-    rig.controller.reseed(rig.now_s)
+    with pytest.raises(InputError, match='user_stopped'):
+        rig.controller.resume(rig.now_s)
+    rig.controller.on_robot('')
+    rig.controller.resume(rig.now_s)
     command = rig.controller.command_tick(TICK_S)
     assert (command.q == guided).all() and command.is_restart
-    assert rig.controller.state is ControllerState.LATCHED
+    assert rig.controller.state is ControllerState.RUNNING_BASE
+
+
+def test_a_fault_stays_while_no_fresh_state_says_where_the_arm_is():
+    rig = Rig()
+    rig.controller.fault('reflex', is_silent=True)
     with pytest.raises(InputError, match='old'):
-        rig.controller.reseed(rig.now_s + 1.0)
+        rig.controller.resume(rig.now_s + 1.0)
+    assert (rig.controller.state, rig.controller.reason) == (ControllerState.FAULT, 'reflex')
 
 
 def test_hold_in_contact_gives_way_to_the_arm_and_resumes_from_there():
@@ -95,7 +105,7 @@ def test_hold_in_contact_gives_way_to_the_arm_and_resumes_from_there():
     rig.controller.resume(rig.now_s)
     rig.plan((0.0, 0.0, -0.03))
     rig.run(0.02)
-    assert rig.controller.state is ControllerState.RUNNING
+    assert rig.controller.state is ControllerState.RUNNING_BASE
     assert np.abs(rig.command.q - blocked).max() < 5e-3
 
 
@@ -112,14 +122,14 @@ def test_hold_of_an_arm_at_its_command_moves_nothing():
 
 def test_refused_target_is_named_and_the_arm_brakes():
     rig = Rig()
-    guard = rig.controller._follower.shaper.guard
+    guard = rig.controller.arm.follower.shaper.guard
     rig.plan((0.0, 0.0, -0.03))
     rig.run(0.2)
     guard._clearances.parts[3].look(READY)
     object.__setattr__(guard._clearances.parts[3], 'look', lambda q: -1.0)
     guard._clearances._value[3] = -1.0
     rig.run(0.1)
-    assert rig.controller.state is ControllerState.RUNNING
+    assert rig.controller.state is ControllerState.RUNNING_BASE
     assert rig.controller.reason.startswith('target refused: self-collision')
 
 
@@ -127,7 +137,7 @@ def test_predicted_torque_rate_is_offered():
     rig = Rig()
     rig.plan((0.0, 0.1, -0.1))
     rig.run(0.4)
-    assert rig.controller.torque_rate_nm_s.shape == (7,)
-    assert rig.controller.take_peak_torque_rate().max() > 10.0
-    assert (rig.controller.take_peak_torque_rate() == 0.0).all()
+    assert rig.controller.arm.follower.torque_rate.rate.shape == (7,)
+    assert rig.controller.arm.follower.torque_rate.take_peak().max() > 10.0
+    assert (rig.controller.arm.follower.torque_rate.take_peak() == 0.0).all()
     assert KINEMATICS.forward(READY)[0] == START[0]
