@@ -67,7 +67,8 @@ class GraphConfig:
     params_file: str = dataclasses.field(
         default='', metadata={'description': 'ROS parameter file applied last'})
     sink: str = dataclasses.field(
-        default='crisp_joint', metadata={'description': 'crisp_joint or crisp_pose'})
+        default='crisp_joint', metadata={'description': (
+            'where commands go: crisp_joint, crisp_pose or another of docs/robot.md')})
     command_rate_hz: float = dataclasses.field(
         default=200.0, metadata={'description': 'rate of streamed commands, Hz'})
     realtime_priority: int = dataclasses.field(
@@ -230,7 +231,7 @@ def _residual(config: GraphConfig) -> dict[str, Any]:
         'task': config.task,
         'residual': _residual_bundle(config),
         'enable_residual': config.enable_residual, 'sink': config.sink,
-        'realtime_priority': config.realtime_priority,
+        'arm_sink.robot': config.robot, 'realtime_priority': config.realtime_priority,
         'controller.command_rate_hz': config.command_rate_hz}
     if config.robot == 'fr3':
         parameters |= {

@@ -344,6 +344,10 @@ class ResidualController:
             self._seeded = False
         return Command(q, dq, self._command_opening)
 
+    def preview(self, dt_s: float, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return positions and velocities (count, 7) that follow the last command every dt_s."""
+        return self._follower.preview(dt_s, count)
+
     def _problem(self, now_s: float) -> str | None:
         """Return why the arm may not move now; a lost dead-man switch also latches."""
         age = now_s - self._state_stamp_s

@@ -50,3 +50,7 @@ class TargetFollower:
         """Advance by ``dt_s`` and return commanded positions and velocities (7,), (7,)."""
         q, dq, _ = self.shaper.sample(dt_s)
         return q, dq
+
+    def preview(self, dt_s: float, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return positions and velocities (count, 7) ahead, every ``dt_s``, without advancing."""
+        return self.shaper.preview(dt_s, count)
