@@ -31,6 +31,10 @@ _SIM_LATENCY_S = 0.14
 #: this graph reads it faster than it sends commands, and on a laptop the camera needs the time.
 _POSE_RATE_HZ = 100.0
 
+#: Simulated controllers that listen to a sink and to nothing else.
+_ARM_CONTROLLERS = {
+    'gello_joint': 'gello', 'equilibrium_pose': 'cartesian_impedance_example'}
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class GraphConfig:
@@ -210,6 +214,8 @@ def _bridge(config: GraphConfig) -> NodePlan:
         'sim.task': config.task, 'sim.domain': config.domain, 'view': config.view,
         'realtime_priority': config.realtime_priority,
         'rates.franka_joint_states_hz': config.command_rate_hz, 'rates.crisp_hz': _POSE_RATE_HZ}
+    if config.sink in _ARM_CONTROLLERS:
+        parameters['arm_controller'] = _ARM_CONTROLLERS[config.sink]
     if config.lockstep:
         # A recorder that takes part misses nothing.
         parameters['lockstep_participants'] = [

@@ -44,7 +44,9 @@ def _sending(probe):
     def make(name, kind, topic, **settings):
         heard = probe.listen(kind, topic, qos.DEEP_RELIABLE)
         sink = make_sink(name, node, SinkConfig(**settings))
-        probe.until(lambda: node.count_subscribers(topic) == 1
+        publisher = next(
+            found for found in node.publishers if found.topic_name == f'/{topic}')
+        probe.until(lambda: publisher.get_subscription_count() == 1
                     and probe.node.count_publishers(topic) == 1, what=f'match on {topic}')
         return sink, heard
 
