@@ -32,7 +32,7 @@ def arm_beside_node(probe, folder, namespace, **parameters):
 
 
 def target(arm):
-    """Return the newest joint target (7,)."""
+    """Return the newest joint target, seven numbers."""
     return np.array(arm.targets[-1].position)
 
 
