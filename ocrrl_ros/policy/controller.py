@@ -153,6 +153,7 @@ class ResidualController:
         self.chunks = ChunkBuffer(self.config.chunk)
         self._kinematics = kinematics
         self._follower = follower
+        self.preview = follower.preview
         self._residual = residual
         self._gate = gate
         once_a_chunk = residual is not None and residual.acts_per == 'chunk'
@@ -343,10 +344,6 @@ class ResidualController:
         if self.state is ControllerState.IDLE and np.abs(dq).max() < _AT_REST_RAD_S:
             self._seeded = False
         return Command(q, dq, self._command_opening)
-
-    def preview(self, dt_s: float, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return positions and velocities (count, 7) that follow the last command every dt_s."""
-        return self._follower.preview(dt_s, count)
 
     def _problem(self, now_s: float) -> str | None:
         """Return why the arm may not move now; a lost dead-man switch also latches."""
