@@ -36,6 +36,11 @@ def target(arm):
     return np.array(arm.targets[-1].position)
 
 
+def state(arm):
+    """Return the node's newest state."""
+    return {item.key: item.value for item in arm.states[-1].values}['state']
+
+
 def test_arm_goes_home_at_the_start_of_an_episode_and_then_follows_the_plan(
         ros, probe, tmp_path):
     with arm_beside_node(probe, tmp_path, 'own', homing='own', **{
@@ -49,7 +54,7 @@ def test_arm_goes_home_at_the_start_of_an_episode_and_then_follows_the_plan(
         assert np.abs(np.array(arm.targets[0].position) - AWAY).max() < 0.02
         # The hand belongs to the policy.
         assert not arm.gripper
-        arm.live_until(lambda: 'waiting' in arm.states[-1].message, 'the start of the episode')
+        arm.live_until(lambda: state(arm) != 'idle', 'the start of the episode')
         before = arm.commanded()
         arm.plan((0.0, 0.05, 0.0))
         arm.live_until(lambda: arm.commanded()[1] - before[1] > 0.02, 'the plan')
