@@ -29,6 +29,12 @@ def to_stamp(stamp_s: float) -> Time:
     return Time(sec=int(seconds), nanosec=int(nanoseconds))
 
 
+def fill_stamp(message: Time, stamp_s: float) -> Time:
+    """Write a stamp, rounded to the nanosecond, into an existing message and return it."""
+    message.sec, message.nanosec = divmod(round(stamp_s * _NANO), _NANO)
+    return message
+
+
 def from_stamp(stamp: Time) -> float:
     """Return seconds."""
     return stamp.sec + stamp.nanosec / _NANO

@@ -31,6 +31,10 @@ _SIM_LATENCY_S = 0.14
 #: this graph reads it faster than it sends commands, and on a laptop the camera needs the time.
 _POSE_RATE_HZ = 100.0
 
+#: Simulated controllers that listen to a sink and to nothing else.
+_ARM_CONTROLLERS = {
+    'gello_joint': 'gello', 'equilibrium_pose': 'cartesian_impedance_example'}
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class GraphConfig:
@@ -75,7 +79,8 @@ class GraphConfig:
     params_file: str = dataclasses.field(
         default='', metadata={'description': 'ROS parameter file applied last'})
     sink: str = dataclasses.field(
-        default='crisp_joint', metadata={'description': 'crisp_joint or crisp_pose'})
+        default='crisp_joint', metadata={'description': (
+            'where commands go: crisp_joint, crisp_pose or another of docs/robot.md')})
     command_rate_hz: float = dataclasses.field(
         default=200.0, metadata={'description': 'rate of streamed commands, Hz'})
     realtime_priority: int = dataclasses.field(
@@ -228,6 +233,8 @@ def _bridge(config: GraphConfig) -> NodePlan:
         'sim.task': config.task, 'sim.domain': config.domain, 'view': config.view,
         'realtime_priority': config.realtime_priority,
         'rates.franka_joint_states_hz': config.command_rate_hz, 'rates.crisp_hz': _POSE_RATE_HZ}
+    if config.sink in _ARM_CONTROLLERS:
+        parameters['arm_controller'] = _ARM_CONTROLLERS[config.sink]
     if config.lockstep:
         # A recorder that takes part misses nothing.
         parameters['lockstep_participants'] = [
@@ -249,7 +256,7 @@ def _residual(config: GraphConfig) -> dict[str, Any]:
         'task': config.task,
         'residual': _residual_bundle(config),
         'enable_residual': config.enable_residual, 'sink': config.sink,
-        'realtime_priority': config.realtime_priority,
+        'arm_sink.robot': config.robot, 'realtime_priority': config.realtime_priority,
         'controller.command_rate_hz': config.command_rate_hz}
     if config.robot == 'fr3':
         parameters |= {

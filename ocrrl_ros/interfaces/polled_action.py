@@ -42,6 +42,7 @@ class PolledActionClient:
 
     def __init__(self, node: Node, action_type: Any, name: str):
         """Create the client in a group that executors skip."""
+        self.name = name
         self._type = action_type
         self._client = ActionClient(node, action_type, name, callback_group=PolledGroup())
         # The one thing of rclpy that its client does not show: the handle with the takes.
@@ -53,6 +54,20 @@ class PolledActionClient:
     def is_ready(self) -> bool:
         """Return whether a server is there."""
         return self._client.server_is_ready()
+
+    @property
+    def is_busy(self) -> bool:
+        """Return whether a goal is under way, accepted or not."""
+        return self._goal_id is not None
+
+    @property
+    def is_accepted(self) -> bool:
+        """Return whether the server has accepted the goal under way."""
+        return self._result_request is not None
+
+    def forget(self) -> None:
+        """Wait no longer for a server that does not answer."""
+        self._goal_id = self._goal_request = self._result_request = None
 
     def send(self, goal: Any) -> None:
         """Send a goal; one that is still under way is forgotten, and goes on at the server."""

@@ -105,6 +105,12 @@ ARM_TOPICS: tuple[TopicSpec, ...] = (
     _published('robot_description', 'std_msgs/msg/String', LATCHED),
 )
 
+#: Tier B targets, which the simulated arm takes only when its arm_controller is of that kind.
+CHOSEN_ARM_TOPICS: tuple[TopicSpec, ...] = (
+    _accepted('gello/joint_states', _JOINTS),
+    _accepted('cartesian_impedance_example_controller/equilibrium_pose', _POSE, RELIABLE),
+)
+
 #: The camera's face (realsense2_camera 4.55+, default names).
 CAMERA_TOPICS: tuple[TopicSpec, ...] = (
     _published('camera/camera/color/image_raw', 'sensor_msgs/msg/Image', IMAGE, 30.0),
@@ -131,4 +137,5 @@ def topic(name: str) -> TopicSpec:
     return _BY_NAME[name]
 
 
-_BY_NAME = {spec.name: spec for spec in (*ARM_TOPICS, *CAMERA_TOPICS)}
+_BY_NAME = {spec.name: spec for spec in (
+    *ARM_TOPICS, *CHOSEN_ARM_TOPICS, *CAMERA_TOPICS)}

@@ -23,10 +23,16 @@ _STATE_TOPICS = (
     'franka/joint_states:sensor_msgs/msg/JointState',
     'current_pose:geometry_msgs/msg/PoseStamped',
 )
-#: The command topic of each sink (interfaces.arm_sinks).
+#: The command topic of each sink (interfaces.arm_sinks), under its default name.
 _COMMAND_TOPICS = {
     'crisp_joint': 'target_joint:sensor_msgs/msg/JointState',
     'crisp_pose': 'target_pose:geometry_msgs/msg/PoseStamped',
+    'jtc_trajectory': 'fr3_arm_controller/joint_trajectory:trajectory_msgs/msg/JointTrajectory',
+    'equilibrium_pose':
+        'cartesian_impedance_example_controller/equilibrium_pose:geometry_msgs/msg/PoseStamped',
+    'gello_joint': 'gello/joint_states:sensor_msgs/msg/JointState',
+    'ptp_async': 'target_joint:sensor_msgs/msg/JointState',
+    'float64_commands': 'forward_position_controller/commands:std_msgs/msg/Float64MultiArray',
 }
 
 

@@ -184,8 +184,13 @@ class OptionalInterfaces:
 
     def __init__(
             self, hand: HandActions, commander: ArmCommander, now: Callable[[], float], *,
-            context: Context, namespace: str):
-        """Create what can be created; ``names`` lists it."""
+            context: Context, namespace: str, takes_trajectories: bool = True):
+        """
+        Create what can be created; ``names`` lists it.
+
+        :param takes_trajectories: whether follow_joint_trajectory may move the arm.
+        """
+        self._takes_trajectories = takes_trajectories
         self.names: list[str] = []
         franka, control = optional('franka_msgs.action'), optional('control_msgs.action')
         self._executor: MultiThreadedExecutor | None = None
@@ -231,7 +236,7 @@ class OptionalInterfaces:
         self._serve(control.GripperCommand, 'franka_gripper/gripper_action',
                     hand.gripper_command(control.GripperCommand))
         kind = control.FollowJointTrajectory
-        for name in _CONTROLLERS:
+        for name in _CONTROLLERS if self._takes_trajectories else ():
             self._serve(kind, f'{name}/follow_joint_trajectory',
                         follow_trajectory(kind, commander, now))
 

@@ -9,55 +9,86 @@ from geometry_msgs.msg import PoseStamped, WrenchStamped
 import numpy as np
 from ocrrl_ros.core.errors import InputError
 from ocrrl_ros.interfaces.chunk_conversions import trajectory_positions, trajectory_times
-from ocrrl_ros.interfaces.conversions import pose_to_array, wrench_to_array
+from ocrrl_ros.interfaces.conversions import from_stamp, pose_to_array, wrench_to_array
 from ocrrl_ros.interfaces.polling import PolledSubscription
 from ocrrl_ros.interfaces.qos import topic
 from ocrrl_ros.interfaces.target_guard import joint_target, TargetGuard
 from ocrrl_ros.robot.fr3 import ARM_JOINT_NAMES, BASE_FRAME
 from ocrrl_ros.sim.bridge_commands import ArmCommander, JointTrajectoryPlan
+from ocrrl_ros.sim.bridge_config import ArmController
+from ocrrl_ros.sim.bridge_watchdog import StreamWatchdog
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory
 
 GRIPPER_COMMANDS = 'gripper/gripper_position_controller/commands'
+#: N/m and Nm/rad of Franka's cartesian_impedance_example_controller (facts/franka.md section 1.3).
+_EXAMPLE_STIFFNESS = (150.0, 150.0, 150.0, 10.0, 10.0, 10.0)
+Source = tuple[PolledSubscription, Callable[[object], None]]
 
 
 class TargetInputs:
     """
-    Subscriptions to every target; what cannot be used changes nothing and is named once.
+    Subscriptions to the targets of the chosen controller, and of the hand.
 
-    As in CRISP a topic with more than one publisher is ignored altogether.
+    What cannot be used changes nothing and is named once. As in CRISP a topic with more than one
+    publisher is ignored altogether.
     """
 
     def __init__(
-            self, node: Node, commander: ArmCommander, set_gripper: Callable[[float], None]):
+            self, node: Node, commander: ArmCommander, set_gripper: Callable[[float], None],
+            arm_controller: ArmController = 'any',
+            stamp_s: Callable[[float], float] = float):
         """
         Create the subscriptions.
 
         :param set_gripper: takes an opening, 0 closed .. 1 open.
+        :param arm_controller: whose targets move the arm; nobody else's are listened to.
+        :param stamp_s: returns the stamp of a physics time.
         """
+        self._node = node
         self._commander = commander
         self._set_gripper = set_gripper
+        self._stamp_s = stamp_s
         self._guard = TargetGuard(node.get_logger().warning)
-
-        def listen(kind: type, name: str) -> PolledSubscription:
-            return PolledSubscription(node, kind, name, topic(name).qos)
-
-        self._fast = (
-            (listen(JointState, 'target_joint'), self._on_joint),
-            (listen(PoseStamped, 'target_pose'), self._on_pose),
-        )
-        self._slow = (
-            (listen(WrenchStamped, 'target_wrench'), self._on_wrench),
-            (listen(Float64MultiArray, 'target_stiffness'), self._on_stiffness),
-            (listen(Float64MultiArray, GRIPPER_COMMANDS), self._on_gripper),
-            *((listen(JointTrajectory, f'{name}/joint_trajectory'), self._on_trajectory)
-              for name in ('joint_trajectory_controller', 'fr3_arm_controller')),
-        )
+        self._watchdog = StreamWatchdog() if arm_controller == 'gello' else None
+        self._fast = self._streams(arm_controller)
+        self._slow = self._occasional(arm_controller)
         self._calls = 0
         self._now_s = 0.0
         self._tcp: Callable[[], np.ndarray] = lambda: np.zeros(7)
+
+    def _listen(self, kind: type, name: str, accept: Callable[[object], None]) -> Source:
+        """Return a subscription and who takes its messages."""
+        return PolledSubscription(self._node, kind, name, topic(name).qos), accept
+
+    def _streams(self, arm_controller: ArmController) -> tuple[Source, ...]:
+        """Return the topics that are looked at in every step."""
+        if arm_controller in ('any', 'crisp'):
+            return (self._listen(JointState, 'target_joint', self._on_joint),
+                    self._listen(PoseStamped, 'target_pose', self._on_pose))
+        if arm_controller == 'gello':
+            return (self._listen(JointState, 'gello/joint_states', self._on_gello),)
+        if arm_controller == 'cartesian_impedance_example':
+            self._commander.on_stiffness(np.array(_EXAMPLE_STIFFNESS))
+            return (self._listen(
+                PoseStamped, 'cartesian_impedance_example_controller/equilibrium_pose',
+                self._on_pose),)
+        return ()
+
+    def _occasional(self, arm_controller: ArmController) -> tuple[Source, ...]:
+        """Return the topics of which one is looked at in each step."""
+        found: tuple[Source, ...] = ()
+        if arm_controller in ('any', 'crisp'):
+            found += (self._listen(WrenchStamped, 'target_wrench', self._on_wrench),
+                      self._listen(Float64MultiArray, 'target_stiffness', self._on_stiffness))
+        found += (self._listen(Float64MultiArray, GRIPPER_COMMANDS, self._on_gripper),)
+        if arm_controller in ('any', 'joint_trajectory'):
+            found += tuple(
+                self._listen(JointTrajectory, f'{name}/joint_trajectory', self._on_trajectory)
+                for name in ('joint_trajectory_controller', 'fr3_arm_controller'))
+        return found
 
     def take(self, now_s: float, tcp: Callable[[], np.ndarray], *, everything: bool) -> None:
         """
@@ -76,6 +107,10 @@ class TargetInputs:
                 self._take_one(subscription, accept)
         else:
             self._take_one(*self._slow[self._calls % len(self._slow)])
+        if self._watchdog is not None and self._watchdog.trips(now_s):
+            self._commander.hold(self._commander.q_desired)
+            self._guard.refuse(
+                'gello/joint_states', f'gello/joint_states: {self._watchdog.reason}', now_s)
 
     @property
     def refused(self) -> int:
@@ -86,6 +121,8 @@ class TargetInputs:
         """Throw away what is waiting, after a reset."""
         for subscription, _ in (*self._fast, *self._slow):
             subscription.take_all()
+        if self._watchdog is not None:
+            self._watchdog.reset()
 
     def _take_one(
             self, subscription: PolledSubscription, accept: Callable[[object], None]) -> None:
@@ -95,6 +132,18 @@ class TargetInputs:
     def _on_joint(self, message: JointState) -> None:
         """Accept a joint target."""
         self._commander.on_joint_target(*joint_target(message))
+
+    def _on_gello(self, message: JointState) -> None:
+        """Accept positions by index, while stamps and arrivals are fresh; stop for good if not."""
+        was_running = self._watchdog.reason is None
+        try:
+            self._watchdog.accept(
+                from_stamp(message.header.stamp), self._stamp_s(self._now_s), self._now_s)
+        except InputError:
+            if was_running:
+                self._commander.hold(self._commander.q_desired)
+            raise
+        self._on_joint(JointState(name=message.name, position=message.position))
 
     def _on_pose(self, message: PoseStamped) -> None:
         """Accept a TCP pose in the base frame."""

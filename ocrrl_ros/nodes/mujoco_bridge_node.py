@@ -78,17 +78,20 @@ class MujocoBridgeNode(Node):
         self._topics = StateTopics(
             self, config.rates, self.world.timestep_s, self._robot_description.transforms)
         self._hand = HandServices(self, self.world)
-        self._inputs = TargetInputs(self, self._arm.commander, self._hand.command)
+        self.clock_map = StampClock()
+        self._inputs = TargetInputs(
+            self, self._arm.commander, self._hand.command, config.arm_controller,
+            self.clock_map.stamp_s)
         self._optional = OptionalInterfaces(
             HandActions(
                 self._hand.command,
                 lambda: float(self.world.arm_state().finger_positions.sum()),
                 lambda: self.physics_s),
             self._arm.commander, lambda: self.physics_s, context=self.context,
-            namespace=self.get_namespace())
+            namespace=self.get_namespace(),
+            takes_trajectories=config.arm_controller in ('any', 'joint_trajectory'))
         self._factor_topic = self.create_publisher(Float64, '~/real_time_factor', RELIABLE)
         self._factor = RealTimeFactor()
-        self.clock_map = StampClock()
         self._diagnostics = DiagnosticsPublisher(self, [self._status])
         if config.camera or config.view:
             self.camera = CameraLink(

@@ -7,15 +7,17 @@ import dataclasses
 import sys
 
 from geometry_msgs.msg import PoseWithCovarianceStamped
+import numpy as np
 from ocrrl_ros.core.errors import ConfigError, InputError
 from ocrrl_ros.interfaces import episode_state
-from ocrrl_ros.interfaces.arm_sinks import make_sink, SinkName
+from ocrrl_ros.interfaces.arm_sinks import make_sink, SinkConfig, SinkName
 from ocrrl_ros.interfaces.chunk_conversions import BASE_FRAME
 from ocrrl_ros.interfaces.chunk_inbox import ChunkInbox
 from ocrrl_ros.interfaces.conversions import (
     from_stamp, has_joints, joint_values, pose_with_covariance_to_arrays)
 from ocrrl_ros.interfaces.gripper_state import (
     GRIPPER_COMMAND_TOPIC, GRIPPER_STATE_TOPIC, opening_from_message)
+from ocrrl_ros.interfaces.homing_clients import HomingName, make_homing
 from ocrrl_ros.interfaces.image_conversions import COLOUR_TOPIC, image_to_rgb
 from ocrrl_ros.interfaces.input_warnings import InputWarnings
 from ocrrl_ros.interfaces.parameters import declare_config, follow_changes
@@ -26,10 +28,12 @@ from ocrrl_ros.interfaces.spin import loop_node
 from ocrrl_ros.interfaces.tick_loop import LoopConfig, TickLoop
 from ocrrl_ros.policy.assembly import build_controller, load_gated_residual
 from ocrrl_ros.policy.controller import Command, ControllerConfig, ControllerState
+from ocrrl_ros.policy.episode_homing import EpisodeHoming
 from ocrrl_ros.policy.image_residual import ImageResidualController
 from ocrrl_ros.policy.task_spec import load_task_spec
 from ocrrl_ros.robot.fr3 import ARM_JOINT_NAMES
-from ocrrl_ros.robot.robot_config import load_robot
+from ocrrl_ros.robot.homing import HomingConfig
+from ocrrl_ros.robot.robot_config import load_robot, RobotConfig
 from rclpy.node import Node
 from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import Bool, Float64MultiArray, String
@@ -59,7 +63,13 @@ class ResidualPolicyConfig:
         default=True, metadata={'description': (
             "whether the gate of the residual's bundle weighs it, where the bundle has one")})
     sink: SinkName = dataclasses.field(
-        default='crisp_joint', metadata={'description': 'crisp_joint or crisp_pose'})
+        default='crisp_joint', metadata={'description': 'where commands go, see docs/robot.md'})
+    arm_sink: SinkConfig = SinkConfig()
+    homing: HomingName = dataclasses.field(
+        default='none', metadata={'description': (
+            'how the arm goes home when an episode starts, before the base moves it: none, by own '
+            'checked commands, or through another controller; see docs/robot.md')})
+    homing_motion: HomingConfig = HomingConfig()
     realtime_priority: int = dataclasses.field(
         default=20, metadata={'description': 'SCHED_FIFO priority, 0 for the normal scheduler'})
     speed_scale: float = dataclasses.field(
@@ -91,13 +101,17 @@ class ResidualPolicyNode(Node):
         if self.config.residual not in ('', 'none'):
             network, gate = load_gated_residual(
                 self.config.residual, self.config.task, with_gate=self.config.enable_gate)
+        robot = load_robot(self.config.robot_file)
         self.controller = build_controller(
-            self.config.task, network, self.config.controller,
-            load_robot(self.config.robot_file), gate=gate, speed_scale=self.config.speed_scale)
+            self.config.task, network, self.config.controller, robot, gate=gate,
+            speed_scale=self.config.speed_scale)
         self.controller.set_enabled(self.config.enable_residual)
         follow_changes(self, ResidualPolicyConfig, self._on_settings)
         self._warnings = InputWarnings(self)
-        self._sink = make_sink(self.config.sink, self)
+        self._sink = make_sink(self.config.sink, self, self.config.arm_sink)
+        self._homing = self._make_homing(robot)
+        self._q: np.ndarray | None = None
+        self._is_silent = True
         self._outputs = PolicyOutputs(self)
         self._gripper = self.create_publisher(Float64MultiArray, GRIPPER_COMMAND_TOPIC, LATEST)
         self._subscribe()
@@ -113,6 +127,15 @@ class ResidualPolicyNode(Node):
         self.loop = TickLoop(self, LoopConfig(
             rate_hz=self.config.controller.command_rate_hz,
             realtime_priority=self.config.realtime_priority))
+
+    def _make_homing(self, robot: RobotConfig) -> EpisodeHoming | None:
+        """Return what brings the arm home before an episode, None for nothing."""
+        config, limits = self.config, self.config.controller
+        motion = make_homing(
+            config.homing, self, robot, config.homing_motion, config.arm_sink.jtc_controller)
+        return None if motion is None else EpisodeHoming(
+            motion, max_state_age_s=limits.max_state_age_s,
+            max_deadman_age_s=limits.max_deadman_age_s if limits.require_deadman else None)
 
     def _subscribe(self) -> None:
         """Create the polled subscriptions."""
@@ -151,9 +174,14 @@ class ResidualPolicyNode(Node):
         dt_s = 0.0 if self._last_s is None else max(0.0, now_s - self._last_s)
         self._last_s = now_s
         command = self.controller.command_tick(dt_s)
+        self._is_silent = command is None
         if command is not None:
-            self._sink.send(command, now_s)
+            self._sink.send(command, now_s, self.controller.arm.follower.preview)
             self._send_gripper(command, now_s)
+        else:
+            self._tick_without_command(now_s)
+        if self._sink.problem is not None:
+            self._hold_for_sink(self._sink.problem)
         is_due = self._policy_is_due(now_s)
         if not (is_due and self._takes_turns):
             self._take_inputs(now_s)
@@ -162,6 +190,20 @@ class ResidualPolicyNode(Node):
             self._policy_due_s = now_s + self.config.controller.policy_period_s
             self._policy_tick(now_s)
         self._outputs.state(self.controller)
+
+    def _tick_without_command(self, now_s: float) -> None:
+        """Send what homing commands, or let the sink know that there is nothing to send."""
+        homing = None if self._homing is None else self._homing.tick(now_s)
+        if homing is None:
+            self._sink.rest(self._q, now_s)
+        else:
+            self._sink.send(Command(*homing, 1.0), now_s, self._homing.motion.preview)
+
+    def _hold_for_sink(self, problem: str) -> None:
+        """Latch a hold, once, while the sink may send nothing."""
+        if self.controller.state is not ControllerState.LATCHED:
+            self.controller.hold(problem)
+            self.get_logger().error(problem, throttle_duration_sec=2.0)
 
     def _policy_is_due(self, now_s: float) -> bool:
         """Return whether the policy's period is over or a new pose has come."""
@@ -191,9 +233,12 @@ class ResidualPolicyNode(Node):
         if message is None or not has_joints(message, ARM_JOINT_NAMES):
             return
         stamp_s = from_stamp(message.header.stamp)
+        q = joint_values(message, ARM_JOINT_NAMES, 'position', 'joint state')
         self.controller.on_joint_state(
-            joint_values(message, ARM_JOINT_NAMES, 'position', 'joint state'),
-            joint_values(message, ARM_JOINT_NAMES, 'velocity', 'joint state'), stamp_s)
+            q, joint_values(message, ARM_JOINT_NAMES, 'velocity', 'joint state'), stamp_s)
+        self._q = q
+        if self._homing is not None:
+            self._homing.on_joint_state(q, stamp_s)
         self.loop.monitor.on_input('joint_states', stamp_s)
 
     def _take_gripper(self, now_s: float) -> None:
@@ -207,6 +252,8 @@ class ResidualPolicyNode(Node):
         message = self._deadman_in.take_newest()
         if message is not None:
             self.controller.on_deadman(message.data, now_s)
+            if self._homing is not None:
+                self._homing.on_deadman(message.data, now_s)
 
     def _take_episode(self, now_s: float) -> None:
         """Follow the episode node and the instruction; start as soon as the arm's state allows."""
@@ -223,9 +270,11 @@ class ResidualPolicyNode(Node):
         is_first, self._has_heard_episode = not self._has_heard_episode, True
         if not state.running:
             self._episode, self._start_is_due = 0, False
+            self._stop_homing('episode ended')
             self.controller.stop_episode()
         elif state.number != self._episode:
             self._episode = state.number
+            self._stop_homing('another episode has started')
             # A latched state of before this node: nobody has asked this node to move.
             self._start_is_due = not is_first or state.started_s >= self._first_s
             if not self._start_is_due:
@@ -234,13 +283,23 @@ class ResidualPolicyNode(Node):
                 self._warnings.warn(self.controller.reason)
 
     def _start(self, now_s: float) -> None:
-        """Start the episode, or show why not and try again in the next tick."""
+        """Bring the arm home, start the episode, or show why not and try again next tick."""
         try:
+            # Homing waits until the arm has come to rest after the last episode.
+            if self._homing is not None and not (
+                    self._is_silent and self._homing.is_home(now_s)):
+                return
             self.controller.start_episode(now_s)
         except InputError as error:
             self.controller.refuse_start(str(error))
+            self._start_is_due = self._homing is None or not self._homing.has_failed
             raise
         self._start_is_due = False
+
+    def _stop_homing(self, reason: str) -> None:
+        """Brake a homing motion; the next episode begins with another."""
+        if self._homing is not None:
+            self._homing.stop(reason)
 
     def _take_chunk(self, now_s: float) -> None:
         """Take a chunk, or say why it was dropped."""
@@ -305,6 +364,7 @@ class ResidualPolicyNode(Node):
     def _on_hold(
             self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         """Decelerate and hold until resume."""
+        self._stop_homing('hold asked for by the operator')
         self.controller.hold('hold asked for by the operator')
         response.success, response.message = True, 'holding; call residual_policy/resume'
         return response

@@ -103,3 +103,7 @@ class TargetFollower:
         """Compare a command (7,) with the measured state (7,), (7,) for the diagnostics."""
         if self.torque_rate is not None:
             self.torque_rate.update(q_target, q, dq, dt_s)
+
+    def preview(self, dt_s: float, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return positions and velocities (count, 7) ahead, every ``dt_s``, without advancing."""
+        return self.shaper.preview(dt_s, count)

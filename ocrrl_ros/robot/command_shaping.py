@@ -298,6 +298,27 @@ class CommandShaper:
             rows.append(self._state[0])
         return np.array(rows)
 
+    def preview(self, dt_s: float, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """
+        Return what ``sample`` would after each of count steps of dt_s if no goal came, unadvanced.
+
+        :return: positions (count, 7) in rad and velocities (count, 7) in rad/s.
+        :raises InputError: dt_s is negative or not finite, count < 1, or nothing was seeded.
+        """
+        self._seeded()
+        if not 0.0 <= dt_s < math.inf or count < 1:
+            raise InputError(
+                f'preview is of {count} steps of {dt_s} s; allowed: >= 1 step, 0 <= x < inf')
+        plan, time_s, rows = self._plan, self._time_s, []
+        for _ in range(count):
+            time_s += dt_s
+            if time_s > plan.brake_at_s:
+                time_s -= plan.brake_at_s
+                plan = self._planner.plan_stop(plan.trajectory.at_time(plan.brake_at_s))
+            rows.append(plan.trajectory.at_time(time_s)[:2])
+        q, dq = np.moveaxis(np.array(rows), 1, 0)
+        return q, dq
+
     def _advance(self, dt_s: float) -> None:
         """Move the state along the plan, into braking when its time has come."""
         if not 0.0 <= dt_s < math.inf:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
+from typing import Literal
 
 from ocrrl_ros.core.errors import ConfigError
 
@@ -60,6 +61,10 @@ class EpisodeSelection:
                 raise ConfigError(f'sim.{item.name} is {getattr(self, item.name)}; allowed: >= 0')
 
 
+ArmController = Literal[
+    'any', 'crisp', 'joint_trajectory', 'gello', 'cartesian_impedance_example']
+
+
 @dataclass(frozen=True, kw_only=True)
 class BridgeConfig:
     """Settings of the node; what the world is like stands in the domain file."""
@@ -70,6 +75,9 @@ class BridgeConfig:
         default=False, metadata={'description': 'open the viewer; needs a display'})
     realtime_priority: int = field(
         default=20, metadata={'description': 'SCHED_FIFO priority where permitted; 0 = off'})
+    arm_controller: ArmController = field(
+        default='any', metadata={'description': (
+            'whose targets move the arm; any: of CRISP and of trajectories, the last one wins')})
     command_tick_s: float = field(
         default=0.005, metadata={'description': 'time per tick with use_sim_time, s'})
     lockstep_participants: tuple[str, ...] = field(

@@ -63,11 +63,22 @@ def test_recorder_writes_the_tasks_objects_and_the_sinks_commands():
     assert not [topic for topic in pose['fast_topics'] if topic.startswith('target_joint')]
 
 
+@pytest.mark.parametrize('sink, controller', [
+    ('gello_joint', 'gello'), ('equilibrium_pose', 'cartesian_impedance_example'),
+    ('crisp_pose', None), ('jtc_trajectory', None)])
+def test_simulated_arm_listens_to_the_sink(sink, controller):
+    plan = _plan(f'sink:={sink}')
+    assert plan['mujoco_bridge'].get('arm_controller') == controller
+    assert plan['residual_policy']['sink'] == sink
+    assert plan['residual_policy']['arm_sink.robot'] == 'sim'
+
+
 def test_real_robot_starts_slow_without_residual_and_with_deadman():
     plan = _plan('robot:=fr3', 'robot_ip:=10.0.0.2')
     assert 'mujoco_bridge' not in plan
     residual = plan['residual_policy']
     assert residual['controller.residual_gain'] == 0.0
+    assert residual['arm_sink.robot'] == 'fr3'
     assert residual['controller.require_deadman'] is True
     assert residual['speed_scale'] == 0.1
     assert plan['base_policy']['replan.latency_s'] == 0.0

@@ -1,19 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""
-Where shaped commands go: one publisher, one controller (facts/franka.md section 8).
-
-Every sink takes commands that were shaped in joint space; a Cartesian sink gets their forward
-kinematics.
-"""
+"""CRISP's joint and Cartesian impedance controllers."""
 
 from __future__ import annotations
 
-import abc
 from array import array
-from typing import Literal
 
 from geometry_msgs.msg import PoseStamped
-from ocrrl_ros.core.errors import UnknownNameError
+from ocrrl_ros.interfaces.arm_sinks.base import ArmSink, Preview
+from ocrrl_ros.interfaces.arm_sinks.config import SinkConfig
 from ocrrl_ros.interfaces.conversions import fill_pose, to_stamp
 from ocrrl_ros.interfaces.qos import LATEST
 from ocrrl_ros.policy.controller import Command
@@ -21,16 +15,6 @@ from ocrrl_ros.robot.fr3 import ARM_JOINT_NAMES
 from ocrrl_ros.robot.kinematics import FrankaKinematics
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
-
-SinkName = Literal['crisp_joint', 'crisp_pose']
-
-
-class ArmSink(abc.ABC):
-    """Sole publisher of one command topic."""
-
-    @abc.abstractmethod
-    def send(self, command: Command, now_s: float) -> None:
-        """Publish one command."""
 
 
 class CrispJointSink(ArmSink):
@@ -41,12 +25,12 @@ class CrispJointSink(ArmSink):
     trained and measured with is K (q_d - q) - D dq (protocol.md section 1).
     """
 
-    def __init__(self, node: Node):
+    def __init__(self, node: Node, config: SinkConfig):
         """Create the publisher and one message that is reused."""
         self._publisher = node.create_publisher(JointState, 'target_joint', LATEST)
         self._message = JointState(name=list(ARM_JOINT_NAMES))
 
-    def send(self, command: Command, now_s: float) -> None:
+    def send(self, command: Command, now_s: float, preview: Preview) -> None:
         """Publish positions in rad."""
         message = self._message
         message.header.stamp = to_stamp(now_s)
@@ -57,29 +41,15 @@ class CrispJointSink(ArmSink):
 class CrispPoseSink(ArmSink):
     """``target_pose`` (PoseStamped in ``base``) of ``fr3_hand_tcp``."""
 
-    def __init__(self, node: Node):
+    def __init__(self, node: Node, config: SinkConfig):
         """Create the publisher and one message that is reused."""
         self._publisher = node.create_publisher(PoseStamped, 'target_pose', LATEST)
         self._message = PoseStamped()
         self._message.header.frame_id = 'base'
         self._kinematics = FrankaKinematics()
 
-    def send(self, command: Command, now_s: float) -> None:
+    def send(self, command: Command, now_s: float, preview: Preview) -> None:
         """Publish the TCP pose of the commanded joints."""
         self._message.header.stamp = to_stamp(now_s)
         fill_pose(self._message.pose, self._kinematics.forward(command.q))
         self._publisher.publish(self._message)
-
-
-_SINKS: dict[str, type[ArmSink]] = {'crisp_joint': CrispJointSink, 'crisp_pose': CrispPoseSink}
-
-
-def make_sink(name: str, node: Node) -> ArmSink:
-    """
-    Return the sink of this name.
-
-    :raises UnknownNameError: the message lists the known sinks.
-    """
-    if name not in _SINKS:
-        raise UnknownNameError('sink', name, _SINKS, f'parameter sink of {node.get_name()}')
-    return _SINKS[name](node)

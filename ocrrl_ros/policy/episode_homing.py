@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bring the arm home between the wish to start an episode and its start, and only then."""
+
+from __future__ import annotations
+
+import numpy as np
+from ocrrl_ros.core.errors import InputError
+from ocrrl_ros.robot.homing import HomingMotion, HomingState
+
+
+class EpisodeHoming:
+    """
+    Guards a homing motion by fresh joint states and, where it is required, the dead-man switch.
+
+    :param motion: what moves the arm.
+    :param max_deadman_age_s: silence of the switch that ends the motion; None without a switch.
+    """
+
+    def __init__(
+            self, motion: HomingMotion, *, max_state_age_s: float,
+            max_deadman_age_s: float | None = None):
+        """Do nothing before ``is_home`` is asked."""
+        self.motion = motion
+        self._max_state_age_s = max_state_age_s
+        self._max_deadman_age_s = max_deadman_age_s
+        self._q: np.ndarray | None = None
+        self._state_stamp_s = self._deadman_s = -np.inf
+        self._is_begun = False
+
+    @property
+    def has_failed(self) -> bool:
+        """Return whether this episode's motion has failed: a new episode is needed."""
+        return self._is_begun and self.motion.state is HomingState.FAILED
+
+    def on_joint_state(self, q: np.ndarray, stamp_s: float) -> None:
+        """Take measured joint positions (7,) in rad."""
+        self._q, self._state_stamp_s = q, stamp_s
+
+    def on_deadman(self, pressed: bool, now_s: float) -> None:
+        """Take the operator's dead-man switch; letting go ends the motion."""
+        self._deadman_s = now_s if pressed else -np.inf
+
+    def is_home(self, now_s: float) -> bool:
+        """
+        Begin when asked for the first time in an episode; return whether the arm is home.
+
+        :raises InputError: it cannot begin yet or, with ``has_failed``, it did not get there.
+        """
+        if not self._is_begun:
+            problem = self._problem(now_s)
+            if problem is not None:
+                raise InputError(f'cannot start homing: {problem}')
+            if self.motion.is_busy:
+                return False
+            self.motion.start(self._q, now_s)
+            self._is_begun = True
+        if self.has_failed:
+            raise InputError(self.motion.reason)
+        return self._is_begun and self.motion.state is HomingState.DONE
+
+    def stop(self, reason: str) -> None:
+        """End the motion, if there is one; the next episode begins another."""
+        self.motion.stop(reason)
+        self._is_begun = False
+
+    def tick(self, now_s: float) -> tuple[np.ndarray, np.ndarray] | None:
+        """Return positions and velocities (7,) to command now, or None."""
+        problem = self._problem(now_s)
+        if problem is not None:
+            self.motion.stop(f'homing stopped: {problem}')
+        return self.motion.tick(now_s, self._q if problem is None else None)
+
+    def _problem(self, now_s: float) -> str | None:
+        """Return why the arm may not move now."""
+        age_s = now_s - self._state_stamp_s
+        if age_s > self._max_state_age_s:
+            return f'joint state is {age_s:.3f} s old, allowed: {self._max_state_age_s} s'
+        if self._max_deadman_age_s is None:
+            return None
+        if np.isinf(self._deadman_s):
+            return 'dead-man switch is not pressed'
+        silence_s = now_s - self._deadman_s
+        if silence_s > self._max_deadman_age_s:
+            return f'dead-man switch silent for {silence_s:.2f} s'
+        return None

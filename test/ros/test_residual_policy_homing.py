@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The node brings the arm home when an episode starts, and keeps to what its sink demands."""
+
+import contextlib
+
+import numpy as np
+from ocrrl_ros.interfaces import conversions as conv
+from ocrrl_ros.interfaces import qos
+from ocrrl_ros.interfaces.optional import optional
+from ocrrl_ros.robot.fr3 import READY_POSITION
+from played_arm import Arm, KINEMATICS, PATIENT
+import pytest
+from ros_harness import NodeProcess, running
+from sensor_msgs.msg import JointState
+from std_srvs.srv import Trigger
+
+MODULE = 'ocrrl_ros.nodes.residual_policy_node'
+READY = np.array(READY_POSITION)
+AWAY = READY + 0.3
+
+
+@contextlib.contextmanager
+def arm_beside_node(probe, folder, namespace, **parameters):
+    """Give an arm beside a node of its own in a namespace."""
+    node = NodeProcess(MODULE, folder / 'log.txt', {
+        'residual': 'none', 'realtime_priority': 0, **PATIENT} | parameters,
+        ros_arguments=('-r', f'__ns:=/{namespace}'))
+    with running(node):
+        arm = Arm(probe, node, f'{namespace}/')
+        probe.until(lambda: arm.states, what='a first state of the node')
+        yield arm
+
+
+def target(arm):
+    """Return the newest joint target, seven numbers."""
+    return np.array(arm.targets[-1].position)
+
+
+def state(arm):
+    """Return the node's newest state."""
+    return {item.key: item.value for item in arm.states[-1].values}['state']
+
+
+def test_arm_goes_home_at_the_start_of_an_episode_and_then_follows_the_plan(
+        ros, probe, tmp_path):
+    with arm_beside_node(probe, tmp_path, 'own', homing='own', **{
+            'homing_motion.max_error_rad': 1.0}) as arm:
+        arm.rest_at(AWAY)
+        arm.plan()
+        arm.live(0.4)
+        assert not arm.targets
+        arm.start()
+        arm.live_until(lambda: arm.targets and np.abs(target(arm) - READY).max() < 1e-3, 'home')
+        assert np.abs(np.array(arm.targets[0].position) - AWAY).max() < 0.02
+        # The hand belongs to the policy.
+        assert not arm.gripper
+        arm.live_until(lambda: state(arm) != 'idle', 'the start of the episode')
+        before = arm.commanded()
+        arm.plan((0.0, 0.05, 0.0))
+        arm.live_until(lambda: arm.commanded()[1] - before[1] > 0.02, 'the plan')
+        arm.stop()
+
+
+@pytest.mark.parametrize('how', ['hold', 'episode end'])
+def test_homing_is_stopped_by_the_operator(ros, probe, tmp_path, how):
+    with arm_beside_node(probe, tmp_path, f'stop_{len(how)}', homing='own') as arm:
+        arm.rest_at(AWAY)
+        arm.start()
+        arm.live_until(lambda: len(arm.targets) > 20, 'a homing motion')
+        if how == 'hold':
+            arm.call(Trigger, 'residual_policy/hold')
+        else:
+            arm.stop()
+        arm.live(0.5)
+        count, last = len(arm.targets), target(arm)
+        arm.live(0.3)
+        assert len(arm.targets) == count
+        assert np.abs(last - READY).max() > 0.1
+
+
+def test_homing_that_cannot_start_is_named_in_the_state(ros, probe, tmp_path):
+    pose = KINEMATICS.forward(READY)
+    pose[:3] = 0.5, 0.0, -0.03
+    below, _ = KINEMATICS.solve(pose, READY, iterations=200)
+    with arm_beside_node(probe, tmp_path, 'below', homing='own') as arm:
+        arm.rest_at(below)
+        arm.start()
+        arm.live_until(
+            lambda: 'homing cannot start' in arm.states[-1].message, 'a reason in the state')
+        assert 'table' in arm.states[-1].message
+        arm.live(0.3)
+        assert not arm.targets
+
+
+def test_leader_stream_outlives_the_episode(ros, probe, tmp_path):
+    with arm_beside_node(probe, tmp_path, 'gello', sink='gello_joint') as arm:
+        heard = probe.listen(JointState, 'gello/gello/joint_states', qos.DEEP_RELIABLE)
+        arm.live(0.3)
+        assert not heard
+        arm.start()
+        arm.plan()
+        arm.live_until(lambda: heard, 'a first target')
+        arm.stop()
+        arm.live(0.5)
+        heard.clear()
+        arm.live(0.6)
+        ages = [arm.now_s() - conv.from_stamp(message.header.stamp) for message in heard]
+        assert len(heard) > 5 and min(ages) < 0.5
+
+
+def test_raw_commands_need_to_be_told_that_no_real_arm_listens(ros, tmp_path):
+    node = NodeProcess(MODULE, tmp_path / 'log.txt', {
+        'residual': 'none', 'sink': 'float64_commands'})
+    with running(node):
+        assert node.wait() == 2
+    fatal = [line for line in node.log.splitlines() if 'FATAL' in line]
+    assert len(fatal) == 1 and 'float64_commands is refused' in fatal[0]
+
+
+def test_homing_by_a_controller_names_what_is_not_installed(ros, tmp_path):
+    if optional('control_msgs') is not None:
+        pytest.skip('control_msgs is installed here')
+    node = NodeProcess(MODULE, tmp_path / 'log.txt', {
+        'residual': 'none', 'homing': 'follow_joint_trajectory'})
+    with running(node):
+        assert node.wait() == 1
+    assert 'apt install ros-jazzy-control-msgs' in node.log
