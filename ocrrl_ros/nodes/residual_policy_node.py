@@ -20,11 +20,14 @@ from ocrrl_ros.interfaces.gripper_state import (
 from ocrrl_ros.interfaces.homing_clients import HomingName, make_homing
 from ocrrl_ros.interfaces.image_conversions import COLOUR_TOPIC, image_to_rgb
 from ocrrl_ros.interfaces.input_warnings import InputWarnings
+from ocrrl_ros.interfaces.operator_services import OperatorServices
 from ocrrl_ros.interfaces.parameters import declare_config, follow_changes
 from ocrrl_ros.interfaces.policy_outputs import PolicyOutputs
 from ocrrl_ros.interfaces.polling import PolledSubscription
 from ocrrl_ros.interfaces.qos import LATCHED, LATEST, LATEST_BEST_EFFORT, RELIABLE, SENSOR_DATA
+from ocrrl_ros.interfaces.robot_watch import RobotWatch
 from ocrrl_ros.interfaces.spin import loop_node
+from ocrrl_ros.interfaces.teleop_inbox import TeleopInbox
 from ocrrl_ros.interfaces.tick_loop import LoopConfig, TickLoop
 from ocrrl_ros.policy.assembly import build_controller, load_gated_residual
 from ocrrl_ros.policy.controller import Command, ControllerConfig, ControllerState
@@ -37,7 +40,6 @@ from ocrrl_ros.robot.robot_config import load_robot, RobotConfig
 from rclpy.node import Node
 from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import Bool, Float64MultiArray, String
-from std_srvs.srv import SetBool, Trigger
 
 NODE_NAME = 'residual_policy'
 _GRIPPER_PERIOD_S = 1.0 / 30.0
@@ -81,6 +83,10 @@ class ResidualPolicyConfig:
             'robot whose joint limits, kinematics and shaping apply, absolute or as shipped')})
     joint_state_topic: str = dataclasses.field(
         default='franka/joint_states', metadata={'description': 'measured joint states'})
+    robot_state_topic: str = dataclasses.field(
+        default='', metadata={'description': (
+            'DiagnosticStatus of a driver other than franka_ros2, as fci_arm/state; while it is '
+            'not OK the arm is not commanded. Empty: none. FrankaRobotState is always heeded')})
     controller: ControllerConfig = ControllerConfig()
 
     def __post_init__(self) -> None:
@@ -115,7 +121,9 @@ class ResidualPolicyNode(Node):
         self._outputs = PolicyOutputs(self)
         self._gripper = self.create_publisher(Float64MultiArray, GRIPPER_COMMAND_TOPIC, LATEST)
         self._subscribe()
-        self._offer_services()
+        OperatorServices(self, self.controller, lambda: self._now_s, self._stop_homing)
+        self._teleop = TeleopInbox(self, self.controller.takeover)
+        self._watch = RobotWatch(self, self._sink.topic_name, self.config.robot_state_topic)
         self._episode = 0
         self._has_heard_episode = self._start_is_due = False
         self._first_s: float | None = None
@@ -156,12 +164,6 @@ class ResidualPolicyNode(Node):
         self._episode_in = PolledSubscription(self, String, episode_state.TOPIC, LATCHED)
         self._deadman_in = PolledSubscription(self, Bool, 'operator/deadman', SENSOR_DATA)
 
-    def _offer_services(self) -> None:
-        """Offer the operator's switches."""
-        self.create_service(SetBool, 'residual_policy/set_enabled', self._on_set_enabled)
-        self.create_service(Trigger, 'residual_policy/hold', self._on_hold)
-        self.create_service(Trigger, 'residual_policy/resume', self._on_resume)
-
     def step(self, now_s: float) -> None:
         """
         One command tick: the command, then inputs and a policy tick when due.
@@ -181,7 +183,7 @@ class ResidualPolicyNode(Node):
         else:
             self._tick_without_command(now_s)
         if self._sink.problem is not None:
-            self._hold_for_sink(self._sink.problem)
+            self._fault_of_sink(self._sink.problem)
         is_due = self._policy_is_due(now_s)
         if not (is_due and self._takes_turns):
             self._take_inputs(now_s)
@@ -199,10 +201,10 @@ class ResidualPolicyNode(Node):
         else:
             self._sink.send(Command(*homing, 1.0), now_s, self._homing.motion.preview)
 
-    def _hold_for_sink(self, problem: str) -> None:
-        """Latch a hold, once, while the sink may send nothing."""
-        if self.controller.state is not ControllerState.LATCHED:
-            self.controller.hold(problem)
+    def _fault_of_sink(self, problem: str) -> None:
+        """Make a fault, once, of a sink that may send nothing."""
+        if self.controller.state is not ControllerState.FAULT:
+            self.controller.fault(problem, is_silent=True)
             self.get_logger().error(problem, throttle_duration_sec=2.0)
 
     def _policy_is_due(self, now_s: float) -> bool:
@@ -210,11 +212,11 @@ class ResidualPolicyNode(Node):
         return now_s >= self._policy_due_s - _TIME_TOLERANCE_S
 
     def _policy_tick(self, now_s: float) -> None:
-        """Compose and publish the action; a network that answers NaN latches a hold."""
+        """Compose and publish the action; a network that answers NaN is a fault."""
         try:
             action = self.controller.policy_tick(now_s)
         except InputError as error:
-            self.controller.hold(str(error))
+            self.controller.fault(str(error))
             self.get_logger().error(str(error), throttle_duration_sec=2.0)
             return
         if action is not None:
@@ -223,8 +225,9 @@ class ResidualPolicyNode(Node):
     def _take_inputs(self, now_s: float) -> None:
         """Hand everything that has arrived to the controller; refuse what is wrong, by name."""
         for take in (
-                self._take_joints, self._take_gripper, self._take_deadman, self._take_episode,
-                self._take_chunk, self._take_objects, self._take_image):
+                self._take_joints, self._take_robot, self._take_gripper, self._take_deadman,
+                self._take_episode, self._teleop.take, self._take_chunk, self._take_objects,
+                self._take_image):
             self._warnings.attempt(take, now_s)
 
     def _take_joints(self, now_s: float) -> None:
@@ -240,6 +243,14 @@ class ResidualPolicyNode(Node):
         if self._homing is not None:
             self._homing.on_joint_state(q, stamp_s)
         self.loop.monitor.on_input('joint_states', stamp_s)
+
+    def _take_robot(self, now_s: float) -> None:
+        """Look whether the robot takes targets; homing stops where it does not."""
+        problem = self._watch.step(now_s)
+        if problem is not None:
+            self.controller.on_robot(problem)
+            if problem:
+                self._stop_homing(problem)
 
     def _take_gripper(self, now_s: float) -> None:
         """Take the gripper's opening."""
@@ -261,7 +272,9 @@ class ResidualPolicyNode(Node):
             self._warnings.attempt(self._follow_episode, message)
         if self._instruction_in.take_newest() is not None:
             self.controller.on_instruction(now_s)
-        if self._start_is_due and self.controller.state is not ControllerState.FAULT:
+        must_resume = self.controller.machine.is_latched or (
+            self.controller.state is ControllerState.FAULT)
+        if self._start_is_due and not must_resume:
             self._start(now_s)
 
     def _follow_episode(self, message: String) -> None:
@@ -288,6 +301,7 @@ class ResidualPolicyNode(Node):
             # Homing waits until the arm has come to rest after the last episode.
             if self._homing is not None and not (
                     self._is_silent and self._homing.is_home(now_s)):
+                self.controller.machine.home('on the way home')
                 return
             self.controller.start_episode(now_s)
         except InputError as error:
@@ -350,32 +364,6 @@ class ResidualPolicyNode(Node):
         self.config = config
         self.controller.set_residual_gain(config.controller.residual_gain)
         self.controller.set_speed_scale(config.speed_scale)
-
-    def _on_set_enabled(
-            self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
-        """Switch the residual; without a bundle it cannot be switched on."""
-        self.controller.set_enabled(request.data)
-        response.success = self.controller.enabled == request.data
-        response.message = (
-            f'residual is {"on" if self.controller.enabled else "off"}'
-            if response.success else 'no residual bundle is loaded: parameter residual is none')
-        return response
-
-    def _on_hold(
-            self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        """Decelerate and hold until resume."""
-        self._stop_homing('hold asked for by the operator')
-        self.controller.hold('hold asked for by the operator')
-        response.success, response.message = True, 'holding; call residual_policy/resume'
-        return response
-
-    def _on_resume(
-            self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        """Leave a latched hold."""
-        self.controller.resume(self._now_s)
-        response.success = True
-        response.message = f'{self.controller.state.value}: {self.controller.reason}'
-        return response
 
 
 def main(args: list[str] | None = None) -> int:

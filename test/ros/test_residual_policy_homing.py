@@ -50,11 +50,12 @@ def test_arm_goes_home_at_the_start_of_an_episode_and_then_follows_the_plan(
         arm.live(0.4)
         assert not arm.targets
         arm.start()
+        arm.live_until(lambda: state(arm) == 'homing', 'the state homing')
         arm.live_until(lambda: arm.targets and np.abs(target(arm) - READY).max() < 1e-3, 'home')
         assert np.abs(np.array(arm.targets[0].position) - AWAY).max() < 0.02
         # The hand belongs to the policy.
         assert not arm.gripper
-        arm.live_until(lambda: state(arm) != 'idle', 'the start of the episode')
+        arm.live_until(lambda: state(arm) not in ('idle', 'homing'), 'the start of the episode')
         before = arm.commanded()
         arm.plan((0.0, 0.05, 0.0))
         arm.live_until(lambda: arm.commanded()[1] - before[1] > 0.02, 'the plan')

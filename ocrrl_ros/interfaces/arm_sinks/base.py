@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from ocrrl_ros.policy.controller import Command
+from rclpy.publisher import Publisher
 
 #: Takes a step in s and a count n; returns positions and velocities (n, 7) ahead of the command.
 Preview = Callable[[float, int], tuple[np.ndarray, np.ndarray]]
@@ -21,6 +22,12 @@ class ArmSink(abc.ABC):
 
     #: Why nothing may be sent, or None.
     problem: str | None = None
+    _publisher: Publisher
+
+    @property
+    def topic_name(self) -> str:
+        """Return the resolved name of the topic."""
+        return self._publisher.topic_name
 
     @abc.abstractmethod
     def send(self, command: Command, now_s: float, preview: Preview) -> None:

@@ -117,6 +117,7 @@ def test_the_driver_without_a_real_time_pc_is_started_where_it_is_asked_for():
     assert list(plan)[0] == 'fci_arm'
     assert plan['fci_arm'] == {'robot_ip': '10.0.0.2'}
     assert plan['residual_policy']['sink'] == 'crisp_joint'
+    assert plan['residual_policy']['robot_state_topic'] == 'fci_arm/state'
 
 
 @pytest.mark.parametrize(('arguments', 'words'), [
