@@ -94,6 +94,10 @@ class ChunkSchedule:
         self._waiting = None
         return chunk
 
+    def drop(self) -> None:
+        """Lose the chunk that is under way, as a base that hangs does."""
+        self._waiting = None
+
     def take_poses(self, readings: Sequence[PoseReading]) -> None:
         """Show a policy that goes by poses what arrived."""
         if self._seen is not None:
