@@ -94,9 +94,15 @@ class ChunkSchedule:
         self._waiting = None
         return chunk
 
-    def drop(self) -> None:
-        """Lose the chunk that is under way, as a base that hangs does."""
-        self._waiting = None
+    def hang(self, duration_s: float) -> None:
+        """Deliver the chunk that is under way later, as a base that hangs does."""
+        if self._waiting is not None:
+            self._waiting = self._waiting[0] + duration_s, self._waiting[1]
+
+    @property
+    def is_busy(self) -> bool:
+        """Return whether a chunk is under way."""
+        return self._waiting is not None
 
     def take_poses(self, readings: Sequence[PoseReading]) -> None:
         """Show a policy that goes by poses what arrived."""

@@ -152,14 +152,21 @@ class Rollout:
         return world.time_s - dt, False, False
 
     def _serve_base(self, run: '_Run', now_s: float, is_due: bool) -> None:
-        """Deliver a chunk that has arrived and start an inference when one is due."""
+        """
+        Deliver a chunk that has arrived and start an inference when one is due.
+
+        A base that hangs does neither; afterwards it first finishes what it was at, then plans at
+        once if that is overdue.
+        """
         if run.hook.stalls_base(now_s):
-            self._chunks.drop()
+            self._chunks.hang(self._config.command_period_s)
+            run.base_is_overdue |= is_due
             return
         chunk = self._chunks.arrived(now_s)
         if chunk is not None:
             run.controller.on_chunk(chunk, now_s)
-        if is_due:
+        if is_due or (run.base_is_overdue and not self._chunks.is_busy):
+            run.base_is_overdue = False
             self._chunks.start(now_s)
 
 
@@ -176,6 +183,7 @@ class _Run:
         self.policy_ticks = self.held = self.valid = 0
         self.clips = JointImpedanceMonitor(world.physics.arm)
         self.gripper_command = world.opening()
+        self.base_is_overdue = False
         self._fresh: dict[str, float] = {}
         self._take_state()
         controller.start_episode(0.0)

@@ -94,3 +94,10 @@ def displacement(
     return float(change.max(initial=0.0)), float(turn.max(initial=0.0))
 
 
+def moved_after_s(disturbed: Motion, twin: Motion, begin_s: float) -> float | None:
+    """Return when there was 2 mm or 2 degrees to answer, from a disturbance on; None if never."""
+    first, last = common_end(disturbed, twin, begin_s)
+    change = np.linalg.norm(change_of_way(disturbed, twin, first, last), axis=1)
+    turn = angle_rad(disturbed.item[first:last, 3:], twin.item[first:last, 3:])
+    moved = (change > MOVED_M) | (turn > TURNED_RAD)
+    return float(disturbed.time_s[first + int(moved.argmax())] - begin_s) if moved.any() else None

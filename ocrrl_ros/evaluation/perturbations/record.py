@@ -19,6 +19,9 @@ class DisturbanceRecord:
     """Largest change of the way from TCP to object before anything answers."""
     turn_deg: float = 0.0
     """Largest turn of the object against the twin's in the same time."""
+    moved_s: float | None = None
+    """From the first disturbed physics step until there was something to answer: the way had
+    changed by 2 mm or the object had turned by 2 degrees."""
     reaction: str = ''
     """Of the published joint target: reacted, none (within 1 s), ended; empty: not asked."""
     reaction_s: float | None = None

@@ -76,7 +76,8 @@ def _displacement(items: Sequence[DisturbanceRecord]) -> dict[str, Any]:
     """Return how far a kind moved things."""
     return {'n': len(items), 'not_displaced': sum(not item.reaction for item in items),
             'mm': _quantiles([item.displacement_mm for item in items]),
-            'turn_deg': _quantiles([item.turn_deg for item in items])}
+            'turn_deg': _quantiles([item.turn_deg for item in items]),
+            'moved_s': _quantiles([item.moved_s for item in items if item.moved_s is not None])}
 
 
 def _quantiles(values: Sequence[float]) -> dict[str, float] | None:

@@ -8,7 +8,7 @@ from ocrrl_ros.core.symmetry import symmetry_group
 from ocrrl_ros.evaluation.episode_record import EpisodeRecord
 from ocrrl_ros.evaluation.perturbations.hook import DisturbedEpisode
 from ocrrl_ros.evaluation.perturbations.reaction import (
-    change_of_way, common_end, displacement, find_reaction, Reaction)
+    change_of_way, common_end, displacement, find_reaction, moved_after_s, Reaction)
 from ocrrl_ros.evaluation.perturbations.record import DisturbanceRecord
 from ocrrl_ros.evaluation.perturbations.recovery import find_recovery
 from ocrrl_ros.evaluation.perturbations.schedule import draw_plan, Plan
@@ -71,7 +71,8 @@ class TwinRun:
             return found
         lasts_s = getattr(self._settings.sizes, f'{plan.kind}_s') + SETTLED_S
         moved_m, turned_rad = displacement(*motions, begin_s, lasts_s)
-        found |= {'displacement_mm': 1e3 * moved_m, 'turn_deg': math.degrees(turned_rad)}
+        found |= {'displacement_mm': 1e3 * moved_m, 'turn_deg': math.degrees(turned_rad),
+                  'moved_s': moved_after_s(*motions, begin_s)}
         if moved_m < DISPLACED_M and found['turn_deg'] < DISPLACED_DEG:
             return found
         published, decided = self._reactions(plan, *motions, begin_s)
