@@ -110,12 +110,13 @@ def recovery_figures(items: Sequence[DisturbanceRecord]) -> dict[str, Any]:
     """Return how many of those that left the course were back on it within 1 s, and when."""
     left = [item for item in items if item.left_course]
     times = [np.inf if item.recovery_s is None else item.recovery_s for item in left]
-    soon = sum(time_s <= RECOVERED_WITHIN_S + 1e-9 for time_s in times)
+    soon, later, late = (sum(time_s <= limit_s + 1e-9 for time_s in times)
+                         for limit_s in (RECOVERED_WITHIN_S, 2.0, 3.0))
     return {
         'n': len(left), 'kept_course': sum(bool(item.reaction) for item in items) - len(left),
         'within_1s': soon, 'rate': soon / len(left) if left else None,
         'wilson95': list(wilson_interval(soon, len(left))) if left else None,
-        'ever': int(np.isfinite(times).sum()), 'median_s': _known_quantile(times, 0.5)}
+        'within_2s': later, 'within_3s': late, 'ever': int(np.isfinite(times).sum()), 'median_s': _known_quantile(times, 0.5)}
 
 
 def _known_quantile(times: Sequence[float], at: float) -> float | None:

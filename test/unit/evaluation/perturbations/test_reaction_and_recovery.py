@@ -196,6 +196,7 @@ def test_recoveries_are_counted_among_those_that_left_the_course():
              make_record(0.1), make_record(0.1, left_course=False)]
     found = recovery_figures(items)
     assert (found['n'], found['within_1s'], found['ever'], found['kept_course']) == (3, 1, 2, 1)
+    assert (found['within_2s'], found['within_3s']) == (2, 2)
 
 
 def episode_of(outcome, disturbance):
