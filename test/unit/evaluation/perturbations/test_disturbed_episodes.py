@@ -152,9 +152,10 @@ def test_twins_are_the_same_until_the_disturbance_and_its_answer_is_found():
 
 def test_a_disturbed_episode_starts_as_the_undisturbed_one_does():
     plain, = run_episodes(expert())
-    disturbed, = run_episodes(expert(perturb=('poke',)))
+    disturbed, = run_episodes(expert(perturb=('drop',)))
     assert disturbed['init_sha256'] == plain['init_sha256']
     assert disturbed['disturbance']['undisturbed_duration_s'] == plain['duration_s']
+    assert disturbed['duration_s'] > plain['duration_s'] + 1.0
     assert plain['disturbance'] is None
 
 
