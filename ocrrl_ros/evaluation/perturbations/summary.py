@@ -116,7 +116,8 @@ def recovery_figures(items: Sequence[DisturbanceRecord]) -> dict[str, Any]:
         'n': len(left), 'kept_course': sum(bool(item.reaction) for item in items) - len(left),
         'within_1s': soon, 'rate': soon / len(left) if left else None,
         'wilson95': list(wilson_interval(soon, len(left))) if left else None,
-        'within_2s': later, 'within_3s': late, 'ever': int(np.isfinite(times).sum()), 'median_s': _known_quantile(times, 0.5)}
+        'within_2s': later, 'within_3s': late, 'ever': int(np.isfinite(times).sum()),
+        'median_s': _known_quantile(times, 0.5)}
 
 
 def _known_quantile(times: Sequence[float], at: float) -> float | None:
