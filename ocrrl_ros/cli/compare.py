@@ -6,7 +6,9 @@ from typing import Any
 
 from ocrrl_ros.cli.report_command import read_results
 from ocrrl_ros.core.errors import InputError
+from ocrrl_ros.evaluation.perturbations.pairs import compare_recoveries
 from ocrrl_ros.evaluation.result_pairs import check_result, compare_results
+from ocrrl_ros.evaluation.statistics import PairedComparison
 from rich.console import Console
 from tyro.conf import Positional
 
@@ -32,10 +34,22 @@ class Compare:
             f'{second["rate"]:.1%}, {found.counts.n} pairs: {100 * found.difference:+.1f} points '
             f'[{100 * low:+.1f}, {100 * high:+.1f}], exact McNemar p {found.p_value:.2g}',
             highlight=False, soft_wrap=True)
+        recovery = compare_recoveries(first, second)
+        if recovery is not None:
+            low, high = recovery.interval95
+            console.print(
+                f'back on course within 1 s of the same disturbance, {recovery.counts.n} pairs: '
+                f'{100 * recovery.difference:+.1f} points [{100 * low:+.1f}, {100 * high:+.1f}], '
+                f'exact McNemar p {recovery.p_value:.2g}', highlight=False, soft_wrap=True)
         return {
             'task': first['task'], 'domain': first['domain'],
             'first': _origin(self.first, first), 'second': _origin(self.second, second),
-            **asdict(found), 'interval95': [low, high]}
+            **_mapping(found), 'recovery': None if recovery is None else _mapping(recovery)}
+
+
+def _mapping(found: PairedComparison) -> dict[str, Any]:
+    """Return a comparison as JSON can hold it."""
+    return {**asdict(found), 'interval95': list(found.interval95)}
 
 
 def read_one(path: Path) -> dict[str, Any]:

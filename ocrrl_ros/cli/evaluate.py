@@ -20,7 +20,9 @@ class Evaluate(EvaluateConfig):
     Measure a policy's success rate in simulated episodes without ROS.
 
     The same seed gives the same initial states for every policy, so that results pair. An
-    interrupted run with --json FILE continues from FILE.episodes when started again.
+    interrupted run with --json FILE continues from FILE.episodes when started again. With
+    --perturb or --stall-s each episode is run twice, disturbed and undisturbed; the success that
+    is reported is that of the disturbed ones.
     """
 
     json: Path | None = field(
@@ -44,13 +46,23 @@ class Evaluate(EvaluateConfig):
         if self.json is not None:
             write_json(self.json, result)
         console.print(summary_line(result), highlight=False)
+        for line in disturbance_lines(result.get('disturbance')):
+            console.print(line, highlight=False, soft_wrap=True)
         return result
 
 
 def episode_line(record: 'EpisodeRecord') -> str:
     """Write one episode in a line."""
-    return (f'episode {record.episode + 1:4d}  {record.failure_mode:<10s} '
+    line = (f'episode {record.episode + 1:4d}  {record.failure_mode:<10s} '
             f'{record.duration_s:5.2f} s')
+    found = record.disturbance
+    if found is None:
+        return line
+    if found.time_s is None:
+        return f'{line}  {found.kind} {found.phase}: its moment never came'
+    answer = seconds_text(found.reaction_s) if found.reaction else 'nothing to answer'
+    return (f'{line}  {found.kind} {found.phase} at {found.time_s:.2f} s, answer {answer}, '
+            f'recovery {seconds_text(found.recovery_s) if found.left_course else "not needed"}')
 
 
 def summary_line(result: Mapping[str, Any]) -> str:
@@ -58,3 +70,30 @@ def summary_line(result: Mapping[str, Any]) -> str:
     return (f'{result["policy"]} in {result["domain"]}, {result["poses"]} poses: '
             f'{result["successes"]} of {result["episodes"]}, '
             f'{rate_text(result["rate"], result["wilson95"])}; {result["wall_s"]:.1f} s')
+
+
+def seconds_text(time_s: float | None) -> str:
+    """Write a time that may be unknown because nothing came."""
+    return 'none' if time_s is None else f'{time_s:.2f} s'
+
+
+def disturbance_lines(block: Mapping[str, Any] | None) -> list[str]:
+    """Write what the disturbances did, a line each; nothing without any."""
+    if block is None:
+        return []
+    lines = [f'{block["disturbed"]} disturbed, the moment of {block["moment_never_came"]} never '
+             f'came, {block["twin_differed"]} could not be repeated']
+    success = block['success']
+    if success is not None:
+        low, high = success['interval95']
+        lines.append(
+            f'success of those: {success["disturbed_rate"]:.1%} disturbed, '
+            f'{success["undisturbed_rate"]:.1%} undisturbed, '
+            f'{100 * success["difference"]:+.1f} points [{100 * low:+.1f}, {100 * high:+.1f}]')
+    for kind, figures in block.get('reaction', {}).items():
+        back = block['recovery'][kind]
+        lines.append(
+            f'{kind}: first answer median {seconds_text(figures["median_s"])}, p95 '
+            f'{seconds_text(figures["p95_s"])} (n {figures["n"]}, no answer within 1 s '
+            f'{figures["none"]}); back within 1 s {back["within_1s"]} of {back["n"]}')
+    return lines

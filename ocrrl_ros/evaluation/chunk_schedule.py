@@ -94,6 +94,16 @@ class ChunkSchedule:
         self._waiting = None
         return chunk
 
+    def hang(self, duration_s: float) -> None:
+        """Deliver the chunk that is under way later, as a base that hangs does."""
+        if self._waiting is not None:
+            self._waiting = self._waiting[0] + duration_s, self._waiting[1]
+
+    @property
+    def is_busy(self) -> bool:
+        """Return whether a chunk is under way."""
+        return self._waiting is not None
+
     def take_poses(self, readings: Sequence[PoseReading]) -> None:
         """Show a policy that goes by poses what arrived."""
         if self._seen is not None:

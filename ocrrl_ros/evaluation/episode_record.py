@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
+from ocrrl_ros.evaluation.perturbations.record import DisturbanceRecord
 from ocrrl_ros.policy.composition import ResidualBounds
 from ocrrl_ros.policy.controller import PolicyAction
 
@@ -70,6 +71,8 @@ class EpisodeRecord:
     residual: ResidualStatistics = field(default_factory=ResidualStatistics)
     picked: str = ''
     """Id of the object that the hand lifted first; empty when it lifted none."""
+    disturbance: DisturbanceRecord | None = None
+    """What disturbed the episode; None where nothing was to."""
 
     def to_mapping(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -78,5 +81,7 @@ class EpisodeRecord:
     @classmethod
     def from_mapping(cls, mapping: dict[str, Any]) -> 'EpisodeRecord':
         """Read what `to_mapping` wrote."""
-        values = dict(mapping)
-        return cls(**{**values, 'residual': ResidualStatistics(**values['residual'])})
+        values = {**mapping, 'residual': ResidualStatistics(**mapping['residual'])}
+        if mapping.get('disturbance') is not None:
+            values['disturbance'] = DisturbanceRecord(**mapping['disturbance'])
+        return cls(**values)

@@ -2,6 +2,7 @@
 """Evaluate a policy over many offline episodes, on all cores, resumable and paired by seed."""
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+import functools
 import hashlib
 import json
 from pathlib import Path
@@ -13,6 +14,9 @@ from ocrrl_ros.core.errors import ConfigError
 from ocrrl_ros.core.resources import default_base, default_residual
 from ocrrl_ros.evaluation.chunk_schedule import RolloutConfig
 from ocrrl_ros.evaluation.episode_record import EpisodeRecord
+from ocrrl_ros.evaluation.perturbations.settings import (
+    check_names, disturbance_settings, DisturbanceConfig, PHASES)
+from ocrrl_ros.evaluation.perturbations.twin_run import TwinRun
 from ocrrl_ros.evaluation.policies import load_policies, PolicyBundles
 from ocrrl_ros.evaluation.pose_noise import check_noise, NoiseName
 from ocrrl_ros.evaluation.pose_sources import PoseKind
@@ -57,6 +61,15 @@ class EvaluateConfig:
     gate: Literal['on', 'off'] = field(
         default='on', metadata={
             'description': "whether the gate of the residual's bundle acts, where it has one"})
+    perturb: tuple[str, ...] | None = field(default=None, metadata={'description': (
+        'disturb every episode once by one of these kinds, and run it undisturbed beside: push, '
+        'slide, twist, drop, poke; without a kind: all that suit the task')})
+    perturb_when: tuple[str, ...] = field(default=PHASES, metadata={'description': (
+        'before, during, after the grasp; each kind happens where it does something')})
+    stall_s: float = field(default=0.0, metadata={'description': (
+        'in place of --perturb: the base stops planning for this long once an episode, s')})
+    disturbance: DisturbanceConfig = field(
+        default_factory=DisturbanceConfig, metadata={'description': 'sizes of disturbances'})
     rollout: RolloutConfig = field(
         default_factory=RolloutConfig, metadata={'description': 'timing of the stack'})
     workers: int = field(default=0, metadata={'description': 'processes; 0: one per core'})
@@ -68,6 +81,7 @@ class EvaluateConfig:
         if self.seed < 0:
             raise ConfigError(f'seed is {self.seed}; allowed: >= 0')
         check_noise(self.pose_noise, self.poses)
+        check_names(self.perturb, self.perturb_when, self.stall_s)
         if self.workers < 0:
             raise ConfigError(f'workers is {self.workers}; allowed: >= 0, 0 is one per core')
 
@@ -89,12 +103,17 @@ class EpisodeWorker:
         self._task = get_task(settings.task)
         self._domain = load_domain(settings.domain)
         self._rollout = build_rollout(settings)
+        self._twins = None
+        if settings.disturbances is not None:
+            self._twins = TwinRun(self._rollout, self._task, settings.disturbances)
 
     def __call__(self, episode: int) -> dict[str, Any]:
         """Run one episode; its streams depend on nothing but its number."""
-        streams = episode_rngs(
-            self._task.name, self._domain.name, self._settings.seed, episode)
-        return self._rollout.run(episode, streams).to_mapping()
+        streams = functools.partial(
+            episode_rngs, self._task.name, self._domain.name, self._settings.seed, episode)
+        if self._twins is not None:
+            return self._twins.run(episode, streams).to_mapping()
+        return self._rollout.run(episode, streams()).to_mapping()
 
     def close(self) -> None:
         """Free the renderer."""
@@ -172,6 +191,7 @@ def rollout_settings(config: EvaluateConfig, *, film: bool = False) -> RolloutSe
 
     :param film: whether episodes are to be filmed.
     :raises BundleError: nothing ships for the world or the task.
+    :raises ConfigError: disturbances that do not suit the task.
     """
     residual = None
     if config.policy == 'residual':
@@ -180,7 +200,9 @@ def rollout_settings(config: EvaluateConfig, *, film: bool = False) -> RolloutSe
         task=config.task, domain=config.domain, residual=residual, poses=config.poses,
         base=config.base or default_base(config.domain), seed=config.seed,
         gate=config.gate == 'on', rollout=config.rollout, pose_noise=config.pose_noise,
-        film=film)
+        film=film, disturbances=disturbance_settings(
+            get_task(config.task), config.perturb, config.perturb_when, config.stall_s,
+            config.disturbance))
 
 
 def evaluate(config: EvaluateConfig, progress: Progress | None = None,

@@ -7,12 +7,14 @@ import numpy as np
 from ocrrl_ros.core.configuration import to_mapping
 from ocrrl_ros.evaluation.episode_record import EpisodeRecord
 from ocrrl_ros.evaluation.failure_modes import count_modes
+from ocrrl_ros.evaluation.perturbations.settings import disturbance_settings
+from ocrrl_ros.evaluation.perturbations.summary import summarise_disturbances
 from ocrrl_ros.evaluation.policies import PolicyBundles
 from ocrrl_ros.evaluation.pose_noise import named_noise
 from ocrrl_ros.evaluation.provenance import describe_machine, GitState
 from ocrrl_ros.evaluation.statistics import lower_bound, wilson_interval
 from ocrrl_ros.sim.domain import Domain
-from ocrrl_ros.sim.tasks import SUCCESS_VERSION
+from ocrrl_ros.sim.tasks import get_task, SUCCESS_VERSION
 
 PROTOCOL_VERSION = 1
 
@@ -50,7 +52,26 @@ def summarise(config: Any, domain: Domain, bundles: PolicyBundles,
         'pose_valid_share': float(np.mean([record.pose_valid_share for record in records])),
         'clip_inactive_share': _mean_known([record.clip_inactive_share for record in records]),
         'mean_wall_episode_s': float(np.mean([record.wall_s for record in records])),
-        'config': to_mapping(config), 'machine': describe_machine()}
+        'config': to_mapping(config), 'machine': describe_machine(),
+        **_disturbance(config, domain, records)}
+
+
+def _disturbance(config: Any, domain: Domain,
+                 records: Sequence[EpisodeRecord]) -> dict[str, Any]:
+    """Return the block on disturbances, nothing where there were none."""
+    settings = disturbance_settings(
+        get_task(config.task), config.perturb, config.perturb_when, config.stall_s,
+        config.disturbance)
+    if settings is None:
+        return {}
+    timing = config.rollout
+    latencies_s = {
+        'camera_delay': domain.camera.delay_s, 'camera_period': 1.0 / domain.camera.rate_hz,
+        'tracker_latency': timing.tracker_latency_s, 'policy_period': timing.policy_period_s,
+        'command_period': timing.command_period_s, 'replan_period': timing.replan_period_s,
+        'chunk_latency': list(timing.chunk_latency_s),
+        'observation_delay': domain.arm.observation_delay_s}
+    return {'disturbance': summarise_disturbances(settings, latencies_s, records)}
 
 
 def _noise_of(config: Any) -> dict[str, Any]:

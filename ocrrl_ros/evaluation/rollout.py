@@ -16,12 +16,13 @@ from ocrrl_ros.evaluation.episode_record import EpisodeRecord, residual_statisti
 from ocrrl_ros.evaluation.failure_modes import SUCCESS
 from ocrrl_ros.evaluation.film import Film, RATE_HZ
 from ocrrl_ros.evaluation.image_feed import ImageFeed
+from ocrrl_ros.evaluation.perturbations.hook import EpisodeHook
 from ocrrl_ros.evaluation.pose_sources import PoseSource
 from ocrrl_ros.evaluation.seen_objects import SeenObjects
 from ocrrl_ros.evaluation.task_failures import (
     EpisodeTruth, first_picked, join_states, name_failure)
 from ocrrl_ros.policy.composition import ResidualBounds
-from ocrrl_ros.policy.controller import PolicyAction, ResidualController
+from ocrrl_ros.policy.controller import Command, PolicyAction, ResidualController
 from ocrrl_ros.robot.impedance import JointImpedanceMonitor
 from ocrrl_ros.robot.kinematics import FrankaKinematics
 from ocrrl_ros.sim.renderer import SceneRenderer
@@ -81,7 +82,7 @@ class Rollout:
         self._physics_steps = round(config.command_period_s / world.timestep_s)
 
     def run(self, episode: int, streams: Streams, film: Film | None = None, *,
-            instruction: str | None = None) -> EpisodeRecord:
+            instruction: str | None = None, hook: EpisodeHook | None = None) -> EpisodeRecord:
         """
         Run one episode.
 
@@ -89,6 +90,7 @@ class Rollout:
         :param streams: its random streams.
         :param film: filled with pictures and targets when given.
         :param instruction: what the base is told; the task's own sentence when None.
+        :param hook: sees every command tick and may interfere with it.
         """
         started = time.perf_counter()
         self._world.reset(streams.initial)
@@ -97,7 +99,7 @@ class Rollout:
         if self._images is not None:
             # A stream of its own: what the camera draws must not shift the errors of the poses.
             self._images.reset(self._world, streams.sensor.spawn(1)[0])
-        run = _Run(self._world, self._controller)
+        run = _Run(self._world, self._controller, hook or EpisodeHook())
         end, success, left = self._loop(run, film)
         truth, task = run.log.episode(), self._world.task
         mode = SUCCESS if success else name_failure(task, truth, left_workspace=left)
@@ -135,29 +137,45 @@ class Rollout:
                     return now, False, True
             if film is not None and tick % every['film'] == 0:
                 film.take(world, self._renderer, now)
-            run.command(dt)
+            command = run.command(dt)
             readings = self._poses.poll(world) if tick % every['pose'] == 0 else []
             run.take_poses(readings)
             self._chunks.take_poses(readings)
             if self._images is not None:
                 for picture, stamp_s in self._images.poll(world):
                     run.controller.on_image(picture, stamp_s)
-            chunk = self._chunks.arrived(now)
-            if chunk is not None:
-                run.controller.on_chunk(chunk, now)
-            if tick % every['replan'] == 0:
-                self._chunks.start(now)
+            self._serve_base(run, now, tick % every['replan'] == 0)
             if readings or tick % every['policy'] == 0:
                 run.policy_tick(now, film)
+            run.hook.before_steps(world, command, run.actions[-1] if run.actions else None)
             world.step(self._physics_steps)
         return world.time_s - dt, False, False
+
+    def _serve_base(self, run: '_Run', now_s: float, is_due: bool) -> None:
+        """
+        Deliver a chunk that has arrived and start an inference when one is due.
+
+        A base that hangs does neither; afterwards it first finishes what it was at, then plans at
+        once if that is overdue.
+        """
+        if run.hook.stalls_base(now_s):
+            self._chunks.hang(self._config.command_period_s)
+            run.base_is_overdue |= is_due
+            return
+        chunk = self._chunks.arrived(now_s)
+        if chunk is not None:
+            run.controller.on_chunk(chunk, now_s)
+        if is_due or (run.base_is_overdue and not self._chunks.is_busy):
+            run.base_is_overdue = False
+            self._chunks.start(now_s)
 
 
 class _Run:
     """State of the episode that is running."""
 
-    def __init__(self, world: SimWorld, controller: ResidualController):
+    def __init__(self, world: SimWorld, controller: ResidualController, hook: EpisodeHook):
         """Start the episode at time zero from the world's present state."""
+        self.hook = hook
         self.world = world
         self.controller = controller
         self.log = _TaskLog()
@@ -165,6 +183,7 @@ class _Run:
         self.policy_ticks = self.held = self.valid = 0
         self.clips = JointImpedanceMonitor(world.physics.arm)
         self.gripper_command = world.opening()
+        self.base_is_overdue = False
         self._fresh: dict[str, float] = {}
         self._take_state()
         controller.start_episode(0.0)
@@ -198,11 +217,12 @@ class _Run:
         if film is not None:
             film.add_targets(action.base_pose[:3], action.command_pose[:3], now_s)
 
-    def command(self, dt_s: float) -> None:
-        """Send the shaped command of this tick to the world."""
+    def command(self, dt_s: float) -> Command | None:
+        """Send the shaped command of this tick to the world and return it."""
         command = self.controller.command_tick(dt_s)
         if command is not None:
             self.world.set_joint_target(command.q)
             self.clips.update(command.q, *self.world.joint_state(), dt_s)
-            self.world.set_gripper(command.gripper)
+            self.world.set_gripper(self.hook.hand(command.gripper, self.world.time_s))
             self.gripper_command = command.gripper
+        return command

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from ocrrl_ros.evaluation.chunk_schedule import RolloutConfig
 from ocrrl_ros.evaluation.image_feed import ImageFeed
+from ocrrl_ros.evaluation.perturbations.settings import DisturbanceSettings
 from ocrrl_ros.evaluation.policies import (
     base_factory, create_residual, EXPERT_ON_POSES, load_policies, PolicyBundles, SCRIPTED)
 from ocrrl_ros.evaluation.pose_noise import named_noise, NoiseName, NoisyPoses, without_errors
@@ -37,6 +38,7 @@ class RolloutSettings:
     rollout: RolloutConfig
     pose_noise: NoiseName = 'none'
     film: bool = False
+    disturbances: DisturbanceSettings | None = None
 
 
 def build_pose_source(settings: RolloutSettings, world: SimWorld,

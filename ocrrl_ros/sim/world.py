@@ -12,6 +12,7 @@ from ocrrl_ros.robot import fr3
 from ocrrl_ros.robot.gripper import GripperConfig, GripperModel
 from ocrrl_ros.sim.arm_state import ArmState, external_torque
 from ocrrl_ros.sim.domain import Domain
+from ocrrl_ros.sim.drag import Drag
 from ocrrl_ros.sim.gripper_play import GripperPlay
 from ocrrl_ros.sim.physics import PhysicsConfig
 from ocrrl_ros.sim.readout import Readout
@@ -92,6 +93,7 @@ class SimWorld:
         self._gripper_command = float(initial.opening)
         self._gripper_busy_until = 0
         self._pushes: list[tuple[int, int]] = []
+        self._drag: Drag | None = None
         self._gripper = GripperModel(1, self._gripper_config)
         self._gripper.reset(np.array([0]), np.array([initial.opening]))
         self._gripper_is_stopped = False
@@ -157,6 +159,26 @@ class SimWorld:
         self.data.xfrc_applied[index] = wrench
         end = self._step_count + max(1, round(duration_s / self.timestep_s))
         self._pushes = [push for push in self._pushes if push[1] != index] + [(end, index)]
+
+    def drag_object(self, object_id: str, velocity_xy: np.ndarray, yaw_rate: float,
+                    duration_s: float) -> None:
+        """
+        Move a free object in the table's plane for a while from now on, then stop it.
+
+        Its velocity is set anew before every physics step, so that friction does not slow it;
+        contacts act within the step. It neither tumbles nor rolls meanwhile.
+
+        :param velocity_xy: (2,) m/s, base frame.
+        :param yaw_rate: rad/s about the vertical.
+        :raises UnknownNameError: no such task object, or it is not free.
+        """
+        free = [item.object_id for item in self.task.objects if item.is_free]
+        if object_id not in free:
+            raise UnknownNameError('free object', object_id, free)
+        end = self._step_count + max(1, round(duration_s / self.timestep_s))
+        self._drag = Drag(
+            end, int(self.model.joint(f'{object_id}_free').dofadr[0]),
+            self.model.body(object_id).id, np.array([*velocity_xy, yaw_rate], dtype=float))
 
     # -- time ---------------------------------------------------------------------------------
 
@@ -290,6 +312,10 @@ class SimWorld:
             if end <= self._step_count:
                 self.data.xfrc_applied[body] = 0.0
         self._pushes = [push for push in self._pushes if push[0] > self._step_count]
+        if self._drag is not None:
+            over = self._drag.end_step <= self._step_count
+            self._drag.apply(self.data, 0.0 if over else 1.0)
+            self._drag = None if over else self._drag
         on_grid = self._step_count % self._gripper_steps == 0
         if on_grid and self._step_count < self._gripper_busy_until:
             self._write_gripper(self._gripper_steps * self.timestep_s)
@@ -301,6 +327,8 @@ class SimWorld:
         if self._commands:
             events.append(self._commands[0][0])
         events.extend(push[0] for push in self._pushes)
+        if self._drag is not None:
+            events.append(self._step_count + 1)
         return min(events)
 
     def _record(self) -> None:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-import dataclasses
 import functools
 import json
 from pathlib import Path
@@ -148,8 +147,8 @@ def recorded(result: Mapping[str, Any]) -> dict[str, Any]:
     """
     config = result.get('config')
     if 'outcomes' in result and isinstance(config, Mapping):
-        defaults = {item.name: item.default for item in dataclasses.fields(EvaluateConfig)
-                    if item.default is not dataclasses.MISSING}
+        # What a file does not say is older than the option, and had what is now its default.
+        defaults = to_mapping(EvaluateConfig())
         names = ('domain_sha256', 'base_sha256', 'bundle_sha256', 'success_version',
                  'protocol_version')
         return {**defaults, **config, **{name: result.get(name) for name in names}}

@@ -6,6 +6,7 @@ import numpy as np
 from ocrrl_ros.core.errors import ConfigError
 from ocrrl_ros.evaluation.chunk_schedule import ChunkSchedule, RolloutConfig
 from ocrrl_ros.evaluation.episode_record import EpisodeRecord, residual_statistics
+from ocrrl_ros.evaluation.perturbations.hook import EpisodeHook
 from ocrrl_ros.evaluation.policies import base_factory, load_policies
 from ocrrl_ros.evaluation.pose_sources import LostPoses, ModelledPoses, TruthPoses
 from ocrrl_ros.evaluation.rollout import Rollout
@@ -168,6 +169,27 @@ def test_base_plans_every_period_and_chunks_arrive_after_the_drawn_latency(short
     assert len(arrivals) >= 2
     assert np.all((latencies >= 0.08) & (latencies <= 0.205))
     assert np.ptp(latencies) > 0.0
+
+
+class Hangs(EpisodeHook):
+    """A base that hangs from 0.5 to 1.3 s."""
+
+    def stalls_base(self, now_s):
+        """Tell whether it hangs."""
+        return 0.5 <= now_s < 1.3
+
+
+def test_a_base_that_hangs_finishes_late_and_then_plans_at_once(world, monkeypatch):
+    monkeypatch.setattr(world.task, 'horizon_s', 1.8, raising=False)
+    base = Stay()
+    record = make_rollout(world, base=base).run(
+        0, episode_rngs('cube_lift', 'sim', 7, 0), hook=Hangs())
+    first, second, after, last = base.asked_s
+    assert (first, second, last) == pytest.approx((0.0, 0.4, 1.6))
+    # That of 0.4 s was under way and comes 0.8 s later, when it is spent.
+    assert 1.302 < after <= 1.405
+    # The first chunk ends at 0.75 s; the next is there 0.08 to 0.2 s after it was asked for.
+    assert 0.6 < record.hold_share * 1.8 < 0.9
 
 
 class BlackCamera:
