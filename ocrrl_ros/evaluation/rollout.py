@@ -186,6 +186,7 @@ class _Run:
         self.base_is_overdue = False
         self._fresh: dict[str, float] = {}
         self._take_state()
+        controller.reset()
         controller.start_episode(0.0)
 
     def _take_state(self) -> None:

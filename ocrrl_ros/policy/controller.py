@@ -180,6 +180,12 @@ class ResidualController:
         self.machine.end('another episode')
         self.machine.start('waiting for the base policy')
 
+    def reset(self) -> None:
+        """Forget holds and faults: the arm is another one, as in a new simulated world."""
+        self._in_episode = False
+        self.machine = StateMachine()
+        self.arm.robot_problem = ''
+
     def refuse_start(self, reason: str) -> None:
         """Stay idle although an episode runs, and say why."""
         self.machine.refuse(reason)

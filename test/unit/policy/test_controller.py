@@ -332,3 +332,15 @@ def test_state_names_who_moves_the_arm():
     rig.controller.set_enabled(False)
     rig.run(0.05)
     assert rig.controller.state is ControllerState.RUNNING_BASE
+
+
+@pytest.mark.parametrize('stop', [
+    lambda controller: controller.hold('test'), lambda controller: controller.fault('test'),
+    lambda controller: controller.on_robot('reflex')])
+def test_another_world_knows_nothing_of_the_last_ones_holds_and_faults(stop):
+    rig = Rig()
+    stop(rig.controller)
+    rig.controller.reset()
+    rig.see_arm()
+    rig.controller.start_episode(rig.now_s)
+    assert rig.controller.state is ControllerState.RUNNING_BASE
