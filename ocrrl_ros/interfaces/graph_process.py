@@ -15,6 +15,7 @@ from ocrrl_ros.core.errors import OcrrlError
 from ocrrl_ros.interfaces.child_processes import end_with_parent, StopSignals
 from ocrrl_ros.interfaces.graph_client import GraphClient
 from ocrrl_ros.interfaces.graph_plan import parameter_text
+from ocrrl_ros.interfaces.locality import run_apart
 from ocrrl_ros.interfaces.spin import use_fastdds_profile
 from ocrrl_ros.policy.task_spec import load_task_spec
 import rclpy
@@ -83,6 +84,8 @@ def driven_graph(arguments: dict[str, Any], log: Path, name: str) -> Iterator[Gr
     """
     Run the graph for the duration of a block, whatever ends it, with a client that drives it.
 
+    It is on this host alone and apart from other graphs, unless the operator chose.
+
     Ctrl-C, SIGTERM and SIGHUP end the block when it next calls ``check``, which every wait of
     the client does, at the latest at its end.
 
@@ -91,6 +94,7 @@ def driven_graph(arguments: dict[str, Any], log: Path, name: str) -> Iterator[Gr
     :param name: of the client's node.
     :raises KeyboardInterrupt: one of these signals came.
     """
+    run_apart()
     use_fastdds_profile()
     object_ids = load_task_spec(arguments['task']).object_ids
     with StopSignals() as signals:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 import logging
 import os
 import signal
@@ -34,21 +34,31 @@ _PARAMETER_ERRORS = (
     InvalidParameterTypeException, InvalidParameterValueException, ParameterImmutableException)
 
 
+def fastdds_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """
+    Return the variables that point Fast DDS to a profile of ours.
+
+    ``config/fastdds.xml``, or ``fastdds_local.xml`` where the discovery range is this host and no
+    other host is named as a peer. Empty where the operator chose a profile, or another RMW.
+    """
+    if any(environment.get(name) for name in _PROFILE_VARIABLES):
+        return {}
+    if environment.get('RMW_IMPLEMENTATION', '') not in _FAST_DDS:
+        return {}
+    is_local = environment.get('ROS_AUTOMATIC_DISCOVERY_RANGE') == 'LOCALHOST'
+    is_local = is_local and not environment.get('ROS_STATIC_PEERS')
+    path = str(config_path('fastdds_local.xml' if is_local else 'fastdds.xml'))
+    return dict.fromkeys(_PROFILE_VARIABLES, path)
+
+
 def use_fastdds_profile() -> str:
     """
-    Point Fast DDS to ``config/fastdds.xml`` unless the operator chose a profile or another RMW.
+    Set :func:`fastdds_environment` in this process; must run before ``rclpy.init``.
 
-    Must run before ``rclpy.init``. Returns the profile in force, or '' where none is.
+    Returns the profile in force, or '' where none is.
     """
-    for name in _PROFILE_VARIABLES:
-        if os.environ.get(name):
-            return os.environ[name]
-    if os.environ.get('RMW_IMPLEMENTATION', '') not in _FAST_DDS:
-        return ''
-    path = str(config_path('fastdds.xml'))
-    for name in _PROFILE_VARIABLES:
-        os.environ[name] = path
-    return path
+    os.environ.update(fastdds_environment(os.environ))
+    return next((os.environ[name] for name in _PROFILE_VARIABLES if os.environ.get(name)), '')
 
 
 def sparing_environment() -> dict[str, str]:
