@@ -3,8 +3,8 @@
 Model bundles: a folder with ONNX files and a manifest that pins every byte of them.
 
 A bundle is data, never code: JSON and ONNX only, no pickle. Loading checks every field and every
-hash before a byte reaches an inference library. Each file is read once, and what was hashed is what
-is used: a bundle that is exchanged on disk meanwhile is either the old one or refused.
+hash before a byte reaches an inference library. Each file is read once, and what was hashed is
+what is used: a bundle that is exchanged on disk meanwhile is either the old one or refused.
 """
 
 from __future__ import annotations

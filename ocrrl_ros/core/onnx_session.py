@@ -19,8 +19,8 @@ def create_session(
     """
     Open an ONNX model for inference of low latency.
 
-    :param model: path of the file, or its bytes. Bytes are all of the model: what points to weights
-        in another file is refused.
+    :param model: path of the file, or its bytes. Bytes are all of the model: what points to
+        weights in another file is refused.
     :param name: what the model is called in messages; its path where that is given.
     :raises MissingDependencyError: onnxruntime, or its support of the provider, is not installed.
     :raises BundleError: the file is no valid model.
