@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 import contextlib
+import os
 from pathlib import Path
 import signal
 import subprocess
@@ -16,7 +17,8 @@ from ocrrl_ros.interfaces.child_processes import end_with_parent, StopSignals
 from ocrrl_ros.interfaces.graph_client import GraphClient
 from ocrrl_ros.interfaces.graph_plan import parameter_text
 from ocrrl_ros.interfaces.locality import run_apart
-from ocrrl_ros.interfaces.spin import use_fastdds_profile
+from ocrrl_ros.interfaces.security import enclave_arguments
+from ocrrl_ros.interfaces.spin import start_ros, use_fastdds_profile
 from ocrrl_ros.policy.task_spec import load_task_spec
 import rclpy
 from rclpy.node import Node
@@ -122,7 +124,8 @@ def own_node(name: str, namespace: str = '') -> Iterator[Node]:
     context alone.
     """
     context = rclpy.Context()
-    rclpy.init(args=[], context=context)
+    enclave = enclave_arguments(name, namespace, os.environ)
+    start_ros(['--ros-args', *enclave] if enclave else [], context)
     try:
         node = rclpy.create_node(name, context=context, namespace=namespace)
         try:

@@ -13,7 +13,7 @@ import os
 
 from launch import LaunchContext, LaunchDescription
 from launch.actions import (
-    DeclareLaunchArgument, EmitEvent, IncludeLaunchDescription, OpaqueFunction)
+    DeclareLaunchArgument, EmitEvent, IncludeLaunchDescription, LogInfo, OpaqueFunction)
 from launch.events import Shutdown
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
@@ -24,6 +24,7 @@ from ocrrl_ros.interfaces.graph_plan import (
     GraphConfig, group_processes, NodePlan, parse_arguments, plan_graph, process_arguments,
     process_executable, SUBSYSTEMS)
 from ocrrl_ros.interfaces.locality import graph_environment
+from ocrrl_ros.interfaces.security import enclave_arguments, security_note
 from ocrrl_ros.interfaces.spin import fastdds_environment, sparing_environment
 from ocrrl_ros.interfaces.supervisor import KILL_AFTER_S, TERM_AFTER_S
 
@@ -62,7 +63,14 @@ def graph_description() -> LaunchDescription:
                 [FindPackageShare(PACKAGE), 'launch', f'{name}.launch.py'])),
             launch_arguments=arguments.items())
         for name in SUBSYSTEMS]
-    return LaunchDescription([*declared_arguments(), *includes])
+    return LaunchDescription([
+        *declared_arguments(), OpaqueFunction(function=_security_notes), *includes])
+
+
+def _security_notes(context: LaunchContext) -> list[LogInfo]:
+    """Say who may command a real robot, where that is everybody."""
+    note = security_note(os.environ)
+    return [LogInfo(msg=note)] if note and config_from_context(context).robot == 'fr3' else []
 
 
 def config_from_context(context: LaunchContext) -> GraphConfig:
@@ -81,6 +89,7 @@ def process_action(group: tuple[NodePlan, ...], config: GraphConfig) -> Node:
     environment = sparing_environment() | local | fastdds_environment({**os.environ, **local})
     common = {
         'package': PACKAGE, 'executable': executable, 'namespace': config.namespace,
+        'ros_arguments': enclave_arguments(executable, config.namespace, os.environ),
         'output': 'screen', 'respawn': False, 'additional_env': environment,
         'sigterm_timeout': str(TERM_AFTER_S), 'sigkill_timeout': str(KILL_AFTER_S - TERM_AFTER_S),
         'on_exit': EmitEvent(event=Shutdown(reason=f'{executable} ended'))}

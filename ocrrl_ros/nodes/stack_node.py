@@ -20,6 +20,7 @@ from ocrrl_ros.interfaces.child_processes import StopSignals
 from ocrrl_ros.interfaces.graph_plan import (
     GraphConfig, group_processes, parse_arguments, plan_graph)
 from ocrrl_ros.interfaces.locality import graph_environment
+from ocrrl_ros.interfaces.security import security_note
 from ocrrl_ros.interfaces.spin import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, use_fastdds_profile
 from ocrrl_ros.interfaces.supervisor import Supervisor
 
@@ -35,6 +36,9 @@ def _log(line: str) -> None:
 
 def supervise(config: GraphConfig) -> int:
     """Run the graph until a signal or an unrecoverable death, and return the exit code."""
+    note = security_note(os.environ)
+    if note and config.robot == 'fr3':
+        _log(note)
     added = graph_environment(config, os.environ)
     os.environ.update(added)
     use_fastdds_profile()
