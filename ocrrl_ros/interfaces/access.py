@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ocrrl_ros.interfaces import episode_state
-from ocrrl_ros.interfaces.access_config import AccessConfig, NodeAccess
+from ocrrl_ros.interfaces.access_config import AccessConfig, COMMON_REPLY, NodeAccess
 from ocrrl_ros.interfaces.graph_plan import COMPOSABLE, LOCKSTEP_NODES
 from ocrrl_ros.interfaces.gripper_drivers import DriverNames
 from ocrrl_ros.interfaces.gripper_state import GRIPPER_COMMAND_TOPIC, GRIPPER_STATE_TOPIC
@@ -28,6 +28,8 @@ _INSTRUCTION = 'base_policy/instruction'
 _JOINTS = 'franka/joint_states'
 _ROBOT_STATE = 'franka_robot_state_broadcaster/robot_state'
 _RECOVERY = 'action_server/error_recovery'
+#: What the nodes of the command ros2 are called; a pattern, as DDS takes them.
+_ROS2CLI = '_ros2cli*'
 _COMMANDS = {'crisp_joint': 'target_joint', 'crisp_pose': 'target_pose'}
 #: Topics of the arm's face that the hand and robot_state_publisher have, not the arm's driver.
 _NOT_THE_ARM = ('robot_description', 'franka_gripper/joint_states', GRIPPER_STATE_TOPIC)
@@ -83,11 +85,10 @@ def _residual_policy(config: AccessConfig) -> tuple[NodeAccess, ...]:
         publish=frozenset({
             _COMMANDS[config.sink], GRIPPER_COMMAND_TOPIC,
             *(f'residual_policy/{name}' for name in ('action', 'state', 'arrows'))}),
-        subscribe=_poses(config) | {
+        subscribe=(_where(True, COLOUR_TOPIC) if config.image_residual else _poses(config)) | {
             _JOINTS, GRIPPER_STATE_TOPIC, _INSTRUCTION, episode_state.TOPIC,
             'operator/deadman',
-            *(f'base_policy/{name}_chunk' for name in ('tcp', 'joint', 'gripper'))} | _where(
-                config.image_residual, COLOUR_TOPIC),
+            *(f'base_policy/{name}_chunk' for name in ('tcp', 'joint', 'gripper'))},
         reply=frozenset(_SWITCHES)),)
 
 
@@ -166,9 +167,9 @@ def _mujoco_bridge(config: AccessConfig) -> tuple[NodeAccess, ...]:
 
 def _operator(config: AccessConfig) -> tuple[NodeAccess, ...]:
     """Return what people and their tools may do: everything but commanding arm and hand."""
-    seen = (COLOUR_TOPIC, f'{COLOUR_TOPIC}/compressed', _CAMERA_INFO, 'joint_states', 'current_pose',
-            GRIPPER_STATE_TOPIC, 'gripper/state', 'fci_arm/state', episode_state.TOPIC,
-            _INSTRUCTION, 'objects/status', '/rosout', DIAGNOSTICS_TOPIC,
+    seen = (COLOUR_TOPIC, f'{COLOUR_TOPIC}/compressed', _CAMERA_INFO, 'joint_states',
+            'current_pose', GRIPPER_STATE_TOPIC, 'gripper/state', 'fci_arm/state',
+            episode_state.TOPIC, _INSTRUCTION, 'objects/status', '/rosout', DIAGNOSTICS_TOPIC,
             *(f'residual_policy/{name}' for name in ('action', 'state', 'arrows')))
     parameters = ('get_parameters', 'list_parameters', 'describe_parameters', 'set_parameters')
     return (NodeAccess(
@@ -176,6 +177,7 @@ def _operator(config: AccessConfig) -> tuple[NodeAccess, ...]:
         publish=frozenset({'operator/deadman', 'episode/instruction'}) | _where(
             config.prompts, *(f'objects/{name}/prompt' for name in config.object_ids)),
         subscribe=_poses(config) | frozenset(seen),
+        reply=frozenset(f'/{_ROS2CLI}{name[1:]}' for name in COMMON_REPLY),
         request=frozenset({
             *_EPISODE, *_SWITCHES, 'gripper/home', 'fci_arm/error_recovery', 'fci_arm/stop',
             *(f'residual_policy/{name}' for name in parameters)})),)

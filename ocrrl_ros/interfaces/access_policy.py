@@ -18,7 +18,7 @@ _ELEMENTS = {
 _HEAD = """<?xml version="1.0" encoding="UTF-8"?>
 <!--
   SPDX-License-Identifier: Apache-2.0
-  Who may say what to whom. Written by `ocrrl security policy`; docs/security.md says how it is used.
+  Who may say what to whom, written by `ocrrl security policy`. How it is used: docs/security.md.
 -->
 """
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""SROS2 in the graph: which enclave each process is in, and settings that would protect nothing."""
+"""SROS2 in the graph: the enclave of each process, and settings that would protect nothing."""
 
 from __future__ import annotations
 
