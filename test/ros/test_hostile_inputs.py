@@ -152,19 +152,3 @@ def test_node_of_a_local_graph_listens_on_loopback_alone(
             time.sleep(0.1)
         time.sleep(0.5)
         assert receiving_addresses(node.process.pid, ros_domain) == addresses
-
-
-def test_node_of_another_domain_is_not_heard(watcher, ros_domain, tmp_path, monkeypatch):
-    heard = watcher.listen(String, 'apart/episode/state', qos.LATCHED)
-    monkeypatch.setenv('ROS_DOMAIN_ID', str(ros_domain + 1))
-    node = NodeProcess('ocrrl_ros.nodes.episode_node', tmp_path / 'other.txt',
-                       ros_arguments=('-r', '__ns:=/apart'))
-    monkeypatch.setenv('ROS_DOMAIN_ID', str(ros_domain))
-    with running(node):
-        same = NodeProcess('ocrrl_ros.nodes.episode_node', tmp_path / 'same.txt',
-                           ros_arguments=('-r', '__ns:=/together'))
-        with running(same):
-            # Started later and heard: by then the other would have been heard, too.
-            together = watcher.listen(String, 'together/episode/state', qos.LATCHED)
-            watcher.until(lambda: together, what='the node of the same domain')
-        assert node.process.poll() is None and not heard
