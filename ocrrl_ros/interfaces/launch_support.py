@@ -89,7 +89,8 @@ def process_action(group: tuple[NodePlan, ...], config: GraphConfig) -> Node:
     environment = sparing_environment() | local | fastdds_environment({**os.environ, **local})
     common = {
         'package': PACKAGE, 'executable': executable, 'namespace': config.namespace,
-        'ros_arguments': enclave_arguments(executable, config.namespace, os.environ),
+        'ros_arguments': enclave_arguments(
+            executable, config.namespace, os.environ) or None,
         'output': 'screen', 'respawn': False, 'additional_env': environment,
         'sigterm_timeout': str(TERM_AFTER_S), 'sigkill_timeout': str(KILL_AFTER_S - TERM_AFTER_S),
         'on_exit': EmitEvent(event=Shutdown(reason=f'{executable} ended'))}
