@@ -7,7 +7,7 @@ import sys
 import tempfile
 from typing import Any
 
-from ocrrl_ros.cli.demo import isolate_graph, START_TIMEOUT_S
+from ocrrl_ros.cli.demo import START_TIMEOUT_S
 from ocrrl_ros.core.errors import ConfigError, OcrrlError
 from rich.console import Console
 from rich.table import Table
@@ -38,7 +38,6 @@ class BenchCamera:
 
     def run(self, console: Console) -> dict[str, Any]:
         """Receive in every process and print what arrived."""
-        isolate_graph()
         from ocrrl_ros.evaluation.provenance import describe_machine, read_git_state
         with tempfile.TemporaryDirectory(prefix='ocrrl_camera_') as folder:
             rows = self._measure(Path(folder))

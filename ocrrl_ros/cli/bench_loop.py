@@ -8,7 +8,7 @@ import tempfile
 import time
 from typing import Any
 
-from ocrrl_ros.cli.demo import isolate_graph, START_TIMEOUT_S
+from ocrrl_ros.cli.demo import START_TIMEOUT_S
 from ocrrl_ros.core.errors import ConfigError, OcrrlError
 from rich.console import Console
 from rich.table import Table
@@ -51,7 +51,6 @@ class BenchLoop:
 
     def run(self, console: Console) -> dict[str, Any]:
         """Measure every rate and print a table."""
-        isolate_graph()
         from ocrrl_ros.evaluation.provenance import describe_machine, read_git_state
         rows = []
         for rate in self.rates_hz:

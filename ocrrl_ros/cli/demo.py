@@ -66,7 +66,6 @@ class Demo:
 
     def run(self, console: Console) -> dict[str, Any]:
         """Check everything, run the graph, write the results."""
-        isolate_graph()
         from ocrrl_ros.interfaces.graph_process import driven_graph
         bundles = self._load_bundles()
         started_s = time.monotonic()
@@ -169,12 +168,6 @@ class Demo:
                           str(row['invalid_episodes']))
         console.print(table)
         console.print(f'{self.out / "result.json"}   {self.out / "report.html"}', highlight=False)
-
-
-def isolate_graph() -> None:
-    """Keep the demo's graph on this machine and apart from others, unless the user chose."""
-    os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
-    os.environ.setdefault('ROS_DOMAIN_ID', str(12 + os.getpid() % 80))
 
 
 def episode_line(record: 'GraphEpisode') -> str:

@@ -59,6 +59,8 @@ COMMANDS: tuple[CommandEntry, ...] = (
     _entry('perception calibrate-confidence', 'calibrate_confidence', 'CalibrateConfidence',
            "fit the tracker's confidence and measure how far it can be trusted"),
     _entry('doctor', 'doctor', 'Doctor', 'say what this machine lacks and how to install it'),
+    _entry('security policy', 'security', 'SecurityPolicy',
+           'write who may say what to whom, for SROS2'),
     _entry('results', 'results', 'Results', 'run what is missing of the protocol, in parts'),
     _entry('report', 'report_command', 'Report',
            'rebuild docs/results.md, or write an HTML report of result files'),

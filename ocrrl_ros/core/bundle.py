@@ -3,7 +3,8 @@
 Model bundles: a folder with ONNX files and a manifest that pins every byte of them.
 
 A bundle is data, never code: JSON and ONNX only, no pickle. Loading checks every field and every
-hash before a byte reaches an inference library.
+hash before a byte reaches an inference library. Each file is read once, and what was hashed is
+what is used: a bundle that is exchanged on disk meanwhile is either the old one or refused.
 """
 
 from __future__ import annotations
@@ -71,23 +72,30 @@ class Manifest:
 
 @dataclasses.dataclass(frozen=True)
 class Bundle:
-    """A bundle on disk whose manifest and hashes were checked."""
+    """
+    A bundle whose manifest and hashes were checked.
+
+    :param path: folder that it was read from; nothing is read from there again.
+    :param sha256: of the manifest, which holds the hashes of the files.
+    :param contents: checked bytes by file name.
+    """
 
     path: Path
     manifest: Manifest
     sha256: str
+    contents: Mapping[str, bytes] = dataclasses.field(repr=False)
 
-    def file(self, name: str) -> Path:
+    def read(self, name: str) -> bytes:
         """
-        Return the path of one of the bundle's files.
+        Return the checked bytes of one of the bundle's files.
 
         :raises BundleError: the manifest does not name the file.
         """
-        if name not in self.manifest.files:
+        if name not in self.contents:
             raise BundleError(
                 f'{self.path} holds no {name!r}; its manifest names: '
-                + ', '.join(sorted(self.manifest.files)))
-        return self.path / name
+                + ', '.join(sorted(self.contents)))
+        return self.contents[name]
 
 
 def hash_layout(layout: Mapping[str, Any]) -> str:
@@ -140,13 +148,14 @@ def load_bundle(
     :raises BundleError: missing, truncated, altered or unfitting; the message says which.
     """
     folder = bundle_path(folder)
-    manifest = _read_manifest(folder)
+    text = _read_bytes(folder / MANIFEST_NAME, f'no model bundle at {folder}')
+    manifest = _parse_manifest(text, folder / MANIFEST_NAME)
     if kind is not None and manifest.kind != kind:
         raise BundleError(f'{folder} is a {manifest.kind!r} bundle; a {kind!r} bundle is needed')
     if 'policy.onnx' not in manifest.files:
         raise BundleError(f'{folder / MANIFEST_NAME} names no policy.onnx')
-    for name, expected in manifest.files.items():
-        _check_file(folder, name, expected)
+    contents = {
+        name: _read_checked(folder, name, expected) for name, expected in manifest.files.items()}
     if hash_layout(manifest.layout) != manifest.layout_hash:
         raise BundleError(
             f'{folder / MANIFEST_NAME}: layout_hash {manifest.layout_hash[:12]} does not match '
@@ -160,17 +169,22 @@ def load_bundle(
     if task is not None and task not in manifest.tasks:
         raise BundleError(
             f'{folder} serves task {", ".join(manifest.tasks)}; asked for {task!r}')
-    return Bundle(folder, manifest, sha256_file(folder / MANIFEST_NAME))
+    return Bundle(folder, manifest, hashlib.sha256(text).hexdigest(), contents)
 
 
-def _read_manifest(folder: Path) -> Manifest:
-    """Parse manifest.json or say why not."""
-    path = folder / MANIFEST_NAME
+def _read_bytes(path: Path, complaint: str) -> bytes:
+    """Return what is in a file, or complain."""
     try:
-        content = json.loads(path.read_text(encoding='utf-8'))
+        return path.read_bytes()
     except OSError as error:
-        raise BundleError(f'no model bundle at {folder}: {error}') from error
-    except ValueError as error:
+        raise BundleError(f'{complaint}: {error}') from error
+
+
+def _parse_manifest(text: bytes, path: Path) -> Manifest:
+    """Return the manifest that the bytes of manifest.json say, or say why not."""
+    try:
+        content = json.loads(text.decode('utf-8'))
+    except (ValueError, RecursionError) as error:
         raise BundleError(f'{path} is no JSON (truncated?): {error}') from error
     try:
         return from_mapping(Manifest, content, str(path))
@@ -178,14 +192,16 @@ def _read_manifest(folder: Path) -> Manifest:
         raise BundleError(str(error)) from error
 
 
-def _check_file(folder: Path, name: str, expected: str) -> None:
-    """Compare one file with its hash; refuse names that leave the folder."""
+def _read_checked(folder: Path, name: str, expected: str) -> bytes:
+    """Return the bytes of one file that have its hash; refuse names that leave the folder."""
     path = folder / name
-    if Path(name).name != name:
+    if Path(name).name != name or name == '..':
         raise BundleError(f'{folder / MANIFEST_NAME} names {name!r}; a plain name is allowed')
     if not path.is_file():
         raise BundleError(f'{path} is missing, though {MANIFEST_NAME} names it')
-    actual = sha256_file(path)
+    data = _read_bytes(path, f'cannot read {path}')
+    actual = hashlib.sha256(data).hexdigest()
     if actual != expected:
         raise BundleError(
             f'{path} is truncated or altered: sha256 {actual[:12]}, manifest says {expected[:12]}')
+    return data

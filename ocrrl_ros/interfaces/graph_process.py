@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 import contextlib
+import os
 from pathlib import Path
 import signal
 import subprocess
@@ -15,7 +16,9 @@ from ocrrl_ros.core.errors import OcrrlError
 from ocrrl_ros.interfaces.child_processes import end_with_parent, StopSignals
 from ocrrl_ros.interfaces.graph_client import GraphClient
 from ocrrl_ros.interfaces.graph_plan import parameter_text
-from ocrrl_ros.interfaces.spin import use_fastdds_profile
+from ocrrl_ros.interfaces.locality import run_apart
+from ocrrl_ros.interfaces.security import enclave_arguments
+from ocrrl_ros.interfaces.spin import start_ros, use_fastdds_profile
 from ocrrl_ros.policy.task_spec import load_task_spec
 import rclpy
 from rclpy.node import Node
@@ -83,6 +86,8 @@ def driven_graph(arguments: dict[str, Any], log: Path, name: str) -> Iterator[Gr
     """
     Run the graph for the duration of a block, whatever ends it, with a client that drives it.
 
+    It is on this host alone and apart from other graphs, unless the operator chose.
+
     Ctrl-C, SIGTERM and SIGHUP end the block when it next calls ``check``, which every wait of
     the client does, at the latest at its end.
 
@@ -91,6 +96,7 @@ def driven_graph(arguments: dict[str, Any], log: Path, name: str) -> Iterator[Gr
     :param name: of the client's node.
     :raises KeyboardInterrupt: one of these signals came.
     """
+    run_apart()
     use_fastdds_profile()
     object_ids = load_task_spec(arguments['task']).object_ids
     with StopSignals() as signals:
@@ -118,7 +124,8 @@ def own_node(name: str, namespace: str = '') -> Iterator[Node]:
     context alone.
     """
     context = rclpy.Context()
-    rclpy.init(args=[], context=context)
+    enclave = enclave_arguments(name, namespace, os.environ)
+    start_ros(['--ros-args', *enclave] if enclave else [], context)
     try:
         node = rclpy.create_node(name, context=context, namespace=namespace)
         try:

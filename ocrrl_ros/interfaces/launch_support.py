@@ -9,11 +9,11 @@ that ``stack`` starts.
 from __future__ import annotations
 
 import dataclasses
+import os
 
 from launch import LaunchContext, LaunchDescription
 from launch.actions import (
-    DeclareLaunchArgument, EmitEvent, IncludeLaunchDescription, OpaqueFunction,
-    SetEnvironmentVariable)
+    DeclareLaunchArgument, EmitEvent, IncludeLaunchDescription, LogInfo, OpaqueFunction)
 from launch.events import Shutdown
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
@@ -23,7 +23,9 @@ from ocrrl_ros.core.configuration import from_mapping
 from ocrrl_ros.interfaces.graph_plan import (
     GraphConfig, group_processes, NodePlan, parse_arguments, plan_graph, process_arguments,
     process_executable, SUBSYSTEMS)
-from ocrrl_ros.interfaces.spin import sparing_environment, use_fastdds_profile
+from ocrrl_ros.interfaces.locality import graph_environment
+from ocrrl_ros.interfaces.security import enclave_arguments, security_note
+from ocrrl_ros.interfaces.spin import fastdds_environment, sparing_environment
 from ocrrl_ros.interfaces.supervisor import KILL_AFTER_S, TERM_AFTER_S
 
 PACKAGE = 'ocrrl'
@@ -51,7 +53,7 @@ def subsystem_description(name: str) -> LaunchDescription:
 
 
 def graph_description() -> LaunchDescription:
-    """Return the whole graph: the profile of the middleware and every sub-system."""
+    """Return the whole graph: every sub-system."""
     arguments = {
         field.name: LaunchConfiguration(field.name)
         for field in dataclasses.fields(GraphConfig)}
@@ -61,12 +63,14 @@ def graph_description() -> LaunchDescription:
                 [FindPackageShare(PACKAGE), 'launch', f'{name}.launch.py'])),
             launch_arguments=arguments.items())
         for name in SUBSYSTEMS]
-    profile = use_fastdds_profile()
-    environment = [
-        SetEnvironmentVariable(name, profile)
-        for name in ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
-        if profile]
-    return LaunchDescription([*declared_arguments(), *environment, *includes])
+    return LaunchDescription([
+        *declared_arguments(), OpaqueFunction(function=_security_notes), *includes])
+
+
+def _security_notes(context: LaunchContext) -> list[LogInfo]:
+    """Say who may command a real robot, where that is everybody."""
+    note = security_note(os.environ)
+    return [LogInfo(msg=note)] if note and config_from_context(context).robot == 'fr3' else []
 
 
 def config_from_context(context: LaunchContext) -> GraphConfig:
@@ -81,9 +85,13 @@ def process_action(group: tuple[NodePlan, ...], config: GraphConfig) -> Node:
     """Return the action that runs one process; the graph ends when a needed one does."""
     files = [config.params_file] if config.params_file else []
     executable = process_executable(group)
+    local = graph_environment(config, os.environ)
+    environment = sparing_environment() | local | fastdds_environment({**os.environ, **local})
     common = {
         'package': PACKAGE, 'executable': executable, 'namespace': config.namespace,
-        'output': 'screen', 'respawn': False, 'additional_env': sparing_environment(),
+        'ros_arguments': enclave_arguments(
+            executable, config.namespace, os.environ) or None,
+        'output': 'screen', 'respawn': False, 'additional_env': environment,
         'sigterm_timeout': str(TERM_AFTER_S), 'sigkill_timeout': str(KILL_AFTER_S - TERM_AFTER_S),
         'on_exit': EmitEvent(event=Shutdown(reason=f'{executable} ended'))}
     if len(group) > 1:

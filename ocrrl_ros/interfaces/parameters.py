@@ -46,8 +46,27 @@ def declare_config(
             description=description, read_only=read_only and name not in live,
             dynamic_typing=True))
     if exclusive:
+        keep_clock(node)
         refuse_unknown_overrides(node)
     return read_config(node, cls, prefix)
+
+
+def keep_clock(node: Node) -> None:
+    """
+    Refuse to change ``use_sim_time`` while the node runs, which rclpy allows to everybody.
+
+    A control loop whose clock is exchanged would take all of its inputs for stale, or for fresh.
+    """
+    name = 'use_sim_time'
+
+    def check(parameters: list[Parameter]) -> SetParametersResult:
+        given = [item.value for item in parameters if item.name == name]
+        is_same = all(value == node.get_parameter(name).value for value in given)
+        return SetParametersResult(
+            successful=is_same,
+            reason='' if is_same else f'{name} stands for the life of the node; start it anew')
+
+    node.add_on_set_parameters_callback(check)
 
 
 def read_config(node: Node, cls: type[T], prefix: str = '') -> T:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 import importlib
+import re
 
 from ocrrl_ros.core.errors import ConfigError, MissingDependencyError
 from ocrrl_ros.interfaces.image_conversions import image_to_rgb
@@ -14,6 +15,9 @@ from rclpy.node import Node
 from rclpy.serialization import serialize_message
 from sensor_msgs.msg import CompressedImage, Image
 
+#: What ROS allows in the names of packages and messages; the package is imported.
+_TYPE = re.compile(r'([a-z][a-z0-9_]*)/msg/([A-Za-z][A-Za-z0-9]*)')
+
 Write = Callable[[str, str, bytes], None]
 _LATCHED_TOPICS = ('base_policy/instruction', 'residual_policy/state', 'episode/state')
 
@@ -22,9 +26,12 @@ def message_class(type_name: str) -> type:
     """
     Return the class of ``package/msg/Type``.
 
-    :raises ConfigError: the package is not installed or has no such message.
+    :raises ConfigError: the name is of another form, or no such message is installed.
     """
-    package, _, name = type_name.split('/')
+    match = _TYPE.fullmatch(type_name)
+    if match is None:
+        raise ConfigError(f'message type is {type_name!r}; allowed: package/msg/Type')
+    package, name = match.groups()
     try:
         return getattr(importlib.import_module(f'{package}.msg'), name)
     except (ImportError, AttributeError) as error:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 import logging
 import os
 import signal
@@ -14,11 +14,13 @@ from types import FrameType
 from ocrrl_ros.core.errors import ConfigError, OcrrlError
 from ocrrl_ros.core.resources import config_path
 from ocrrl_ros.interfaces.realtime import release_garbage
+from ocrrl_ros.interfaces.security import is_secured
 import rclpy
 from rclpy.exceptions import (
     InvalidParameterTypeException, InvalidParameterValueException,
     ParameterImmutableException)
 from rclpy.executors import ExternalShutdownException
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 
 EXIT_DONE, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
@@ -30,25 +32,36 @@ _CLOSING_S = 1.0
 _FAST_DDS = ('', 'rmw_fastrtps_cpp', 'rmw_fastrtps_dynamic_cpp')
 #: Threads of Mesa and BLAS that fight the loops over few cores.
 _SPARING = {'LP_NUM_THREADS': '1', 'OMP_NUM_THREADS': '1', 'OPENBLAS_NUM_THREADS': '1'}
+_RCL_ERROR = rclpy_implementation.RCLError
 _PARAMETER_ERRORS = (
     InvalidParameterTypeException, InvalidParameterValueException, ParameterImmutableException)
 
 
+def fastdds_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """
+    Return the variables that point Fast DDS to a profile of ours.
+
+    ``config/fastdds.xml``, or ``fastdds_local.xml`` where the discovery range is this host and no
+    other host is named as a peer. Empty where the operator chose a profile, or another RMW.
+    """
+    if any(environment.get(name) for name in _PROFILE_VARIABLES):
+        return {}
+    if environment.get('RMW_IMPLEMENTATION', '') not in _FAST_DDS:
+        return {}
+    is_local = environment.get('ROS_AUTOMATIC_DISCOVERY_RANGE') == 'LOCALHOST'
+    is_local = is_local and not environment.get('ROS_STATIC_PEERS')
+    path = str(config_path('fastdds_local.xml' if is_local else 'fastdds.xml'))
+    return dict.fromkeys(_PROFILE_VARIABLES, path)
+
+
 def use_fastdds_profile() -> str:
     """
-    Point Fast DDS to ``config/fastdds.xml`` unless the operator chose a profile or another RMW.
+    Set :func:`fastdds_environment` in this process; must run before ``rclpy.init``.
 
-    Must run before ``rclpy.init``. Returns the profile in force, or '' where none is.
+    Returns the profile in force, or '' where none is.
     """
-    for name in _PROFILE_VARIABLES:
-        if os.environ.get(name):
-            return os.environ[name]
-    if os.environ.get('RMW_IMPLEMENTATION', '') not in _FAST_DDS:
-        return ''
-    path = str(config_path('fastdds.xml'))
-    for name in _PROFILE_VARIABLES:
-        os.environ[name] = path
-    return path
+    os.environ.update(fastdds_environment(os.environ))
+    return next((os.environ[name] for name in _PROFILE_VARIABLES if os.environ.get(name)), '')
 
 
 def sparing_environment() -> dict[str, str]:
@@ -66,12 +79,38 @@ def run_process(
     ``EXIT_CRASHED``. The body leaves when ``rclpy.ok()`` turns false.
     """
     use_fastdds_profile()
-    rclpy.init(args=args)
+    try:
+        start_ros(args)
+    except ConfigError as error:
+        rclpy.logging.get_logger(name).fatal(str(error))
+        return EXIT_USAGE
     try:
         return _outcome(body, name)
     finally:
         release_garbage()
         rclpy.try_shutdown()
+
+
+def start_ros(args: list[str] | None = None, context: rclpy.Context | None = None) -> None:
+    """
+    Call ``rclpy.init``, and say in one line why ROS does not start where it is to be secured.
+
+    :raises ConfigError: a variable of SROS2 is written wrongly, the keys of the enclave are not
+        there, or the middleware cannot secure anything.
+    """
+    secured = is_secured(os.environ)
+    try:
+        rclpy.init(args=args, context=context)
+    except RuntimeError as error:
+        if not secured:
+            raise
+        raise ConfigError(_refusal(error)) from error
+
+
+def _refusal(error: Exception) -> str:
+    """Return in one line what ROS refuses where it is to be secured."""
+    reason = ' '.join(str(error).split(', at /')[0].split())
+    return f'ROS_SECURITY_ENABLE is true, and ROS refuses: {reason}; see docs/security.md'
 
 
 def _outcome(body: Callable[[], int | None], name: str) -> int:
@@ -91,6 +130,10 @@ def _outcome(body: Callable[[], int | None], name: str) -> int:
     except Exception as error:
         if isinstance(error, RuntimeError) and _is_closing():
             return EXIT_DONE
+        if isinstance(error, _RCL_ERROR) and is_secured(os.environ):
+            # A topic that the enclave is not granted, or a middleware that secures nothing.
+            logger.fatal(_refusal(error))
+            return EXIT_FAILED
         traceback.print_exc()
         return EXIT_CRASHED
 

@@ -13,6 +13,7 @@ import time
 
 from ocrrl_ros.interfaces.child_processes import end_with_parent
 from ocrrl_ros.interfaces.graph_plan import NodePlan, process_arguments, process_executable
+from ocrrl_ros.interfaces.security import enclave_arguments
 from ocrrl_ros.interfaces.spin import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, sparing_environment
 
 #: Patience after SIGINT, until SIGTERM and until SIGKILL.
@@ -62,6 +63,7 @@ def process_command(
         *process_arguments(group)]
     if namespace:
         command += ['-r', f'__ns:=/{namespace.strip("/")}']
+    command += enclave_arguments(process_executable(group), namespace, os.environ)
     if params_file:
         command += ['--params-file', params_file]
     return command

@@ -7,6 +7,7 @@ import dataclasses
 import sys
 
 from ocrrl_ros.interfaces import episode_state
+from ocrrl_ros.interfaces.input_warnings import InputWarnings
 from ocrrl_ros.interfaces.parameters import declare_config
 from ocrrl_ros.interfaces.polling import PolledSubscription
 from ocrrl_ros.interfaces.qos import LATCHED, LATEST
@@ -49,6 +50,7 @@ class EpisodeNode(Node):
         self._episode = EpisodeClock(
             config.task, config.instruction or task.instruction,
             config.timeout_s or task.timeout_s)
+        self._warnings = InputWarnings(self)
         self._state_out = self.create_publisher(String, episode_state.TOPIC, LATCHED)
         self._instruction_out = self.create_publisher(
             String, 'base_policy/instruction', LATCHED)
@@ -67,7 +69,7 @@ class EpisodeNode(Node):
         self._now_s = now_s
         message = self._instruction_in.take_newest()
         if message is not None:
-            self._on_instruction(message)
+            self._warnings.attempt(self._on_instruction, message)
         if self._episode.is_overdue(now_s):
             self._episode.end('timeout', now_s)
             self._publish_state()

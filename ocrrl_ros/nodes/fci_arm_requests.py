@@ -9,6 +9,7 @@ import threading
 from typing import Any
 
 from ocrrl_ros.interfaces.optional import optional
+from ocrrl_ros.interfaces.parameters import keep_clock
 from ocrrl_ros.interfaces.polling import DeferredService
 from ocrrl_ros.robot.adapters.franka_fci.link import FciAnswer, FciLink
 from rclpy.action import ActionServer
@@ -91,6 +92,7 @@ class FciRequests:
         self._action_node = Node(
             f'{node.get_name()}_actions', context=node.context, namespace=node.get_namespace(),
             use_global_arguments=False)
+        keep_clock(self._action_node)
         self._server = ActionServer(
             self._action_node, kind, RECOVERY_ACTION,
             recover_by_action(kind, self._asked.put, limit_s))

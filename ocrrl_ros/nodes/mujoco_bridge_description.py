@@ -14,6 +14,7 @@ from builtin_interfaces.msg import Time
 from ocrrl_ros.core.resources import model_path
 from ocrrl_ros.interfaces.conversions import transform_stamped
 from ocrrl_ros.interfaces.optional import optional
+from ocrrl_ros.interfaces.parameters import keep_clock
 from ocrrl_ros.interfaces.qos import DEEP_RELIABLE, LATCHED, topic
 from ocrrl_ros.sim.bridge_links import LinkPose, LinkTree
 from ocrrl_ros.sim.bridge_readout import ArmReading
@@ -32,6 +33,7 @@ class RobotDescription:
         self.node = Node(
             'robot_state_publisher', context=context, namespace=namespace,
             use_global_arguments=False)
+        keep_clock(self.node)
         urdf = model_path('fr3', 'fr3.urdf').read_text(encoding='utf-8')
         self.node.declare_parameter('robot_description', urdf, ParameterDescriptor(
             description='URDF of arm and hand', read_only=True))

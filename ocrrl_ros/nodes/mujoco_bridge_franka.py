@@ -20,6 +20,7 @@ from ocrrl_ros.interfaces.chunk_conversions import trajectory_positions, traject
 from ocrrl_ros.interfaces.conversions import (
     fill_pose, fill_twist, fill_wrench, from_stamp)
 from ocrrl_ros.interfaces.optional import optional
+from ocrrl_ros.interfaces.parameters import keep_clock
 from ocrrl_ros.robot.fr3 import ARM_JOINT_NAMES, BASE_FRAME, MAX_WIDTH_M, TCP_FRAME
 from ocrrl_ros.sim.bridge_commands import ArmCommander, JointTrajectoryPlan
 from ocrrl_ros.sim.bridge_hand import HandGoal, HandMotion
@@ -200,6 +201,7 @@ class OptionalInterfaces:
         self._executor = MultiThreadedExecutor(num_threads=4, context=context)
         self._group = ReentrantCallbackGroup()
         self._node = Node('mujoco_bridge_actions', context=context, namespace=namespace)
+        keep_clock(self._node)
         self._servers: list[ActionServer] = []
         if franka is not None:
             self._add_franka(franka, hand, commander)

@@ -15,6 +15,7 @@ import time
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from ocrrl_ros.core.errors import OcrrlError
+from ocrrl_ros.interfaces.locality import stay_on_this_host
 from ocrrl_ros.interfaces.lockstep import LockstepServer
 from ocrrl_ros.interfaces.monitor import DiagnosticsPublisher, LoopMonitor
 from ocrrl_ros.interfaces.parameters import declare_config
@@ -255,6 +256,7 @@ def _await_participants(node: MujocoBridgeNode, server: LockstepServer) -> None:
 def main(args: list[str] | None = None) -> int:
     """Run the node until Ctrl-C; the exit code is 2 for wrong settings and 1 for failures."""
     arguments = sys.argv if args is None else args
+    stay_on_this_host()
 
     def body() -> None:
         node = MujocoBridgeNode(arguments)

@@ -10,6 +10,7 @@ SIGTERM and the end of the terminal (SIGHUP) stop every process and exit with 0.
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import time
 
@@ -18,6 +19,8 @@ from ocrrl_ros.core.errors import ConfigError, OcrrlError
 from ocrrl_ros.interfaces.child_processes import StopSignals
 from ocrrl_ros.interfaces.graph_plan import (
     GraphConfig, group_processes, parse_arguments, plan_graph)
+from ocrrl_ros.interfaces.locality import graph_environment
+from ocrrl_ros.interfaces.security import security_note
 from ocrrl_ros.interfaces.spin import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, use_fastdds_profile
 from ocrrl_ros.interfaces.supervisor import Supervisor
 
@@ -33,6 +36,15 @@ def _log(line: str) -> None:
 
 def supervise(config: GraphConfig) -> int:
     """Run the graph until a signal or an unrecoverable death, and return the exit code."""
+    note = security_note(os.environ)
+    if note and config.robot == 'fr3':
+        _log(note)
+    added = graph_environment(config, os.environ)
+    os.environ.update(added)
+    use_fastdds_profile()
+    if added:
+        _log('simulation, on this host alone: ' + ' '.join(
+            f'{name}={value}' for name, value in sorted(added.items())))
     supervisor = Supervisor(
         group_processes(plan_graph(config), config.compose), _log, config.namespace,
         config.params_file)
@@ -59,7 +71,6 @@ def _without_dashes(arguments: list[str]) -> list[str]:
 def main(args: list[str] | None = None) -> int:
     """Parse ``name:=value`` arguments and run the graph."""
     arguments = sys.argv[1:] if args is None else args
-    use_fastdds_profile()
     try:
         return supervise(from_mapping(
             GraphConfig, parse_arguments(_without_dashes(arguments)), 'command line'))

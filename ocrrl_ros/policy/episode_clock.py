@@ -4,9 +4,15 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+import re
 from typing import Literal
 
 from ocrrl_ros.core.errors import ConfigError
+
+#: Names of tasks become names of folders.
+_PLAIN = re.compile(r'[A-Za-z0-9_]{0,64}')
+_LONGEST_TEXT = 1000
 
 Outcome = Literal['', 'success', 'failure', 'timeout', 'stopped', 'invalid']
 
@@ -14,7 +20,7 @@ Outcome = Literal['', 'success', 'failure', 'timeout', 'stopped', 'invalid']
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EpisodeState:
     """
-    What the graph is doing.
+    What the graph is doing; it comes from the network, so that all of it is checked.
 
     :param number: counts episodes since the node started; 0 before the first.
     :param running: whether the robot may move.
@@ -29,6 +35,21 @@ class EpisodeState:
     started_s: float = 0.0
     ended_s: float = 0.0
     outcome: Outcome = ''
+
+    def __post_init__(self) -> None:
+        """Refuse what no episode node says."""
+        if not _PLAIN.fullmatch(self.task):
+            raise ConfigError(
+                f'task is {self.task[:80]!r}; allowed: at most 64 letters, digits and _')
+        if not 0 <= self.number < 10 ** 9:
+            raise ConfigError(f'number is {self.number}; allowed: 0 <= x < 10^9')
+        if len(self.instruction) > _LONGEST_TEXT:
+            raise ConfigError(
+                f'instruction has {len(self.instruction)} characters; allowed: at most '
+                f'{_LONGEST_TEXT}')
+        for name in ('started_s', 'ended_s'):
+            if not (math.isfinite(getattr(self, name)) and getattr(self, name) >= 0.0):
+                raise ConfigError(f'{name} is {getattr(self, name)}; allowed: >= 0')
 
 
 class EpisodeClock:

@@ -58,7 +58,7 @@ class ResidualGate:
         if set(settings) != _SETTINGS:
             raise BundleError(
                 f'{bundle.path}: gate names {sorted(settings)}; needed: {sorted(_SETTINGS)}')
-        session = create_session(str(bundle.file(GATE_FILE)))
+        session = create_session(bundle.read(GATE_FILE), name=str(bundle.path / GATE_FILE))
         return cls(session, observation_size, settings['smoothing_s'], num_robots)
 
     def reset(self, rows: np.ndarray | slice = slice(None)) -> None:

@@ -55,7 +55,7 @@ class ImageResidualNetwork:
         if GATE_FILE in bundle.manifest.files:
             raise BundleError(
                 f'{bundle.path} sees images and holds {GATE_FILE}; allowed: no gate')
-        session = create_session(str(bundle.file('policy.onnx')))
+        session = create_session(bundle.read('policy.onnx'), name=str(bundle.path / 'policy.onnx'))
         return cls(session, layout, bounds_of(bundle))
 
     def act(self, observation: np.ndarray, images: np.ndarray) -> np.ndarray:

@@ -50,7 +50,7 @@ class ResidualNetwork:
         :param layout: the one that the bundle was checked against.
         :raises BundleError: the model or its action scale cannot be used.
         """
-        session = create_session(str(bundle.file('policy.onnx')))
+        session = create_session(bundle.read('policy.onnx'), name=str(bundle.path / 'policy.onnx'))
         return cls(session, layout, bounds_of(bundle), bundle.manifest.acts_per)
 
     def act(self, observation: np.ndarray) -> np.ndarray:

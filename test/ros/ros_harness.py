@@ -30,13 +30,14 @@ class NodeProcess:
 
     :param module: Python module of the node, such as ``ocrrl_ros.nodes.mujoco_bridge_node``.
     :param parameters: dotted parameter names and their values.
+    :param arguments: words before the ROS arguments.
     """
 
     def __init__(
             self, module: str, log: Path, parameters: dict[str, object] | None = None,
-            ros_arguments: tuple[str, ...] = ()):
+            ros_arguments: tuple[str, ...] = (), arguments: tuple[str, ...] = ()):
         """Start the process in its own group, as a terminal would."""
-        command = [sys.executable, '-m', module, '--ros-args', *ros_arguments]
+        command = [sys.executable, '-m', module, *arguments, '--ros-args', *ros_arguments]
         for name, value in (parameters or {}).items():
             command += ['-p', f'{name}:={to_yaml(value)}']
         self.log_path = log

@@ -118,7 +118,8 @@ class OnnxBasePolicy(BasePolicy):
             raise BundleError(
                 f'{bundle.path} has input layout {bundle.manifest.layout_hash[:12]}; this '
                 f'program feeds {expected[:12]}')
-        session = create_session(str(bundle.file('policy.onnx')), threads)
+        session = create_session(
+            bundle.read('policy.onnx'), threads, name=str(bundle.path / 'policy.onnx'))
         names = sorted(item.name for item in session.get_inputs())
         needed = ['image', 'instruction', *(['noise'] if draws_noise else []), 'proprio']
         if names != needed:

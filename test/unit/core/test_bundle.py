@@ -26,7 +26,7 @@ def _folder(tmp_path):
 
 def test_saved_bundle_loads_with_its_manifest(folder):
     bundle = load_bundle(folder, 'residual', task='cube_lift', layout_hash=hash_layout(LAYOUT))
-    assert bundle.file('policy.onnx').read_bytes() == b'network'
+    assert bundle.read('policy.onnx') == b'network'
     assert bundle.manifest.metrics['rate']['n'] == 100
 
 

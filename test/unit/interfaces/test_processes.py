@@ -118,10 +118,12 @@ def test_priority_zero_keeps_the_normal_scheduler():
 def test_profile_and_rmw_of_the_operator_are_respected(monkeypatch):
     for name in ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE'):
         monkeypatch.delenv(name, raising=False)
+    for name in ('ROS_AUTOMATIC_DISCOVERY_RANGE', 'ROS_STATIC_PEERS'):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv('RMW_IMPLEMENTATION', 'rmw_cyclonedds_cpp')
     assert use_fastdds_profile() == ''
     monkeypatch.delenv('RMW_IMPLEMENTATION')
-    assert use_fastdds_profile().endswith('fastdds.xml')
+    assert use_fastdds_profile().endswith('/fastdds.xml')
     monkeypatch.setenv('FASTRTPS_DEFAULT_PROFILES_FILE', '/their/profile.xml')
     assert use_fastdds_profile() == '/their/profile.xml'
 
