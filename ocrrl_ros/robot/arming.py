@@ -15,8 +15,9 @@ from typing import NamedTuple
 
 import numpy as np
 from ocrrl_ros.core.se3 import quat_angle
+from ocrrl_ros.robot.arming_config import ArmingConfig, FACTS
 from ocrrl_ros.robot.arming_facts import (
-    ArmingConfig, ArmingReport, ArmObservation, ControllerSample, FACTS, Finding, PoseSample)
+    ArmingReport, ArmObservation, ControllerSample, Finding, PoseSample)
 from ocrrl_ros.robot.crisp_parameters import parameter_mismatches
 from ocrrl_ros.robot.fr3 import ARM_JOINT_NAMES, BASE_FRAME, TCP_FRAME
 from ocrrl_ros.robot.kinematics import FrankaKinematics
@@ -28,6 +29,19 @@ _MAX_PAIRING_S = 0.1
 _ROUNDING = 1e-9
 _TARGET_TOPICS = ('target_joint', 'target_pose', 'target_wrench')
 _SHOWN_MISMATCHES = 4
+#: What makes a fact known that is not.
+_PROVIDE = {
+    'kinematics': "start the arm's driver; with CRISP its pose_broadcaster, too",
+    'end_effector': "start the arm's driver",
+    'stamps': "start the arm's driver",
+    'controller': 'start the controller manager, and here install its messages: '
+                  'apt-get install ros-jazzy-controller-manager-msgs',
+    'gains': 'load and configure the controller',
+    'payload': "start the arm's driver; with franka_ros2 build franka_msgs here",
+    'publishers': 'look again',
+    'gripper': "start the node gripper and the hand's driver",
+    'mode': "start the arm's driver; with franka_ros2 build franka_msgs here",
+}
 _FCI_PHASES = ('idle', 'moving', 'holding')
 
 
@@ -78,8 +92,9 @@ def _finding(
     detail = f'could not be checked, because {reason}'
     if fact in config.skip:
         return Finding(fact=fact, verdict='skipped', detail=f'{detail}; it is in arming.skip')
-    return Finding(fact=fact, verdict='unknown', detail=detail, remedy=outcome.remedy or (
-        f'provide it, or add {fact} to arming.skip at your own risk'))
+    remedy = outcome.remedy or _PROVIDE[fact]
+    return Finding(fact=fact, verdict='unknown', detail=detail, remedy=(
+        f'{remedy}; or add {fact} to arming.skip at your own risk'))
 
 
 def _check_kinematics(
@@ -115,7 +130,7 @@ def _compare_pose(
     """Compare a pose with the forward kinematics of the joints at its stamp."""
     joints = observation.joints
     if joints is None or pose is None:
-        return _Outcome(None, _missing(observation, joints is None, source))
+        return _Outcome(None, f'there is no {"joint state" if joints is None else source}')
     gap_s = pose.stamp_s - joints.stamp_s
     if abs(gap_s) > _MAX_PAIRING_S:
         return _Outcome(None, (
@@ -133,12 +148,6 @@ def _compare_pose(
         f'{source} is {1e3 * distance_m:.2f} mm and {math.degrees(angle_rad):.2f} deg from the '
         f'forward kinematics of {TCP_FRAME}, allowed: {1e3 * config.max_position_error_m:g} mm '
         f'and {math.degrees(config.max_rotation_error_rad):g} deg'), remedy)
-
-
-def _missing(observation: ArmObservation, lacks_joints: bool, source: str) -> str:
-    """Return which of joints and pose is not there."""
-    fallback = f'there is no {"joint state" if lacks_joints else source}'
-    return observation.why_unknown.get('joints', fallback) if lacks_joints else fallback
 
 
 def _check_stamps(observation: ArmObservation, config: ArmingConfig) -> _Outcome:

@@ -18,12 +18,13 @@ from dataclasses import dataclass
 import math
 from typing import Any
 
-from ocrrl_ros.robot.arming_facts import ArmingConfig
+from ocrrl_ros.robot.arming_config import ArmingConfig
 from ocrrl_ros.robot.fr3 import ARM_JOINT_NAMES, BASE_FRAME, TCP_FRAME
 from ocrrl_ros.robot.robot_config import RobotConfig
 
 _AXES = ('x', 'y', 'z')
 _TASK = tuple(f'{part}_{axis}' for part in ('pos', 'rot') for axis in _AXES)
+_VARIABLE_STIFFNESS = 'variable_stiffness.enabled'
 _TINY = 1e-9
 
 
@@ -82,6 +83,12 @@ def parameter_mismatches(
     checks = _joint_role if config.target == 'target_joint' else _cartesian_role
     mismatches = [*checks(found, config, robot), *_common(found, config, robot)]
     return mismatches, found.missing
+
+
+def needed_parameters(config: ArmingConfig, robot: RobotConfig) -> tuple[str, ...]:
+    """Return the names of every parameter that is looked at."""
+    _, names = parameter_mismatches({}, config, robot)
+    return (*dict.fromkeys(names), _VARIABLE_STIFFNESS)
 
 
 def _joint_role(
@@ -151,8 +158,8 @@ def _common(
     # The robot adds gravity itself: a second time would push the arm up.
     yield from _equal(found, 'use_gravity_compensation', False)
     # A topic could change the gains; versions that cannot do that lack the parameter.
-    if found.has('variable_stiffness.enabled'):
-        yield from _equal(found, 'variable_stiffness.enabled', False)
+    if found.has(_VARIABLE_STIFFNESS):
+        yield from _equal(found, _VARIABLE_STIFFNESS, False)
     joints = found.get('joints')
     if joints is not None and tuple(joints) != ARM_JOINT_NAMES:
         yield ParameterMismatch('joints', list(joints), str(list(ARM_JOINT_NAMES)))
