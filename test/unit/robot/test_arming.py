@@ -8,16 +8,18 @@ import math
 
 import numpy as np
 from ocrrl_ros.core.errors import ConfigError
+from ocrrl_ros.core.resources import config_path
 from ocrrl_ros.core.se3 import quat_from_rotvec, quat_multiply
 from ocrrl_ros.robot.arming import check_arm
 from ocrrl_ros.robot.arming_config import ArmingConfig, FACTS, REQUIRED
 from ocrrl_ros.robot.arming_facts import (
     ArmObservation, ControllerSample, Finding, JointSample, PayloadSample, PoseSample)
-from ocrrl_ros.robot.crisp_parameters import needed_parameters
+from ocrrl_ros.robot.crisp_parameters import needed_parameters, parameter_mismatches
 from ocrrl_ros.robot.fr3 import ARM_JOINT_NAMES, READY_POSITION
 from ocrrl_ros.robot.kinematics import FrankaKinematics
-from ocrrl_ros.robot.robot_config import RobotConfig
+from ocrrl_ros.robot.robot_config import load_robot, RobotConfig
 import pytest
+import yaml
 
 Q = np.array(READY_POSITION)
 KINEMATICS = FrankaKinematics()
@@ -29,7 +31,7 @@ WEIGHTS = (150.0, 150.0, 150.0, 150.0, 50.0, 30.0, 10.0)
 # Written out, as a YAML file of the controllers has it.
 JOINT_ROLE = {
     'joints': list(ARM_JOINT_NAMES), 'nullspace.stiffness': 5.0, 'nullspace.damping': -1.0,
-    'nullspace.projector_type': 'none', 'nullspace.max_tau': 87.0, 'max_delta_tau': 0.5,
+    'nullspace.projector_type': 'none', 'nullspace.max_tau': 30.0, 'max_delta_tau': 0.5,
     'limit_torques': True, 'stop_commands': False, 'use_gravity_compensation': False,
     'variable_stiffness.enabled': False,
     **{f'task.{gain}_{part}_{axis}': value for gain, value in (('k', 0.0), ('d', -1.0))
@@ -178,7 +180,7 @@ def test_the_controller_follows_the_topic_of_targets_or_the_operator() -> None:
     ('nullspace.weights.fr3_joint5.value', 49.01, 'ok'),
     ('nullspace.weights.fr3_joint5.value', 48.9, 'refused'),
     ('nullspace.damping', 0.0, 'ok'), ('nullspace.damping', 0.5, 'refused'),
-    ('nullspace.max_tau', 87.0, 'ok'), ('nullspace.max_tau', 86.9, 'refused'),
+    ('nullspace.max_tau', 87.0, 'ok'), ('nullspace.max_tau', 29.9, 'refused'),
     ('nullspace.projector_type', 'kinematic', 'refused'),
     ('task.k_pos_x', 0.1, 'refused'), ('task.d_rot_z', 0.1, 'refused'),
     ('task.d_rot_z', 0.0, 'ok'),
@@ -218,7 +220,7 @@ def test_what_ships_with_pixi_franka_ros2_is_not_the_law_of_training() -> None:
     """Its joint role has damping 0.5 * weights and clips at 5 Nm."""
     shipped = JOINT_ROLE | {'nullspace.damping': 0.5, 'nullspace.max_tau': 5.0}
     text = finding('gains', parameters=shipped).text
-    assert 'nullspace.max_tau is 5, allowed: >= 87' in text
+    assert 'nullspace.max_tau is 5, allowed: >= 30' in text
     assert 'damping of fr3_joint1 (nullspace.damping * weight) is 75, allowed: 54.77' in text
 
 
@@ -355,3 +357,29 @@ def test_settings_that_would_let_everything_through_are_refused(
     """By name, with what is allowed."""
     with pytest.raises(ConfigError, match=named):
         ArmingConfig(**setting)
+
+
+def flat(mapping: dict[str, object], prefix: str = '') -> dict[str, object]:
+    """Return the parameters of a YAML file by dotted name."""
+    found: dict[str, object] = {}
+    for key, value in mapping.items():
+        name = f'{prefix}{key}'
+        found |= flat(value, f'{name}.') if isinstance(value, dict) else {name: value}
+    return found
+
+
+#: Parameters of CRISP that the file leaves at CRISP's own default.
+CRISP_DEFAULTS = {
+    'stop_commands': False, 'use_operational_space': False, 'variable_stiffness.enabled': False,
+    **{f'task.d_{part}_{axis}': -1.0 for part in ('pos', 'rot') for axis in 'xyz'}}
+
+
+@pytest.mark.parametrize('target', ['target_joint', 'target_pose'])
+def test_the_controllers_that_ship_have_the_gains_of_the_robot_that_ships(target: str) -> None:
+    """config/controllers/crisp_fr3.yaml would be let through."""
+    config = ArmingConfig(arm='franka_ros2', target=target)
+    name, = config.allowed_controllers
+    nodes = yaml.safe_load(config_path('controllers', 'crisp_fr3.yaml').read_text())['/**']
+    given = flat(nodes[name]['ros__parameters'])
+    assert name in nodes['controller_manager']['ros__parameters']
+    assert parameter_mismatches(CRISP_DEFAULTS | given, config, load_robot()) == ([], [])
