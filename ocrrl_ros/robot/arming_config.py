@@ -61,9 +61,9 @@ class ArmingConfig:
         'target_joint, cartesian_impedance_controller for target_pose')})
     gain_tolerance: float = field(default=0.02, metadata={
         'description': 'most relative difference of a gain or clip'})
-    least_joint_torque_nm: float = field(default=30.0, metadata={'description': (
+    least_joint_torque_nm: float = field(default=40.0, metadata={'description': (
         "least nullspace.max_tau of CRISP's joint role, Nm: it clips the torque, which training "
-        'does not; policies that succeed ask for up to 26 Nm (docs/robot.md)')})
+        'does not; policies that succeed ask for up to 33 Nm (docs/robot.md)')})
     hand_mass_kg: float = field(default=0.73, metadata={
         'description': 'mass of the end effector that Desk should have, kg'})
     load_mass_kg: float = field(default=0.0, metadata={

@@ -35,7 +35,7 @@ _WEIGHTS = (150.0, 150.0, 150.0, 150.0, 50.0, 30.0, 10.0)
 #: Parameters of CRISP's joint role with the law of training, and some that nobody asks for.
 JOINT_ROLE = {
     'joints': list(ARM_JOINT_NAMES), 'nullspace.stiffness': 5.0, 'nullspace.damping': -1.0,
-    'nullspace.projector_type': 'none', 'nullspace.max_tau': 30.0, 'max_delta_tau': 0.5,
+    'nullspace.projector_type': 'none', 'nullspace.max_tau': 40.0, 'max_delta_tau': 0.5,
     'limit_torques': True, 'stop_commands': False, 'use_gravity_compensation': False,
     'use_friction': True, 'filter.q': 0.5,
     **{f'task.{gain}_{part}_{axis}': value for gain, value in (('k', 0.0), ('d', -1.0))

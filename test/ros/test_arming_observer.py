@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What stands in the way of an episode is seen over topics, services and the graph."""
 from mock_fci import mock_robot
+from ocrrl_ros.core.resources import config_path
 from ocrrl_ros.interfaces import qos
 from ocrrl_ros.interfaces.arming_observer import ArmingObserver, installed_types, OptionalTypes
 from ocrrl_ros.robot.arming_config import ArmingConfig, FACTS
+from ocrrl_ros.robot.crisp_parameters import parameter_mismatches
+from ocrrl_ros.robot.robot_config import load_robot
 from played_robot import CONTROLLER, controller, PlayedRobot, stand_in_types, wait_for
 import pytest
 from ros_harness import NodeProcess, Probe, running
@@ -73,7 +76,7 @@ def test_stamps_of_a_clock_that_is_behind_are_seen_too(probe, robot):
 
 
 @pytest.mark.parametrize(('parameters', 'named'), [
-    ({'nullspace.max_tau': 5.0}, 'nullspace.max_tau is 5, allowed: >= 30'),
+    ({'nullspace.max_tau': 5.0}, 'nullspace.max_tau is 5, allowed: >= 40'),
     ({'nullspace.damping': 0.5}, 'damping of fr3_joint1'),
     ({'max_delta_tau': 1.0}, 'max_delta_tau is 1'),
     ({'variable_stiffness.enabled': True}, 'variable_stiffness.enabled is True')])
@@ -84,6 +87,22 @@ def test_gains_are_read_from_the_controllers_own_parameters(probe, parameters, n
     finally:
         robot.close()
     assert named in line and CONTROLLER in line
+
+
+@pytest.mark.parametrize(('target', 'name'), [
+    ('target_joint', CONTROLLER), ('target_pose', 'cartesian_impedance_controller')])
+def test_a_node_takes_the_file_of_the_controllers_and_is_let_through(ros, target, name):
+    path = config_path('controllers', 'crisp_fr3.yaml')
+    node = ros.create_node(
+        name, cli_args=['--ros-args', '--params-file', str(path)], namespace='arm',
+        automatically_declare_parameters_from_overrides=True)
+    found = {key: parameter.value for key, parameter in node.get_parameters_by_prefix('').items()}
+    node.destroy_node()
+    differing, missing = parameter_mismatches(
+        found, ArmingConfig(arm='franka_ros2', target=target), load_robot())
+    assert differing == []
+    assert not [key for key in missing if '.d_' not in key and key not in (
+        'stop_commands', 'use_operational_space')], "beside CRISP's own defaults"
 
 
 def test_gains_that_are_changed_while_we_look_are_seen(probe, robot):

@@ -31,7 +31,7 @@ WEIGHTS = (150.0, 150.0, 150.0, 150.0, 50.0, 30.0, 10.0)
 # Written out, as a YAML file of the controllers has it.
 JOINT_ROLE = {
     'joints': list(ARM_JOINT_NAMES), 'nullspace.stiffness': 5.0, 'nullspace.damping': -1.0,
-    'nullspace.projector_type': 'none', 'nullspace.max_tau': 30.0, 'max_delta_tau': 0.5,
+    'nullspace.projector_type': 'none', 'nullspace.max_tau': 40.0, 'max_delta_tau': 0.5,
     'limit_torques': True, 'stop_commands': False, 'use_gravity_compensation': False,
     'variable_stiffness.enabled': False,
     **{f'task.{gain}_{part}_{axis}': value for gain, value in (('k', 0.0), ('d', -1.0))
@@ -180,7 +180,7 @@ def test_the_controller_follows_the_topic_of_targets_or_the_operator() -> None:
     ('nullspace.weights.fr3_joint5.value', 49.01, 'ok'),
     ('nullspace.weights.fr3_joint5.value', 48.9, 'refused'),
     ('nullspace.damping', 0.0, 'ok'), ('nullspace.damping', 0.5, 'refused'),
-    ('nullspace.max_tau', 87.0, 'ok'), ('nullspace.max_tau', 29.9, 'refused'),
+    ('nullspace.max_tau', 87.0, 'ok'), ('nullspace.max_tau', 39.9, 'refused'),
     ('nullspace.projector_type', 'kinematic', 'refused'),
     ('task.k_pos_x', 0.1, 'refused'), ('task.d_rot_z', 0.1, 'refused'),
     ('task.d_rot_z', 0.0, 'ok'),
@@ -220,7 +220,7 @@ def test_what_ships_with_pixi_franka_ros2_is_not_the_law_of_training() -> None:
     """Its joint role has damping 0.5 * weights and clips at 5 Nm."""
     shipped = JOINT_ROLE | {'nullspace.damping': 0.5, 'nullspace.max_tau': 5.0}
     text = finding('gains', parameters=shipped).text
-    assert 'nullspace.max_tau is 5, allowed: >= 30' in text
+    assert 'nullspace.max_tau is 5, allowed: >= 40' in text
     assert 'damping of fr3_joint1 (nullspace.damping * weight) is 75, allowed: 54.77' in text
 
 
