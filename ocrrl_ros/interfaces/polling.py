@@ -79,6 +79,16 @@ class PolledSubscription(Generic[M]):
         messages = self.take_all()
         return messages[-1] if messages else None
 
+    def take_received(self) -> tuple[M, float] | None:
+        """
+        Return the oldest waiting message and when it arrived, or None.
+
+        The time is the system clock's, noted by the middleware; 0 where that does not tell it.
+        """
+        with self._handle:
+            found = self._handle.take_message(self._type, self._raw)
+        return None if found is None else (found[0], found[1]['received_timestamp'] * 1e-9)
+
     def publisher_count(self) -> int:
         """Return how many publishers the topic has."""
         return self._subscription.get_publisher_count()

@@ -136,6 +136,8 @@ class FciArmNode(Node):
         monitor.on_input('state', stamp_s, _MAX_STATE_AGE_S)
         monitor.set_value('robot_mode', state.mode.label)
         monitor.set_value('success_rate', state.success_rate)
+        monitor.set_value('ee_mass_kg', state.ee_mass_kg)
+        monitor.set_value('load_mass_kg', state.load_mass_kg)
         offset_m = reading.ee_offset_m
         monitor.set_value('ee_offset_mm', offset_m * 1e3)
         monitor.set_problem('ee', '' if offset_m <= _EE_TOLERANCE_M else (

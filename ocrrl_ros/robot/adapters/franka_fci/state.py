@@ -63,6 +63,10 @@ class FciState:
     """External wrench (6,) in the base frame."""
     wrench_stiffness: np.ndarray
     """External wrench (6,) in the stiffness frame."""
+    ee_mass_kg: float = 0.0
+    """Mass of the end effector that is set in Desk."""
+    load_mass_kg: float = 0.0
+    """Mass of the load that was set besides."""
     errors: tuple[str, ...] = ()
     last_motion_errors: tuple[str, ...] = ()
 
@@ -74,7 +78,8 @@ _SOURCES = {
     'base_T_ee': ('O_T_EE', 16), 'base_T_ee_desired': ('O_T_EE_d', 16),
     'twist_desired': ('O_dP_EE_d', 6), 'wrench_base': ('O_F_ext_hat_K', 6),
     'wrench_stiffness': ('K_F_ext_hat_K', 6)}
-_SCALARS = ('received_s', 'robot_time_s', 'mode', 'success_rate')
+_SCALARS = (
+    'received_s', 'robot_time_s', 'mode', 'success_rate', 'ee_mass_kg', 'load_mass_kg')
 
 
 def state_of_library(raw: Any, received_s: float) -> FciState:
@@ -84,7 +89,8 @@ def state_of_library(raw: Any, received_s: float) -> FciState:
         for name, (source, _) in _SOURCES.items()}
     return FciState(
         received_s=received_s, robot_time_s=raw.time.to_sec(), mode=RobotMode(int(raw.robot_mode)),
-        success_rate=raw.control_command_success_rate, **arrays,
+        success_rate=raw.control_command_success_rate, ee_mass_kg=raw.m_ee,
+        load_mass_kg=raw.m_load, **arrays,
         errors=_error_names(raw.current_errors),
         last_motion_errors=_error_names(raw.last_motion_errors))
 

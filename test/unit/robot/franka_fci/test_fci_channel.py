@@ -21,6 +21,7 @@ def test_a_state_comes_out_as_it_went_in(ends):
     rng = np.random.default_rng(1)
     state = FciState(
         received_s=1.25, robot_time_s=2.5, mode=RobotMode.REFLEX, success_rate=0.5,
+        ee_mass_kg=0.73, load_mass_kg=0.25,
         **{name: rng.normal(size=7) for name in (
             'q', 'dq', 'tau', 'q_desired', 'dq_desired', 'tau_external')},
         **{name: rng.normal(size=(4, 4)) for name in ('base_T_ee', 'base_T_ee_desired')},
