@@ -19,6 +19,7 @@ from ocrrl_ros.evaluation.pose_sources import PoseKind
 from ocrrl_ros.evaluation.provenance import available_cores, GitState, read_git_state
 from ocrrl_ros.evaluation.result import summarise
 from ocrrl_ros.evaluation.rollout_factory import build_rollout, RolloutSettings
+from ocrrl_ros.evaluation.stress import check_stress, StressName
 from ocrrl_ros.evaluation.worker_pool import run_items
 from ocrrl_ros.sim.domain import Domain, load_domain
 from ocrrl_ros.sim.seeding import episode_rngs
@@ -57,6 +58,14 @@ class EvaluateConfig:
     gate: Literal['on', 'off'] = field(
         default='on', metadata={
             'description': "whether the gate of the residual's bundle acts, where it has one"})
+    blend: Literal['on', 'off'] = field(
+        default='on', metadata={
+            'description': 'whether the residual is taken back where it is out of its depth'})
+    stress: StressName = field(
+        default='none', metadata={'description': (
+            'what no residual was trained in: told_noise (covariances say what pose_noise does), '
+            'wrong_place (poses 0.15 m off), tilted (by 0.6 rad), oscillating (a swing of 12 mm '
+            'on the residual)')})
     rollout: RolloutConfig = field(
         default_factory=RolloutConfig, metadata={'description': 'timing of the stack'})
     workers: int = field(default=0, metadata={'description': 'processes; 0: one per core'})
@@ -68,6 +77,7 @@ class EvaluateConfig:
         if self.seed < 0:
             raise ConfigError(f'seed is {self.seed}; allowed: >= 0')
         check_noise(self.pose_noise, self.poses)
+        check_stress(self.stress, self.policy, self.pose_noise)
         if self.workers < 0:
             raise ConfigError(f'workers is {self.workers}; allowed: >= 0, 0 is one per core')
 
@@ -179,8 +189,8 @@ def rollout_settings(config: EvaluateConfig, *, film: bool = False) -> RolloutSe
     return RolloutSettings(
         task=config.task, domain=config.domain, residual=residual, poses=config.poses,
         base=config.base or default_base(config.domain), seed=config.seed,
-        gate=config.gate == 'on', rollout=config.rollout, pose_noise=config.pose_noise,
-        film=film)
+        gate=config.gate == 'on', blend=config.blend == 'on',
+        stress=config.stress, rollout=config.rollout, pose_noise=config.pose_noise, film=film)
 
 
 def evaluate(config: EvaluateConfig, progress: Progress | None = None,
