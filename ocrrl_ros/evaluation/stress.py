@@ -16,7 +16,7 @@ from ocrrl_ros.policy.residual import ResidualNetwork
 
 StressName = Literal['none', 'told_noise', 'wrong_place', 'tilted', 'oscillating']
 POSE_STRESSES = ('told_noise', 'wrong_place', 'tilted')
-WRONG_PLACE_M = np.array([0.0, 0.15, 0.0])
+WRONG_PLACE_M = np.array([0.0, 0.3, 0.0])
 TILT_RAD = np.array([0.6, 0.0, 0.0])
 SWING = 0.6
 ANSWERS_PER_SWING = 6

@@ -40,9 +40,9 @@ class BlendConfig:
             'take the residual back where it is out of its depth')})
     deviation_ordinary: float = dataclasses.field(
         default=8.0, metadata={'description': (
-            'deviation of an observation entry from training that is let be, standard deviations')})
+            'deviation of an observation entry from training that is let be, in its std')})
     deviation_zero: float = dataclasses.field(
-        default=12.0, metadata={'description': 'deviation that leaves nothing of the residual'})
+        default=10.0, metadata={'description': 'deviation that leaves nothing of the residual'})
     deviation_mean_s: float = dataclasses.field(
         default=0.3, metadata={'description': 'time constant over which deviations are meant, s'})
     position_sigma_ordinary_m: float = dataclasses.field(

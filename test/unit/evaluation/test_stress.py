@@ -48,7 +48,7 @@ def test_told_noise_leaves_the_pose_and_tells_its_size():
 
 def test_wrong_place_and_tilt_are_silent():
     moved, turned = seen('wrong_place'), seen('tilted')
-    assert np.allclose(moved.base_T_object - POSE, [0, 0.15, 0, 0, 0, 0, 0])
+    assert np.allclose(moved.base_T_object - POSE, [0, 0.3, 0, 0, 0, 0, 0])
     assert se3.quat_angle(turned.base_T_object[3:], POSE[3:]) == pytest.approx(0.6)
     assert (turned.base_T_object[:3] == POSE[:3]).all()
     assert not moved.covariance.any() and not turned.covariance.any()
