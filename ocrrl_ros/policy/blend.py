@@ -28,6 +28,7 @@ from ocrrl_ros.policy.oscillation import OscillationConfig, OscillationDamper
 
 #: Longest time that counts as one tick: after a pause weights move on from where they were.
 MAX_STEP_S = 0.1
+_PLACES = ('tcp_object_position', 'base_object_height')
 _SPREAD_TENSORS = ('normalizer.shift', 'normalizer.scale')
 
 
@@ -45,11 +46,14 @@ class BlendConfig:
         default=10.0, metadata={'description': 'deviation that leaves nothing of the residual'})
     deviation_mean_s: float = dataclasses.field(
         default=0.3, metadata={'description': 'time constant over which deviations are meant, s'})
+    place_factor: float = dataclasses.field(
+        default=1.4, metadata={'description': (
+            'how much more the deviation of an object position or height counts')})
     position_sigma_ordinary_m: float = dataclasses.field(
-        default=0.010, metadata={'description': (
+        default=0.020, metadata={'description': (
             'standard deviation of a reported position (length of the error) that is let be, m')})
     position_sigma_zero_m: float = dataclasses.field(
-        default=0.030, metadata={'description': 'one that leaves nothing of the residual, m'})
+        default=0.050, metadata={'description': 'one that leaves nothing of the residual, m'})
     rotation_sigma_ordinary_rad: float = dataclasses.field(
         default=0.2, metadata={'description': (
             'standard deviation of a reported rotation (angle) that is let be, rad; turns about '
@@ -71,6 +75,8 @@ class BlendConfig:
             if not 0.0 <= low < high < np.inf:
                 raise ConfigError(
                     f'{ordinary} is {low} and {zero} {high}; allowed: 0 <= {ordinary} < {zero}')
+        if not 1.0 <= self.place_factor <= 10.0:
+            raise ConfigError(f'place_factor is {self.place_factor}; allowed: 1 .. 10')
         for name in ('deviation_mean_s', 'fall_s', 'rise_s'):
             value = getattr(self, name)
             if not 0.02 <= value <= 60.0:
@@ -104,17 +110,20 @@ class ObservationSpread:
 
     :param shift: (D,) their mean.
     :param scale: (D,) 1 over their standard deviation; 1 where they hardly changed.
+    :param places: (D,) which entries say where an object is; false for all if None.
     """
 
     shift: np.ndarray
     scale: np.ndarray
+    places: np.ndarray | None = None
 
     @classmethod
-    def from_model(cls, path: Path, size: int) -> ObservationSpread | None:
+    def from_model(
+            cls, path: Path, fields: Sequence[tuple[str, int]]) -> ObservationSpread | None:
         """
         Read the input normaliser of an exported residual; None where the model has none.
 
-        :param size: number of observation entries D.
+        :param fields: names and sizes of the observation's entries, D in all.
         :raises BundleError: the model is unreadable or normalises another observation.
         """
         try:
@@ -130,12 +139,15 @@ class ObservationSpread:
         if set(found) != set(_SPREAD_TENSORS):
             return None
         shift, scale = (found[name] for name in _SPREAD_TENSORS)
+        places = np.repeat([name.rpartition('.')[2] in _PLACES for name, _ in fields],
+                           [count for _, count in fields])
+        size = len(places)
         if shift.shape != (size,) or scale.shape != (size,) or not (
                 np.isfinite([shift, scale]).all() and (scale > 0.0).all()):
             raise BundleError(
                 f'{path} normalises {shift.shape} by {scale.shape} entries; needed: {size} '
                 'finite ones each, scales above 0')
-        return cls(shift, scale)
+        return cls(shift, scale, places)
 
 
 class ResidualBlend:
@@ -153,6 +165,7 @@ class ResidualBlend:
         self.config = config or BlendConfig()
         self._revolves = [name in (REVOLUTION, CYLINDER) for name in symmetries]
         self._spread = spread
+        self._scale = self._scaled()
         self._damper = OscillationDamper(self.config.oscillation)
         self.reset()
 
@@ -208,12 +221,19 @@ class ResidualBlend:
             smoothing=float(self._damper.share.max()))
         return action, self.factors.weight
 
+    def _scaled(self) -> np.ndarray | None:
+        """Return what deviations (D,) are multiplied by."""
+        spread = self._spread
+        if spread is None or spread.places is None:
+            return None if spread is None else spread.scale
+        return spread.scale * np.where(spread.places, self.config.place_factor, 1.0)
+
     def _familiar(self, observation: np.ndarray, step_s: float) -> float:
         """Return 1 for an observation (D,) as in training .. 0 for one of another kind."""
         if self._spread is None:
             return 1.0
         config = self.config
-        deviation = np.abs((observation - self._spread.shift) * self._spread.scale)
+        deviation = np.abs((observation - self._spread.shift) * self._scale)
         # Cut, so that one absurd number does not count for longer than what is merely far out.
         deviation = np.minimum(deviation, 2.0 * config.deviation_zero)
         share = 1.0 - np.exp(-step_s / config.deviation_mean_s)

@@ -56,7 +56,7 @@ class ResidualNetwork:
         path = bundle.file('policy.onnx')
         return cls(
             create_session(str(path)), layout, bounds_of(bundle), bundle.manifest.acts_per,
-            ObservationSpread.from_model(path, layout.size))
+            ObservationSpread.from_model(path, layout.fields()))
 
     def act(self, observation: np.ndarray) -> np.ndarray:
         """Return actions (N, 7) in [-1, 1] for observations (N, D)."""

@@ -17,6 +17,7 @@ ACTION = np.array([0.5, -0.3, 0.1, 0.0, 0.2, 0.0, -0.4])
 POSE = np.array([0.5, 0.0, 0.1, 0.0, 0.0, 0.0, 1.0])
 SPREAD = ObservationSpread(np.array([1.0, -2.0, 0.0]), np.array([10.0, 1.0, 4.0]))
 MEAN = SPREAD.shift[None]
+FIELDS = [('base_tcp_position', 1), ('cube.tcp_object_position', 2)]
 
 
 def covariance(position_m=0.0, rotation_rad=(0.0, 0.0, 0.0)):
@@ -66,6 +67,14 @@ def test_an_observation_far_from_training_takes_the_residual_back(deviations, le
     assert ticker.blend.factors.novelty == weights[-1] and ticker.blend.factors.poses == 1.0
 
 
+def test_the_place_of_an_object_counts_for_more():
+    spread = ObservationSpread(SPREAD.shift, SPREAD.scale, np.array([False, True, False]))
+    for entry, left in ((0, 1.0), (1, 0.5)):
+        ticker = Ticker(place_factor=1.5)
+        ticker.blend = ResidualBlend(ticker.blend.config, ('none',), spread)
+        assert ticker.run(4.0, off_by(6.0, entry))[1][-1] == pytest.approx(left, abs=1e-3)
+
+
 def test_a_single_odd_observation_is_not_enough():
     ticker = Ticker()
     ticker.run(1.0)
@@ -89,7 +98,7 @@ def test_without_known_training_nothing_is_novel():
 
 
 @pytest.mark.parametrize(('told', 'left'), [
-    (covariance(0.0057), 1.0), (covariance(0.02 / np.sqrt(3.0)), 0.5), (covariance(0.1), 0.0),
+    (covariance(0.0115), 1.0), (covariance(0.035 / np.sqrt(3.0)), 0.5), (covariance(0.1), 0.0),
     (covariance(rotation_rad=0.11), 1.0), (covariance(rotation_rad=(0.4, 0.0, 0.0)), 0.5),
     (covariance(rotation_rad=(0.0, 0.0, 2.0)), 0.0)])
 def test_unsure_poses_take_the_residual_back(told, left):
@@ -181,7 +190,8 @@ def test_weights_stay_in_0_to_1_and_move_no_faster_than_set(ticks):
 
 @pytest.mark.parametrize('changes', [
     {'deviation_ordinary': 10.0}, {'position_sigma_zero_m': 0.01},
-    {'rotation_sigma_ordinary_rad': -0.1}, {'fall_s': 0.0}, {'rise_s': np.nan}])
+    {'rotation_sigma_ordinary_rad': -0.1}, {'place_factor': 0.9}, {'fall_s': 0.0},
+    {'rise_s': np.nan}])
 def test_settings_that_cannot_work_are_refused_by_name(changes):
     with pytest.raises(ConfigError, match=f'{next(iter(changes))} .*allowed'):
         BlendConfig(**changes)
@@ -211,23 +221,24 @@ def model(tmp_path, **tensors):
 
 def test_spread_is_read_from_the_model(tmp_path):
     path = model(tmp_path, normalizer__shift=[1, 2, 3], normalizer__scale=[4, 5, 6], other=[7])
-    spread = ObservationSpread.from_model(path, 3)
+    spread = ObservationSpread.from_model(path, FIELDS)
     assert spread.shift.tolist() == [1, 2, 3] and spread.scale.tolist() == [4, 5, 6]
+    assert spread.places.tolist() == [False, True, True]
 
 
 def test_a_model_without_normaliser_tells_nothing(tmp_path):
-    assert ObservationSpread.from_model(model(tmp_path, other=[7]), 3) is None
+    assert ObservationSpread.from_model(model(tmp_path, other=[7]), FIELDS) is None
 
 
 @pytest.mark.parametrize('scale', [[1, 1], [1, 0, 1], [1, np.nan, 1]])
 def test_a_normaliser_of_another_observation_is_refused(tmp_path, scale):
     path = model(tmp_path, normalizer__shift=[0, 0, 0], normalizer__scale=scale)
     with pytest.raises(BundleError, match='policy.onnx normalises.*needed: 3'):
-        ObservationSpread.from_model(path, 3)
+        ObservationSpread.from_model(path, FIELDS)
 
 
 def test_what_is_no_model_is_refused(tmp_path):
     path = tmp_path / 'policy.onnx'
     path.write_bytes(b'no model')
     with pytest.raises(BundleError, match='is no ONNX model'):
-        ObservationSpread.from_model(path, 3)
+        ObservationSpread.from_model(path, FIELDS)
