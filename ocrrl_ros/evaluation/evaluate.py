@@ -64,8 +64,8 @@ class EvaluateConfig:
     stress: StressName = field(
         default='none', metadata={'description': (
             'what no residual was trained in: told_noise (covariances say what pose_noise does), '
-            'wrong_place (poses 0.3 m off), tilted (by 0.6 rad), oscillating (a swing of 12 mm '
-            'on the residual)')})
+            'wrong_place (poses 0.3 m off), told_place (the same, and covariances of 0.1 m), '
+            'tilted (by 0.6 rad), oscillating (a swing of 12 mm on the residual)')})
     rollout: RolloutConfig = field(
         default_factory=RolloutConfig, metadata={'description': 'timing of the stack'})
     workers: int = field(default=0, metadata={'description': 'processes; 0: one per core'})

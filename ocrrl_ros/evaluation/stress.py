@@ -14,9 +14,11 @@ from ocrrl_ros.evaluation.pose_sources import PoseReading, PoseSource, World
 from ocrrl_ros.policy.image_residual import ImageResidualNetwork
 from ocrrl_ros.policy.residual import ResidualNetwork
 
-StressName = Literal['none', 'told_noise', 'wrong_place', 'tilted', 'oscillating']
-POSE_STRESSES = ('told_noise', 'wrong_place', 'tilted')
+StressName = Literal[
+    'none', 'told_noise', 'told_place', 'wrong_place', 'tilted', 'oscillating']
+POSE_STRESSES = ('told_noise', 'told_place', 'wrong_place', 'tilted')
 WRONG_PLACE_M = np.array([0.0, 0.3, 0.0])
+TOLD_PLACE = np.diag([0.1 ** 2] * 3 + [0.0] * 3).ravel()
 TILT_RAD = np.array([0.6, 0.0, 0.0])
 SWING = 0.6
 ANSWERS_PER_SWING = 6
@@ -61,8 +63,10 @@ class StressedPoses(PoseSource):
         pose = reading.base_T_object.copy()
         if self._stress == 'told_noise':
             return replace(reading, covariance=self._covariance)
-        if self._stress == 'wrong_place':
+        if self._stress in ('told_place', 'wrong_place'):
             pose[:3] += WRONG_PLACE_M
+        if self._stress == 'told_place':
+            reading = replace(reading, covariance=TOLD_PLACE)
         if self._stress == 'tilted':
             pose[3:] = se3.quat_multiply(se3.quat_from_rotvec(TILT_RAD), pose[3:])
         return replace(reading, base_T_object=pose)

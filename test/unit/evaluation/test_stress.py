@@ -55,6 +55,12 @@ def test_wrong_place_and_tilt_are_silent():
     assert (PLAIN.base_T_object == POSE).all()
 
 
+def test_a_told_place_is_the_wrong_one_and_says_so():
+    reading = seen('told_place')
+    assert (reading.base_T_object == seen('wrong_place').base_T_object).all()
+    assert pose_sigmas(POSE, reading.covariance, False) == (pytest.approx(0.1 * 3 ** 0.5), 0.0)
+
+
 def test_an_oscillating_residual_swings_about_the_answers_of_its_own():
     answer = np.array([[0.1, 0.0, -0.9, 0.0, 0.0, 0.2, 0.5]])
     residual = stress.OscillatingResidual(SimpleNamespace(
