@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from ocrrl_ros.evaluation.perturbations.record import DisturbanceRecord
+from ocrrl_ros.policy.blend import BlendFactors
 from ocrrl_ros.policy.composition import ResidualBounds
 from ocrrl_ros.policy.controller import PolicyAction
 
@@ -24,7 +25,11 @@ class ResidualStatistics:
     """Sign changes per second and component of translation and rotation."""
     mean_gain: float = 0.0
     mean_weight: float = 0.0
-    """Mean weight that the gate gave; 1 without a gate."""
+    """Mean weight that gate and blend left; 1 without either."""
+    mean_blend: float = 1.0
+    """Mean weight that the blend left."""
+    blended_share: float = 0.0
+    """Share of policy ticks in which the blend changed anything."""
 
 
 def residual_statistics(
@@ -47,7 +52,9 @@ def residual_statistics(
         mean_rotation_deg=float(np.rad2deg(np.linalg.norm(applied[:, 3:], axis=1)).mean()),
         saturated_share=float((np.abs(raw[:, movable]) > SATURATED).any(axis=1).mean()),
         sign_changes_per_s=changes / 6.0 / seconds, mean_gain=float(gain.mean()),
-        mean_weight=float(weight.mean()))
+        mean_weight=float(weight.mean()),
+        mean_blend=float(np.mean([action.blend.weight for action in actions])),
+        blended_share=float(np.mean([action.blend != BlendFactors() for action in actions])))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +75,10 @@ class EpisodeRecord:
     """Share of policy ticks with a valid pose of every object."""
     clip_inactive_share: float | None
     """Share of command ticks in which the arm law's clips would have been inactive."""
+    command_acceleration_rad_s2: float | None = None
+    """Root mean square of the joint commands' acceleration, over ticks and joints."""
+    command_jerk_rad_s3: float | None = None
+    """The same of their jerk."""
     residual: ResidualStatistics = field(default_factory=ResidualStatistics)
     picked: str = ''
     """Id of the object that the hand lifted first; empty when it lifted none."""

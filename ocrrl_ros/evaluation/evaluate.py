@@ -23,6 +23,7 @@ from ocrrl_ros.evaluation.pose_sources import PoseKind
 from ocrrl_ros.evaluation.provenance import available_cores, GitState, read_git_state
 from ocrrl_ros.evaluation.result import summarise
 from ocrrl_ros.evaluation.rollout_factory import build_rollout, RolloutSettings
+from ocrrl_ros.evaluation.stress import check_stress, StressName
 from ocrrl_ros.evaluation.worker_pool import run_items
 from ocrrl_ros.sim.domain import Domain, load_domain
 from ocrrl_ros.sim.seeding import episode_rngs
@@ -70,6 +71,14 @@ class EvaluateConfig:
         'in place of --perturb: the base stops planning for this long once an episode, s')})
     disturbance: DisturbanceConfig = field(
         default_factory=DisturbanceConfig, metadata={'description': 'sizes of disturbances'})
+    blend: Literal['on', 'off'] = field(
+        default='on', metadata={
+            'description': 'whether the residual is taken back where it is out of its depth'})
+    stress: StressName = field(
+        default='none', metadata={'description': (
+            'what no residual was trained in: told_noise (covariances say what pose_noise does), '
+            'wrong_place (poses 0.3 m off), told_place (the same, and covariances of 0.1 m), '
+            'tilted (by 0.6 rad), oscillating (a swing of 12 mm on the residual)')})
     rollout: RolloutConfig = field(
         default_factory=RolloutConfig, metadata={'description': 'timing of the stack'})
     workers: int = field(default=0, metadata={'description': 'processes; 0: one per core'})
@@ -82,6 +91,7 @@ class EvaluateConfig:
             raise ConfigError(f'seed is {self.seed}; allowed: >= 0')
         check_noise(self.pose_noise, self.poses)
         check_names(self.perturb, self.perturb_when, self.stall_s)
+        check_stress(self.stress, self.policy, self.pose_noise)
         if self.workers < 0:
             raise ConfigError(f'workers is {self.workers}; allowed: >= 0, 0 is one per core')
 
@@ -199,8 +209,9 @@ def rollout_settings(config: EvaluateConfig, *, film: bool = False) -> RolloutSe
     return RolloutSettings(
         task=config.task, domain=config.domain, residual=residual, poses=config.poses,
         base=config.base or default_base(config.domain), seed=config.seed,
-        gate=config.gate == 'on', rollout=config.rollout, pose_noise=config.pose_noise,
-        film=film, disturbances=disturbance_settings(
+        gate=config.gate == 'on', blend=config.blend == 'on', stress=config.stress,
+        rollout=config.rollout, pose_noise=config.pose_noise, film=film,
+        disturbances=disturbance_settings(
             get_task(config.task), config.perturb, config.perturb_when, config.stall_s,
             config.disturbance))
 

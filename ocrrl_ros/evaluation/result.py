@@ -51,6 +51,8 @@ def summarise(config: Any, domain: Domain, bundles: PolicyBundles,
         'hold_share': float(np.mean([record.hold_share for record in records])),
         'pose_valid_share': float(np.mean([record.pose_valid_share for record in records])),
         'clip_inactive_share': _mean_known([record.clip_inactive_share for record in records]),
+        **{name: _mean_known([getattr(record, name) for record in records])
+           for name in ('command_acceleration_rad_s2', 'command_jerk_rad_s3')},
         'mean_wall_episode_s': float(np.mean([record.wall_s for record in records])),
         'config': to_mapping(config), 'machine': describe_machine(),
         **_disturbance(config, domain, records)}
@@ -83,7 +85,7 @@ def _noise_of(config: Any) -> dict[str, Any]:
 def residual_summary(records: Sequence[EpisodeRecord]) -> dict[str, float]:
     """Average the residual's statistics over the episodes."""
     names = ('mean_translation_mm', 'mean_rotation_deg', 'saturated_share',
-             'sign_changes_per_s', 'mean_gain', 'mean_weight')
+             'sign_changes_per_s', 'mean_gain', 'mean_weight', 'mean_blend', 'blended_share')
     return {name: float(np.mean([getattr(record.residual, name) for record in records]))
             for name in names}
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from ocrrl_ros.evaluation.chunk_schedule import BaseFactory, ChunkSchedule, RolloutConfig
+from ocrrl_ros.evaluation.command_roughness import CommandRoughness
 from ocrrl_ros.evaluation.episode_record import EpisodeRecord, residual_statistics
 from ocrrl_ros.evaluation.failure_modes import SUCCESS
 from ocrrl_ros.evaluation.film import Film, RATE_HZ
@@ -110,6 +111,8 @@ class Rollout:
             init_sha256=self._world.init_sha256, wall_s=time.perf_counter() - started,
             hold_share=run.held / ticks, pose_valid_share=run.valid / ticks,
             clip_inactive_share=run.clips.inactive_share,
+            command_acceleration_rad_s2=run.roughness.acceleration_rad_s2,
+            command_jerk_rad_s3=run.roughness.jerk_rad_s3,
             residual=residual_statistics(run.actions, self._bounds))
 
     def close(self) -> None:
@@ -182,6 +185,7 @@ class _Run:
         self.actions: list[PolicyAction] = []
         self.policy_ticks = self.held = self.valid = 0
         self.clips = JointImpedanceMonitor(world.physics.arm)
+        self.roughness = CommandRoughness()
         self.gripper_command = world.opening()
         self.base_is_overdue = False
         self._fresh: dict[str, float] = {}
@@ -223,6 +227,7 @@ class _Run:
         command = self.controller.command_tick(dt_s)
         if command is not None:
             self.world.set_joint_target(command.q)
+            self.roughness.update(command, dt_s)
             self.clips.update(command.q, *self.world.joint_state(), dt_s)
             self.world.set_gripper(self.hook.hand(command.gripper, self.world.time_s))
             self.gripper_command = command.gripper

@@ -12,7 +12,10 @@ from ocrrl_ros.evaluation.pose_sources import (
     LostPoses, ModelledPoses, PerceivedPoses, PoseKind, PoseSource, TruthPoses)
 from ocrrl_ros.evaluation.rollout import Rollout
 from ocrrl_ros.evaluation.seen_objects import SeenObjects
+from ocrrl_ros.evaluation.stress import (
+    OscillatingResidual, POSE_STRESSES, StressedPoses, StressName)
 from ocrrl_ros.policy.assembly import build_controller
+from ocrrl_ros.policy.blend import BlendConfig
 from ocrrl_ros.policy.composition import ResidualBounds
 from ocrrl_ros.policy.controller import ControllerConfig
 from ocrrl_ros.policy.image_residual import ImageResidualNetwork
@@ -33,6 +36,8 @@ class RolloutSettings:
     base: str
     residual: str | None
     gate: bool = True
+    blend: bool = True
+    stress: StressName = 'none'
     poses: PoseKind
     seed: int
     rollout: RolloutConfig
@@ -45,10 +50,12 @@ def build_pose_source(settings: RolloutSettings, world: SimWorld,
                       renderer: SceneRenderer | None) -> PoseSource:
     """Build the source of object poses."""
     noise = named_noise(settings.pose_noise)
+    source = _build_source(settings, world, renderer, exact=noise is not None)
     if noise is not None:
-        exact = _build_source(settings, world, renderer, exact=True)
-        return NoisyPoses(exact, noise, world.task.object_ids)
-    return _build_source(settings, world, renderer)
+        source = NoisyPoses(source, noise, world.task.object_ids)
+    if settings.stress in POSE_STRESSES:
+        source = StressedPoses(source, settings.stress, noise)
+    return source
 
 
 def _build_source(settings: RolloutSettings, world: SimWorld, renderer: SceneRenderer | None, *,
@@ -83,6 +90,8 @@ def build_rollout(settings: RolloutSettings, bundles: PolicyBundles | None = Non
     bundles = bundles or load_policies(task, settings.base, settings.residual)
     residual, gate = create_residual(bundles, task.name, with_gate=settings.gate)
     sees_images = isinstance(residual, ImageResidualNetwork)
+    if settings.stress == 'oscillating':
+        residual = OscillatingResidual(residual)
     sees = (settings.base not in SCRIPTED or settings.poses == 'perceived' or settings.film
             or sees_images)
     renderer = None
@@ -90,7 +99,8 @@ def build_rollout(settings: RolloutSettings, bundles: PolicyBundles | None = Non
         renderer = SceneRenderer(world.model, domain.camera.width, domain.camera.height)
     timing = settings.rollout
     config = ControllerConfig(
-        policy_period_s=timing.policy_period_s, command_rate_hz=1.0 / timing.command_period_s)
+        policy_period_s=timing.policy_period_s, command_rate_hz=1.0 / timing.command_period_s,
+        blend=BlendConfig(enabled=settings.blend))
 
     return Rollout(
         world, base_factory(bundles, task),

@@ -32,7 +32,8 @@ def action_vector(action: PolicyAction) -> dict[str, float]:
 
     ``base.*`` and ``command.*`` are absolute targets (m, rotation vector in rad, opening) in the
     robot base frame; ``residual.*`` is the network's action in [-1, 1], of which gain x weight
-    (loss and operator; gate) acts. With ``takeover`` 1 a person steers, and ``base.*`` are their
+    (loss and operator; gate and blend) acts; ``blend.*`` is the blend's part of the weight and how
+    much the action is smoothed. With ``takeover`` 1 a person steers, and ``base.*`` are their
     targets.
     """
     values: dict[str, float] = {}
@@ -43,6 +44,7 @@ def action_vector(action: PolicyAction) -> dict[str, float]:
         values |= {f'{prefix}.{name}': float(v) for name, v in zip(ACTION_NAMES, vector)}
     values |= {
         f'residual.{name}': float(v) for name, v in zip(ACTION_NAMES, action.action)}
+    values |= {f'blend.{name}': value for name, value in vars(action.blend).items()}
     return values | {
         'weight': action.weight, 'gain': action.gain, 'takeover': float(action.is_takeover)}
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ocrrl_ros.core.bundle import Bundle, load_bundle
 from ocrrl_ros.core.errors import BundleError, ConfigError
+from ocrrl_ros.policy.blend import ResidualBlend
 from ocrrl_ros.policy.controller import ControllerConfig, ResidualController
 from ocrrl_ros.policy.gate import ResidualGate
 from ocrrl_ros.policy.image_observation import (
@@ -93,8 +94,10 @@ def build_controller(
     _check_layout(config, layout, task)
     robot = robot or load_robot()
     kinematics = FrankaKinematics(robot.kinematics, robot.limits())
+    spread = residual.spread if isinstance(residual, ResidualNetwork) else None
+    blend = ResidualBlend(config.blend, layout.symmetries, spread)
     controller = (ImageResidualController if sees else ResidualController)(
-        layout, kinematics, build_follower(robot, kinematics), residual, config, gate)
+        layout, kinematics, build_follower(robot, kinematics), residual, config, gate, blend)
     controller.set_speed_scale(speed_scale)
     return controller
 

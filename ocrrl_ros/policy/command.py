@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from ocrrl_ros.policy.blend import BlendFactors
 
 
 @dataclass(frozen=True)
@@ -14,9 +15,11 @@ class PolicyAction:
     One policy tick, as recorded.
 
     :param base_pose: (7,) target of the base policy, robot base frame.
-    :param action: (7,) residual in [-1, 1], before gain.
+    :param action: (7,) residual in [-1, 1], before gain; what oscillates in it is smoothed.
     :param gain: product of loss gain and operator gain; 0 when the residual is off.
-    :param weight: the gate's share of the residual, 1 without a gate; gain x weight acts.
+    :param weight: share of the residual that gate and blend leave, 1 without either; gain x
+        weight acts.
+    :param blend: what the blend's part of it is made of.
     :param command_pose: (7,) composed target.
     :param is_takeover: a person's target, which stands for the base's; no residual acts.
     """
@@ -30,6 +33,7 @@ class PolicyAction:
     command_gripper: float
     ik_converged: bool
     weight: float = 1.0
+    blend: BlendFactors = BlendFactors()
     is_takeover: bool = False
 
 

@@ -10,14 +10,14 @@ and holds, and the state names the cause.
 from __future__ import annotations
 
 import dataclasses
-from typing import Protocol
 
 import numpy as np
 from ocrrl_ros.core.errors import ConfigError, InputError, UnknownNameError
 from ocrrl_ros.core.se3 import check_pose
 from ocrrl_ros.policy.action_chunk import ActionChunk, ChunkBuffer, ChunkSample
-from ocrrl_ros.policy.action_hold import ActionHold, ResidualRate
+from ocrrl_ros.policy.action_hold import ActionHold
 from ocrrl_ros.policy.arm_commander import ArmCommander
+from ocrrl_ros.policy.blend import ResidualBlend
 from ocrrl_ros.policy.command import Command, PolicyAction
 from ocrrl_ros.policy.composition import ACTION_SIZE, compose, ResidualBounds
 from ocrrl_ros.policy.controller_config import ControllerConfig
@@ -28,6 +28,7 @@ from ocrrl_ros.policy.observation import (
     ObservationInputs,
     ObservationLayout,
 )
+from ocrrl_ros.policy.residual import Residual
 from ocrrl_ros.policy.state_machine import ControllerState, StateMachine
 from ocrrl_ros.policy.takeover import Takeover
 from ocrrl_ros.policy.target_follower import TargetFollower
@@ -39,17 +40,6 @@ __all__ = [
 LOST = -1.0
 
 
-class Residual(Protocol):
-    """What the controller needs of a residual network."""
-
-    bounds: ResidualBounds
-    layout: ObservationLayout
-    acts_per: ResidualRate
-
-    def act(self, observation: np.ndarray) -> np.ndarray:
-        """Return actions (N, 7) in [-1, 1]."""
-
-
 class ResidualController:
     """
     Composes base and residual every policy tick and streams the shaped command.
@@ -57,12 +47,15 @@ class ResidualController:
     :param layout: observation layout that the residual was trained for.
     :param residual: network of that layout, or None to run the base policy alone.
     :param gate: weighs the residual, or None to let all of it act.
+    :param blend: takes the residual back where it is out of its depth; one that knows nothing of
+        the residual's training if None.
     """
 
     def __init__(
             self, layout: ObservationLayout, kinematics: FrankaKinematics,
             follower: TargetFollower, residual: Residual | None = None,
-            config: ControllerConfig | None = None, gate: ResidualGate | None = None):
+            config: ControllerConfig | None = None, gate: ResidualGate | None = None,
+            blend: ResidualBlend | None = None):
         """
         Start idle: no command exists before the first episode.
 
@@ -83,6 +76,7 @@ class ResidualController:
         self.arm = ArmCommander(follower, self.config.max_state_age_s)
         self._residual = residual
         self._gate = gate
+        self._blend = blend or ResidualBlend(self.config.blend, layout.symmetries)
         once_a_chunk = residual is not None and residual.acts_per == 'chunk'
         self._hold = ActionHold() if once_a_chunk else None
         self._objects = ObjectPoseBuffer(1, len(layout.object_ids), self.config.object_poses)
@@ -129,6 +123,7 @@ class ResidualController:
             return
         pose = check_pose(base_T_object, f'object {object_id}')
         self._objects.update(0, index, pose, stamp_s)
+        self._blend.on_object_pose(index, pose, covariance)
 
     def on_chunk(self, chunk: ActionChunk, now_s: float) -> str | None:
         """Take a chunk of the base policy; return why it was dropped, or None."""
@@ -171,7 +166,7 @@ class ResidualController:
         self.arm.start(now_s)
         self.chunks.clear(not_before_s=now_s)
         self._objects.reset(slice(None), now_s)
-        for part in (self._gate, self._hold):
+        for part in (self._gate, self._hold, self._blend):
             if part is not None:
                 part.reset()
         self._command_opening = self._opening
@@ -286,7 +281,7 @@ class ResidualController:
             if gain > 0.0 else ControllerState.RUNNING_BASE)
         return PolicyAction(
             now_s, sample.poses[0], float(sample.grippers[0]), action, gain, poses[0],
-            self._command_opening, converged, weight)
+            self._command_opening, converged, weight, self._blend.factors)
 
     def _may_move(self, now_s: float) -> bool:
         """Return whether something may move the arm now; hold, latch or start anew where not."""
@@ -359,7 +354,7 @@ class ResidualController:
 
     def _residual_action(
             self, sample: ChunkSample, now_s: float) -> tuple[np.ndarray, float, float]:
-        """Return action (7,), gain and gate's weight; the first two zero while it is off."""
+        """Return action (7,), gain and weight; the first two zero while it is off."""
         view, gain = self._view(now_s)
         if not self.enabled or self._residual is None:
             return np.zeros(7), 0.0, 1.0
@@ -375,7 +370,9 @@ class ResidualController:
             gain=np.array([gain])))
         action = self._answer(observation)
         weight = 1.0 if self._gate is None else float(self._gate.weight(observation, now_s)[0])
-        return action, gain * self.residual_gain, weight
+        gain *= self.residual_gain
+        action, left = self._blend.apply(action, gain * weight, observation, now_s)
+        return action, gain, weight * left
 
     def _view(self, now_s: float) -> tuple[ObjectView, float]:
         """Return the objects as they may be used now and the gain that losses leave."""

@@ -7,6 +7,7 @@ import dataclasses
 
 from ocrrl_ros.core.errors import ConfigError
 from ocrrl_ros.policy.action_chunk import ChunkConfig
+from ocrrl_ros.policy.blend import BlendConfig
 from ocrrl_ros.policy.object_poses import ObjectPoseConfig
 
 
@@ -36,6 +37,7 @@ class ControllerConfig:
             'operator gain on the residual, 0 .. 1; may be set while the node runs')})
     chunk: ChunkConfig = ChunkConfig()
     object_poses: ObjectPoseConfig = ObjectPoseConfig()
+    blend: BlendConfig = BlendConfig()
 
     def __post_init__(self) -> None:
         """Refuse settings that cannot work."""

@@ -5,6 +5,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 import numpy as np
 from ocrrl_ros.interfaces.policy_outputs import action_vector, PolicyOutputs
 from ocrrl_ros.policy.assembly import build_controller
+from ocrrl_ros.policy.blend import BlendFactors
 from ocrrl_ros.policy.controller import PolicyAction
 import pytest
 import rclpy
@@ -48,9 +49,13 @@ def test_new_gain_and_refused_start_are_told(outputs, monkeypatch):
 
 def test_gain_and_weight_of_the_gate_are_recorded_apart():
     pose = np.array([0.5, 0.0, 0.3, 0.0, 0.0, 0.0, 1.0])
-    action = PolicyAction(1.0, pose, 1.0, np.zeros(7), 0.8, pose, 1.0, True, weight=0.25)
+    action = PolicyAction(
+        1.0, pose, 1.0, np.zeros(7), 0.8, pose, 1.0, True, weight=0.25,
+        blend=BlendFactors(novelty=0.5, poses=0.75, smoothing=0.125))
     values = action_vector(action)
     assert (values['gain'], values['weight']) == (0.8, 0.25)
+    assert [values[f'blend.{name}'] for name in ('novelty', 'poses', 'smoothing')] == [
+        0.5, 0.75, 0.125]
 
 
 def test_latches_and_faults_are_errors_and_a_takeover_is_recorded(outputs, monkeypatch):
