@@ -65,7 +65,8 @@ class RecoveryService:
             self._service.answer(header, success=False, message=refusal)
             return
         # Also without an episode: whoever waits for its start must say `resume` before it moves.
-        self._controller.fault(self._controller.arm.robot_problem, is_silent=True)
+        self._controller.fault(
+            self._controller.arm.robot_problem or self._controller.reason, is_silent=True)
         if self._controller.reason != self._told:
             self._cause = self._controller.reason
         self._header = header
@@ -73,12 +74,14 @@ class RecoveryService:
 
     def _refusal(self) -> str:
         """Return why no recovery can begin now, or an empty string."""
-        controller = self._controller
+        state = self._controller.state
         if self.is_running:
             return f'under way: {self._recovery.progress}'
-        if controller.state is not ControllerState.FAULT and not controller.arm.robot_problem:
-            return f'nothing to recover from: {controller.state.value}, {controller.reason}'
-        return person_must(self._watch.robot_mode)
+        if state.is_running or state is ControllerState.HOMING:
+            return f'nothing to recover from: {state.value}, {self._controller.reason}'
+        if self._watch.takes_targets:
+            return f'nothing to recover from: the robot takes targets; {_RESUME}'
+        return ''
 
     def _tell(self, progress: str) -> None:
         """Show the progress beside the cause of the fault."""

@@ -61,12 +61,18 @@ class RobotWatch:
         self._mode_heard_s = self._due_s = float('-inf')
         self._now_s = 0.0
         self._driver_problem = ''
+        self._driver_is_heard = False
 
     @property
     def robot_mode(self) -> str:
         """Return the robot's mode if it was told just now, or an empty string."""
         age_s = self._now_s - self._mode_heard_s
         return self._mode if 0.0 <= age_s <= _MAX_MODE_AGE_S else self._driver_mode
+
+    @property
+    def takes_targets(self) -> bool:
+        """Return whether the robot was heard to be well; without a word of it: False."""
+        return not self.problem and (self._driver_is_heard or self.robot_mode == _COMMANDED)
 
     def step(self, now_s: float) -> str | None:
         """Return why the arm cannot be commanded, '' where it can, None when nothing was due."""
@@ -92,6 +98,7 @@ class RobotWatch:
         """Look at what the driver says of itself, and of the robot's mode."""
         message = None if self._driver_in is None else self._driver_in.take_newest()
         if message is not None:
+            self._driver_is_heard = True
             is_fine = message.level == DiagnosticStatus.OK
             self._driver_problem = '' if is_fine else f'{self._state_topic}: {message.message}'
             self._driver_mode = next(

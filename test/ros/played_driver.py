@@ -48,11 +48,14 @@ class PlayedDriver:
         self._thread = threading.Thread(target=self._executor.spin)
         self._thread.start()
 
-    def stop_by(self, mode):
+    def stop_by(self, mode, *, is_told=True):
         """Go into a mode as an error of the FCI does: hardware and controllers fall."""
-        self.mode = mode
-        self._fell = threading.Timer(0.3, self._fall)
-        self._fell.start()
+        if is_told:
+            self.mode = mode
+            threading.Timer(0.3, self._fall).start()
+        else:
+            self._fall()
+            self.mode = mode
 
     def _fall(self):
         self.hardware[HARDWARE] = 'unconfigured'

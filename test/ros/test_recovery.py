@@ -17,7 +17,7 @@ pytest.importorskip(
     'apt-get install ros-jazzy-test-msgs')
 
 from played_driver import (  # noqa: E402, I100, I202
-    ARM, BROADCASTERS, GUIDING, PlayedDriver, REFLEX, USER_STOPPED)
+    ARM, BROADCASTERS, GUIDING, IDLE, PlayedDriver, REFLEX, USER_STOPPED)
 
 PACKAGES = ('franka_msgs', 'controller_manager_msgs')
 WAY_BACK = [
@@ -116,6 +116,7 @@ def test_where_a_person_has_to_act_first_that_is_said_and_nothing_is_called(cell
         found.until('fault', 'robot_mode is')
         answer = found.call('recover')
         assert not answer.success and words in answer.message and not found.driver.calls
+        found.until('fault', 'recovery failed', words)
         found.driver.stop_by(REFLEX)
         found.arm.live(0.8)
         assert found.call('recover').success
@@ -162,11 +163,31 @@ def test_who_waits_for_an_episode_must_resume_as_well(cell):
         assert found.moves()
 
 
-def test_without_a_fault_there_is_nothing_to_recover_from(cell):
+def test_without_a_stopped_robot_there_is_nothing_to_recover_from(cell):
     with cell('healthy') as found:
+        found.arm.plan()
         answer = found.call('recover')
         assert not answer.success and 'nothing to recover from: running_base' in answer.message
-        assert found.moves() and not found.driver.calls
+        assert found.call('hold').success
+        answer = found.call('recover')
+        assert not answer.success and 'the robot takes targets' in answer.message
+        assert found.state['latched'] == 'True' and not found.driver.calls
+        assert found.call('resume').success
+        assert found.moves()
+
+
+def test_a_robot_that_fell_silent_can_be_recovered_without_knowing_why(cell):
+    with cell('silent') as found:
+        found.driver.stop_by(IDLE, is_told=False)
+        found.until('holding', 'base policy is stale')
+        found.arm.live(1.5)
+        answer = found.call('recover')
+        assert answer.success, answer.message
+        assert found.driver.calls == [
+            *WAY_BACK[:2], f'activate {", ".join(BROADCASTERS)} (2)']
+        assert found.state['state'] == 'fault'
+        assert found.call('resume').success
+        assert found.moves()
 
 
 def test_the_other_driver_is_asked_by_its_service(cell):

@@ -48,7 +48,7 @@ class Person(Cell):
 def person(ros, probe, tmp_path, request):
     """Give a person beside an arm in an episode whose base moves away from `ASIDE`."""
     with arm_beside_node(
-            probe, tmp_path, request.param, controller__max_takeover_age_s=1.0) as arm:
+            probe, tmp_path, request.param, controller__max_takeover_age_s=0.5) as arm:
         found = Person(probe, arm)
         arm.start()
         assert found.moves()
@@ -85,10 +85,14 @@ def test_a_person_moves_the_arm_within_its_limits_and_it_is_recorded_as_such(per
 def test_afterwards_the_base_must_plan_anew(person):
     person.steer(0.6)
     person.until('takeover')
+    since = len(person.arm.states)
     person.arm.plan((0.0, -0.2, 0.0))
-    person.steer(0.2)
-    # The plan of during the takeover has a second and a half to go, and is not taken up.
+    person.target(ASIDE)
+    # When the takeover ends the plan of during it has a quarter of a second to go.
     person.until('holding')
+    told = [item.value for state in person.arm.states[since:] for item in state.values
+            if item.key == 'state']
+    assert 'running_base' not in told
     person.arm.live(0.3)
     where = person.arm.commanded()
     person.arm.live(0.4)
