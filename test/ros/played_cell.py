@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 from ocrrl_ros.interfaces.polling import PolledClient
 from played_arm import Arm
-from ros_harness import Probe
+from ros_harness import Probe, WALL_LIMIT_S
 from std_srvs.srv import Trigger
 
 
@@ -53,8 +55,10 @@ class Cell:
         return answers[0]
 
     def moves(self) -> bool:
-        """Return whether a plan moves the arm."""
-        before = self.arm.commanded()[:3]
-        self.arm.plan()
-        self.arm.live(0.5)
-        return bool(np.linalg.norm(self.arm.commanded()[:3] - before) > 5e-3)
+        """Return whether plans, ten a second, move the arm; fail with the state where not."""
+        before, end_s = self.arm.commanded()[:3], time.monotonic() + WALL_LIMIT_S
+        while np.linalg.norm(self.arm.commanded()[:3] - before) < 5e-3:
+            assert time.monotonic() < end_s, f'nothing has moved: {self.state}'
+            self.arm.plan()
+            self.arm.live(0.1)
+        return True

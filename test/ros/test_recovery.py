@@ -165,7 +165,11 @@ def test_who_waits_for_an_episode_must_resume_as_well(cell):
 
 def test_without_a_stopped_robot_there_is_nothing_to_recover_from(cell):
     with cell('healthy') as found:
+        found.until('holding', 'base policy is stale')
+        answer = found.call('recover')
+        assert not answer.success and 'the robot takes targets' in answer.message
         found.arm.plan()
+        found.until('running_base')
         answer = found.call('recover')
         assert not answer.success and 'nothing to recover from: running_base' in answer.message
         assert found.call('hold').success
