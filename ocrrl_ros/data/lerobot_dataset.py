@@ -96,8 +96,23 @@ class LeRobotDataset:
             opening=state[:, layout.STATE_GRIPPER],
             action_poses=action[:, layout.ACTION_TCP],
             action_grippers=action[:, layout.ACTION_GRIPPER],
+            takeover=self._takeover(table, number),
             rgb=self._read_frames(number) if images else np.zeros((0, 0, 0, 3), np.uint8),
             info=self.extras[number])
+
+    def _takeover(self, table: pa.Table, number: int) -> np.ndarray | None:
+        """Return the frames in which a person had taken over, None where that is not said."""
+        if layout.TAKEOVER_KEY not in self.info['features']:
+            return None
+        if layout.TAKEOVER_KEY not in table.column_names:
+            raise DatasetError(f'episode {number} has no column {layout.TAKEOVER_KEY!r}')
+        marks = _column(table, layout.TAKEOVER_KEY)
+        bad = np.flatnonzero((marks != 0) & (marks != 1))
+        if len(bad):
+            raise DatasetError(
+                f'episode {number} frame {bad[0]}: {layout.TAKEOVER_KEY} is {marks[bad[0]]}; '
+                'allowed: 0, 1')
+        return marks == 1
 
     def _read_frames(self, number: int) -> np.ndarray:
         """Decode the video and compare it with the table's length and the declared size."""

@@ -16,6 +16,8 @@ STATE_KEY = 'observation.state'
 IMAGE_KEY = 'observation.images.color'
 ACTION_KEY = 'action'
 ANNOTATION_KEY = 'annotation.human.action.task_description'
+#: In datasets that say it: 1 where a person had taken the arm over from the policy, else 0.
+TAKEOVER_KEY = 'annotation.human.takeover'
 DATA_PATH = 'data/chunk-{episode_chunk:03d}/episode_{episode_index:06d}.parquet'
 VIDEO_PATH = 'videos/chunk-{episode_chunk:03d}/{video_key}/episode_{episode_index:06d}.mp4'
 
@@ -69,6 +71,8 @@ class DemonstrationEpisode:
     action_poses: np.ndarray = field(metadata={'description': 'commanded TCP poses (L, 7)'})
     action_grippers: np.ndarray = field(metadata={'description': 'gripper commands (L,)'})
     rgb: np.ndarray = field(metadata={'description': 'colour frames (L, H, W, 3) uint8'})
+    takeover: np.ndarray | None = field(default=None, metadata={'description': (
+        'ticks (L,) bool in which a person had taken over; None: the dataset does not say')})
     info: dict[str, Any] = field(
         default_factory=dict, metadata={'description': 'what else is known of the episode'})
 
@@ -99,8 +103,13 @@ def video_file(root: Path, episode: int, video_key: str = IMAGE_KEY) -> Path:
         episode_chunk=episode // CHUNK_SIZE, episode_index=episode, video_key=video_key)
 
 
-def feature_table(height: int, width: int, fps: float) -> dict[str, Any]:
-    """Return the ``features`` entry of info.json for frames of the given size."""
+def feature_table(
+        height: int, width: int, fps: float, *, marks_takeover: bool = False) -> dict[str, Any]:
+    """
+    Return the ``features`` entry of info.json for frames of the given size.
+
+    :param marks_takeover: whether frames say that a person had taken over.
+    """
     table: dict[str, Any] = {
         STATE_KEY: {'dtype': 'float32', 'shape': [len(STATE_NAMES)], 'names': list(STATE_NAMES)},
         ACTION_KEY: {
@@ -114,7 +123,8 @@ def feature_table(height: int, width: int, fps: float) -> dict[str, Any]:
                 'video.is_depth_map': False, 'has_audio': False}},
         'timestamp': {'dtype': 'float32', 'shape': [1], 'names': None},
     }
-    for key in (*INDEX_COLUMNS, ANNOTATION_KEY):
+    for key in (
+            *INDEX_COLUMNS, ANNOTATION_KEY, *([TAKEOVER_KEY] if marks_takeover else [])):
         table[key] = {'dtype': 'int64', 'shape': [1], 'names': None}
     return table
 

@@ -29,7 +29,7 @@ class LeRobotWriter:
 
     def __init__(
             self, root: Path, *, fps: int, image_size: tuple[int, int],
-            description: dict[str, Any]):
+            description: dict[str, Any], marks_takeover: bool = False):
         """
         Create the folder, or continue the one that is there.
 
@@ -37,11 +37,13 @@ class LeRobotWriter:
         :param fps: ticks per second.
         :param image_size: (height, width) of the colour frames.
         :param description: what made the data (task, domain, seed, …); must match on resume.
+        :param marks_takeover: whether every frame says if a person had taken over.
         :raises DatasetError: the folder holds another dataset.
         """
         self.root = Path(root)
         self.fps = fps
         self.image_size = image_size
+        self.marks_takeover = marks_takeover
         self.description = json.loads(json.dumps(description))
         self._episodes: list[dict[str, Any]] = []
         self._statistics: list[dict[str, Any]] = []
@@ -101,6 +103,11 @@ class LeRobotWriter:
         """Write the index once more; the folder is complete after it."""
         self._write_meta()
 
+    def _features(self) -> dict[str, Any]:
+        """Return the ``features`` entry of info.json."""
+        return layout.feature_table(
+            *self.image_size, self.fps, marks_takeover=self.marks_takeover)
+
     def _check(self, episode: layout.DemonstrationEpisode, number: int) -> None:
         """Refuse arrays that do not fit each other or the dataset."""
         length = episode.length
@@ -108,6 +115,12 @@ class LeRobotWriter:
             'joints': (length, 7), 'base_T_tcp': (length, 7), 'opening': (length,),
             'action_poses': (length, 7), 'action_grippers': (length,),
             'rgb': (length, *self.image_size, 3)}
+        if self.marks_takeover != (episode.takeover is not None):
+            raise DatasetError(
+                f'episode {number} {"has no" if self.marks_takeover else "has"} takeover; this '
+                f'dataset {"marks it in every frame" if self.marks_takeover else "has no mark"}')
+        if self.marks_takeover:
+            shapes['takeover'] = (length,)
         for name, shape in shapes.items():
             value = getattr(episode, name)
             if value.shape != shape:
@@ -134,6 +147,8 @@ class LeRobotWriter:
             'task_index': pa.array(task),
             layout.ANNOTATION_KEY: pa.array(task),
         }
+        if episode.takeover is not None:
+            columns[layout.TAKEOVER_KEY] = pa.array(episode.takeover.astype(np.int64))
         path = layout.data_file(self.root, number)
         path.parent.mkdir(parents=True, exist_ok=True)
         pq.write_table(pa.table(columns), path)
@@ -157,14 +172,14 @@ class LeRobotWriter:
             'total_chunks': -(-count // layout.CHUNK_SIZE), 'chunks_size': layout.CHUNK_SIZE,
             'fps': self.fps, 'splits': {'train': f'0:{count}'},
             'data_path': layout.DATA_PATH, 'video_path': layout.VIDEO_PATH,
-            'features': layout.feature_table(*self.image_size, self.fps)})
+            'features': self._features()})
 
     def _resume(self) -> None:
         """Take over the index of the dataset that is there."""
         meta = self.root / 'meta'
         info = json.loads((meta / 'info.json').read_text())
         known = json.loads((meta / 'ocrrl.json').read_text())
-        expected = layout.feature_table(*self.image_size, self.fps)
+        expected = self._features()
         if known != self.description or info['features'] != expected:
             changed = sorted(
                 key for key in {*known, *self.description}

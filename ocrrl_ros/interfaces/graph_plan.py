@@ -262,8 +262,10 @@ def _residual(config: GraphConfig) -> dict[str, Any]:
         parameters |= {
             'controller.require_deadman': True, 'controller.residual_gain': _FR3_GAIN,
             'speed_scale': 0.1}
+    if config.robot == 'sim':
+        parameters['recovery.driver'] = 'none'
     if config.arm_driver == 'fci':
-        parameters['robot_state_topic'] = 'fci_arm/state'
+        parameters |= {'robot_state_topic': 'fci_arm/state', 'recovery.driver': 'fci_arm'}
     return parameters
 
 

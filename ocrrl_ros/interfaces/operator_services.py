@@ -19,13 +19,15 @@ class OperatorServices:
 
     :param now_s: returns the time of the present tick.
     :param on_hold: told the reason of a hold, before the controller is.
+    :param is_recovering: returns whether a recovery is under way, which no resume cuts short.
     """
 
     def __init__(
             self, node: Node, controller: ResidualController, now_s: Callable[[], float],
-            on_hold: Callable[[str], None]):
+            on_hold: Callable[[str], None], is_recovering: Callable[[], bool]):
         """Offer the services; the node's loop serves them."""
         self._controller, self._now_s, self._on_hold = controller, now_s, on_hold
+        self._is_recovering = is_recovering
         node.create_service(SetBool, 'residual_policy/set_enabled', self._set_enabled)
         node.create_service(Trigger, 'residual_policy/hold', self._hold)
         node.create_service(Trigger, 'residual_policy/resume', self._resume)
@@ -53,6 +55,8 @@ class OperatorServices:
             self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         """Leave a latched hold, or a fault whose cause is gone."""
         try:
+            if self._is_recovering():
+                raise InputError(f'cannot resume: {self._controller.reason}')
             self._controller.resume(self._now_s())
         except InputError as error:
             response.success, response.message = False, str(error)

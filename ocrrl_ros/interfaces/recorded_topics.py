@@ -16,6 +16,8 @@ _TOPICS = (
     'base_policy/instruction:std_msgs/msg/String',
     'residual_policy/action:sensor_msgs/msg/JointState',
     'residual_policy/state:diagnostic_msgs/msg/DiagnosticStatus',
+    'teleop/target_pose:geometry_msgs/msg/PoseStamped',
+    'teleop/gripper:std_msgs/msg/Float64MultiArray',
     'objects/status:diagnostic_msgs/msg/DiagnosticArray',
     'camera/camera/color/camera_info:sensor_msgs/msg/CameraInfo',
 )

@@ -25,6 +25,7 @@ from ocrrl_ros.interfaces.parameters import declare_config, follow_changes
 from ocrrl_ros.interfaces.policy_outputs import PolicyOutputs
 from ocrrl_ros.interfaces.polling import PolledSubscription
 from ocrrl_ros.interfaces.qos import LATCHED, LATEST, LATEST_BEST_EFFORT, RELIABLE, SENSOR_DATA
+from ocrrl_ros.interfaces.recovery_service import RecoveryService
 from ocrrl_ros.interfaces.robot_watch import RobotWatch
 from ocrrl_ros.interfaces.spin import loop_node
 from ocrrl_ros.interfaces.teleop_inbox import TeleopInbox
@@ -34,6 +35,7 @@ from ocrrl_ros.policy.controller import Command, ControllerConfig, ControllerSta
 from ocrrl_ros.policy.episode_homing import EpisodeHoming
 from ocrrl_ros.policy.image_residual import ImageResidualController
 from ocrrl_ros.policy.task_spec import load_task_spec
+from ocrrl_ros.robot.fault_recovery import RecoveryConfig
 from ocrrl_ros.robot.fr3 import ARM_JOINT_NAMES
 from ocrrl_ros.robot.homing import HomingConfig
 from ocrrl_ros.robot.robot_config import load_robot, RobotConfig
@@ -87,6 +89,7 @@ class ResidualPolicyConfig:
         default='', metadata={'description': (
             'DiagnosticStatus of a driver other than franka_ros2, as fci_arm/state; while it is '
             'not OK the arm is not commanded. Empty: none. FrankaRobotState is always heeded')})
+    recovery: RecoveryConfig = RecoveryConfig()
     controller: ControllerConfig = ControllerConfig()
 
     def __post_init__(self) -> None:
@@ -121,9 +124,14 @@ class ResidualPolicyNode(Node):
         self._outputs = PolicyOutputs(self)
         self._gripper = self.create_publisher(Float64MultiArray, GRIPPER_COMMAND_TOPIC, LATEST)
         self._subscribe()
-        OperatorServices(self, self.controller, lambda: self._now_s, self._stop_homing)
         self._teleop = TeleopInbox(self, self.controller.takeover)
-        self._watch = RobotWatch(self, self._sink.topic_name, self.config.robot_state_topic)
+        self._watch = RobotWatch(
+            self, self._sink.topic_name, self.config.robot_state_topic, self.config.recovery)
+        self._recovery = RecoveryService(
+            self, self.controller, self._watch, self.config.recovery)
+        OperatorServices(
+            self, self.controller, lambda: self._now_s, self._stop_homing,
+            lambda: self._recovery.is_running)
         self._episode = 0
         self._has_heard_episode = self._start_is_due = False
         self._first_s: float | None = None
@@ -251,6 +259,7 @@ class ResidualPolicyNode(Node):
             self.controller.on_robot(problem)
             if problem:
                 self._stop_homing(problem)
+        self._recovery.step(now_s)
 
     def _take_gripper(self, now_s: float) -> None:
         """Take the gripper's opening."""

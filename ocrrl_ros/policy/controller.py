@@ -386,9 +386,3 @@ class ResidualController:
         if not np.isfinite(action).all():
             raise InputError(f'residual network returned {action.tolist()}')
         return action
-
-    def _halt(self) -> None:
-        """Decelerate once; a second call must not restart the deceleration."""
-        if self._moving:
-            self._follower.stop()
-            self._moving = False

@@ -48,6 +48,7 @@ TRANSITIONS: dict[str, tuple[ControllerState, ...]] = {
     'refuse': _BEFORE, 'home': _BEFORE, 'start': _BEFORE,
     'run': _ACTIVE, 'hold': _ACTIVE,
     'latch': _ANY_BUT_FAULT, 'fault': tuple(ControllerState),
+    'recover': (ControllerState.FAULT,),
     'end': _ANY_BUT_FAULT, 'resume': (ControllerState.HOLDING, ControllerState.FAULT)}
 _HEARD_LATCHED = ('latch', 'fault', 'end', 'resume')
 
@@ -105,6 +106,10 @@ class StateMachine:
             return False
         self.is_latched = False
         return self._go('fault', ControllerState.FAULT, reason)
+
+    def recover(self, reason: str) -> bool:
+        """Say how far the recovery from a fault is; only `resume` ends the fault."""
+        return self._go('recover', ControllerState.FAULT, reason)
 
     def end(self, reason: str) -> bool:
         """End the episode; who asked for a hold must still resume, and a fault stays."""

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import importlib.util
 import os
+from pathlib import Path
 
 import pytest
 
@@ -41,3 +42,17 @@ def probe(ros):
     found = Probe()
     yield found
     found.close()
+
+
+@pytest.fixture
+def stand_ins(tmp_path, monkeypatch):
+    """Return a function that gives processes stand-ins for the named message packages."""
+    from stand_in_control import write_packages
+
+    def give(*packages):
+        write_packages(tmp_path / 'packages', *packages)
+        monkeypatch.setenv('PYTHONPATH', os.pathsep.join([
+            str(tmp_path / 'packages'), str(Path(__file__).resolve().parents[1]),
+            os.environ.get('PYTHONPATH', '')]))
+
+    return give

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 import time
 
 from diagnostic_msgs.msg import DiagnosticStatus
@@ -18,10 +20,11 @@ from ocrrl_ros.policy.action_chunk import ActionChunk
 from ocrrl_ros.policy.episode_clock import EpisodeState
 from ocrrl_ros.robot.fr3 import ARM_JOINT_NAMES, READY_POSITION
 from ocrrl_ros.robot.kinematics import FrankaKinematics
-from ros_harness import NodeProcess, Probe, WALL_LIMIT_S
+from ros_harness import NodeProcess, Probe, running, WALL_LIMIT_S
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray
 
+MODULE = 'ocrrl_ros.nodes.residual_policy_node'
 READY = np.array(READY_POSITION)
 KINEMATICS = FrankaKinematics()
 START = KINEMATICS.forward(READY)
@@ -40,7 +43,7 @@ class Arm:
 
     def __init__(self, probe: Probe, process: NodeProcess | None = None, namespace: str = ''):
         """Listen to what the node sends."""
-        self.probe, self.process, self._namespace = probe, process, namespace
+        self.probe, self.process, self.namespace = probe, process, namespace
         self.targets = self._listen(JointState, 'target_joint', qos.DEEP_RELIABLE)
         self.target_poses = self._listen(PoseStamped, 'target_pose', qos.DEEP_RELIABLE)
         self.states = self._listen(DiagnosticStatus, 'residual_policy/state', qos.LATCHED)
@@ -52,15 +55,15 @@ class Arm:
         self._q = READY
 
     def _listen(self, kind: type, name: str, profile: object) -> list:
-        return self.probe.listen(kind, self._namespace + name, profile)
+        return self.probe.listen(kind, self.namespace + name, profile)
 
     def publish(self, name: str, message: object, profile: object = qos.RELIABLE) -> None:
         """Publish below the node's namespace."""
-        self.probe.publish(self._namespace + name, message, profile)
+        self.probe.publish(self.namespace + name, message, profile)
 
     def call(self, kind: type, name: str, request: object = None) -> object:
         """Call a service of the node."""
-        return self.probe.call(kind, self._namespace + name, request)
+        return self.probe.call(kind, self.namespace + name, request)
 
     def now_s(self) -> float:
         """Return ROS time."""
@@ -150,3 +153,17 @@ class Arm:
         """Return whether the node has logged a warning with these words since a length of log."""
         return any('WARN' in line and all(word in line for word in words)
                    for line in self.process.log[since:].splitlines())
+
+
+@contextmanager
+def arm_beside_node(
+        probe: Probe, folder: Path, namespace: str, **parameters: object) -> Iterator[Arm]:
+    """Give an arm beside a node of its own in a namespace; ``a__b`` is the parameter ``a.b``."""
+    node = NodeProcess(MODULE, folder / f'{namespace}.txt', {
+        'residual': 'none', 'realtime_priority': 0, **PATIENT,
+        **{name.replace('__', '.'): value for name, value in parameters.items()}},
+        ros_arguments=('-r', f'__ns:=/{namespace}'))
+    with running(node):
+        arm = Arm(probe, node, f'{namespace}/')
+        probe.until(lambda: arm.states, what='a first state of the node')
+        yield arm

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """When the residual policy starts to move, when it refuses to, and on which topic and rate."""
 
-import contextlib
-
 from geometry_msgs.msg import PoseStamped
 import numpy as np
 from ocrrl_ros.core.resources import config_path
@@ -11,26 +9,11 @@ from ocrrl_ros.interfaces.chunk_conversions import joint_trajectory
 from ocrrl_ros.interfaces.episode_state import to_message, TOPIC
 from ocrrl_ros.policy.episode_clock import EpisodeState
 from ocrrl_ros.robot.fr3 import ARM_JOINT_NAMES
-from played_arm import Arm, PATIENT, READY, START
+from played_arm import arm_beside_node, READY, START
 import pytest
-from ros_harness import NodeProcess, running
 from sensor_msgs.msg import JointState
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
-
-MODULE = 'ocrrl_ros.nodes.residual_policy_node'
-
-
-@contextlib.contextmanager
-def arm_beside_node(probe, folder, namespace, **parameters):
-    """Give an arm beside a node of its own in a namespace."""
-    node = NodeProcess(MODULE, folder / 'log.txt', {
-        'residual': 'none', 'realtime_priority': 0, **PATIENT} | parameters,
-        ros_arguments=('-r', f'__ns:=/{namespace}'))
-    with running(node):
-        arm = Arm(probe, node, f'{namespace}/')
-        probe.until(lambda: arm.states, what='a first state of the node')
-        yield arm
 
 
 @pytest.mark.parametrize('sink', ['crisp_joint', 'crisp_pose'])

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -192,3 +193,49 @@ def test_dataset_hash_changes_with_content(folder: Path) -> None:
     assert before == LeRobotDataset(folder).sha256()
     rewrite(folder, 0, lambda columns: columns['action'][0].__setitem__(0, 0.123))
     assert before != LeRobotDataset(folder).sha256()
+
+
+@pytest.fixture
+def marked(tmp_path: Path) -> Path:
+    """Write a dataset of one episode that a person took over in frames 4 to 6."""
+    root = tmp_path / 'marked'
+    with LeRobotWriter(root, fps=20, image_size=SIZE, description=DESCRIPTION,
+                       marks_takeover=True) as writer:
+        writer.save_episode(dataclasses.replace(
+            make_episode(), takeover=np.isin(np.arange(12), (4, 5, 6))))
+    return root
+
+
+def test_frames_in_which_a_person_took_over_are_marked(marked: Path, folder: Path) -> None:
+    found = LeRobotDataset(marked).read_episode(0).takeover
+    assert found.dtype == bool and np.flatnonzero(found).tolist() == [4, 5, 6]
+    info = json.loads((marked / 'meta/info.json').read_text())
+    assert info['features'][layout.TAKEOVER_KEY]['dtype'] == 'int64'
+    # Datasets without the mark stay what they were, to the last byte.
+    assert LeRobotDataset(folder).read_episode(0).takeover is None
+    assert layout.TAKEOVER_KEY not in (folder / 'meta/info.json').read_text()
+
+
+def test_all_frames_of_a_dataset_say_it_or_none(marked: Path, folder: Path) -> None:
+    with LeRobotWriter(marked, fps=20, image_size=SIZE, description=DESCRIPTION,
+                       marks_takeover=True) as writer:
+        with pytest.raises(DatasetError, match='episode 1 has no takeover'):
+            writer.save_episode(make_episode(1))
+        with pytest.raises(DatasetError, match='episode 1: takeover has shape'):
+            writer.save_episode(dataclasses.replace(
+                make_episode(1), takeover=np.zeros(3, bool)))
+    with LeRobotWriter(folder, fps=20, image_size=SIZE, description=DESCRIPTION) as writer:
+        with pytest.raises(DatasetError, match='episode 3 has takeover; this dataset has no'):
+            writer.save_episode(dataclasses.replace(
+                make_episode(3), takeover=np.zeros(12, bool)))
+    with pytest.raises(DatasetError, match='holds another dataset'):
+        LeRobotWriter(marked, fps=20, image_size=SIZE, description=DESCRIPTION)
+
+
+@pytest.mark.parametrize(('change', 'words'), [
+    (lambda columns: columns[layout.TAKEOVER_KEY].__setitem__(3, 2), 'frame 3: .*takeover is 2'),
+    (lambda columns: columns.pop(layout.TAKEOVER_KEY), 'has no column .*takeover')])
+def test_a_bad_mark_is_named(marked: Path, change, words: str) -> None:  # noqa: ANN001
+    rewrite(marked, 0, change)
+    with pytest.raises(DatasetError, match=f'episode 0 {words}'):
+        LeRobotDataset(marked).read_episode(0)

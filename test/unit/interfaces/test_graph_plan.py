@@ -118,6 +118,14 @@ def test_the_driver_without_a_real_time_pc_is_started_where_it_is_asked_for():
     assert plan['fci_arm'] == {'robot_ip': '10.0.0.2'}
     assert plan['residual_policy']['sink'] == 'crisp_joint'
     assert plan['residual_policy']['robot_state_topic'] == 'fci_arm/state'
+    assert plan['residual_policy']['recovery.driver'] == 'fci_arm'
+
+
+def test_a_recovery_asks_the_driver_of_the_real_arm_alone():
+    assert _plan('robot:=sim')['residual_policy']['recovery.driver'] == 'none'
+    # Without a word of the plan the node takes its own default, franka_ros2.
+    assert 'recovery.driver' not in _plan(
+        'robot:=fr3', 'robot_ip:=10.0.0.2')['residual_policy']
 
 
 @pytest.mark.parametrize(('arguments', 'words'), [

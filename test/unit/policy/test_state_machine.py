@@ -15,7 +15,7 @@ EVENTS = {
     'start': lambda m: m.start('why'), 'run': lambda m: m.run(S.RUNNING_RESIDUAL, 'why'),
     'hold': lambda m: m.hold('why'), 'latch': lambda m: m.latch('why'),
     'fault': lambda m: m.fault('why'), 'end': lambda m: m.end('why'),
-    'resume': lambda m: m.resume(in_episode=True)}
+    'recover': lambda m: m.recover('why'), 'resume': lambda m: m.resume(in_episode=True)}
 
 
 def machine(state):
@@ -67,6 +67,7 @@ def test_the_first_reason_of_a_latch_and_of_a_fault_stays():
     found.fault('reflex')
     found.fault('network')
     assert (found.state, found.reason) == (S.FAULT, 'reflex')
+    assert found.recover('reflex; recovering') and found.reason == 'reflex; recovering'
 
 
 def test_resume_outside_an_episode_only_allows_one():
