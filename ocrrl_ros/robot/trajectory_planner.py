@@ -25,7 +25,7 @@ import math
 
 import numpy as np
 from ocrrl_ros.core.errors import ConfigError
-from ocrrl_ros.robot.catch_up import CatchUp, State, Trajectory
+from ocrrl_ros.robot.catch_up import CatchUp, Direct, State, Trajectory
 from ocrrl_ros.robot.limits import JointLimits
 from ocrrl_ros.robot.velocity_guard import VelocityGuard
 import ruckig
@@ -129,7 +129,7 @@ class TrajectoryPlanner:
         parameters.current_position, parameters.current_velocity, \
             parameters.current_acceleration = state
         self._ruckig.calculate(parameters, trajectory)
-        return Plan(trajectory, math.inf, True)
+        return Plan(Direct(trajectory), math.inf, True)
 
     def is_safe_start(self, state: State, stop: Plan) -> bool:
         """Return whether a measured state at no acceleration, and its stop, keep the limits."""
@@ -217,7 +217,7 @@ class TrajectoryPlanner:
         return self._gentle_plan(trajectory, max_velocity)
 
     def _gentle_plan(
-            self, rejected: ruckig.Trajectory | None, max_velocity: np.ndarray) -> Plan | None:
+            self, rejected: Direct | None, max_velocity: np.ndarray) -> Plan | None:
         """Return the fastest admissible plan to rest at the goal that was set last, or None."""
         near = np.ones(DOFS, dtype=bool)
         if rejected is not None:
@@ -238,12 +238,12 @@ class TrajectoryPlanner:
 
     def _calculate(
             self, max_velocity: np.ndarray,
-            max_acceleration: np.ndarray) -> ruckig.Trajectory | None:
+            max_acceleration: np.ndarray) -> Direct | None:
         """Return the time-optimal trajectory to the goal that is set, or None if there is none."""
         parameters, trajectory = self._goal_input, ruckig.Trajectory(DOFS)
         parameters.max_velocity = max_velocity.tolist()
         parameters.max_acceleration = max_acceleration.tolist()
-        return trajectory if self._is_calculated(parameters, trajectory) else None
+        return Direct(trajectory) if self._is_calculated(parameters, trajectory) else None
 
     def _is_calculated(
             self, parameters: ruckig.InputParameter, trajectory: ruckig.Trajectory) -> bool:
