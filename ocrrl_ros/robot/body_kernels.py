@@ -10,7 +10,10 @@ import math
 import numba
 import numpy as np
 
-_MOST_SECTIONS = 26
+# Leaves a fifth of a millimetre of a metre.
+_SECTIONS = 18
+# Greater distances need not be known, and bodies that far apart are told by their spheres.
+_FAR_M = 0.3
 _SHRINK = 0.5 * (math.sqrt(5.0) - 1.0)
 
 
@@ -50,7 +53,7 @@ def _place(frame, x, y, z, point):
 
 @numba.njit
 def _between_segments(a, b):
-    """Return the distance between two segments, each (6,)."""
+    """Return the distance between two segments, each by its ends."""
     ux, uy, uz = a[3] - a[0], a[4] - a[1], a[5] - a[2]
     vx, vy, vz = b[3] - b[0], b[4] - b[1], b[5] - b[2]
     wx, wy, wz = a[0] - b[0], a[1] - b[1], a[2] - b[2]
@@ -97,7 +100,7 @@ def _segment_to_solid(shape, frame, segment):
     s, t = 1.0 - _SHRINK, _SHRINK
     at_s = _to_solid(shape, ends[0] + s * ux, ends[1] + s * uy, ends[2] + s * uz)
     at_t = _to_solid(shape, ends[0] + t * ux, ends[1] + t * uy, ends[2] + t * uz)
-    for _ in range(_MOST_SECTIONS):
+    for _ in range(_SECTIONS):
         if at_s < at_t:
             high, t, at_t = t, s, at_s
             s = high - _SHRINK * (high - low)
@@ -124,6 +127,25 @@ def _between(first, second, shapes, frames, segments, least):
     return near
 
 
+@numba.njit(inline='always')
+def _are_apart(first, second, shapes, segments, least):
+    """Return whether the spheres around two shapes or links are at least so far apart."""
+    x = segments[first, 6] - segments[second, 6]
+    y = segments[first, 7] - segments[second, 7]
+    z = segments[first, 8] - segments[second, 8]
+    far = least + shapes[first, 15] + shapes[second, 15]
+    return x * x + y * y + z * z >= far * far
+
+
+@numba.njit
+def _link_clearance(first, begin, end, shapes, frames, segments, least):
+    """Return the least distance of a shape from those of a link where below ``least``."""
+    for second in range(begin, end):
+        if not _are_apart(first, second, shapes, segments, least):
+            least = min(least, _between(first, second, shapes, frames, segments, least))
+    return least
+
+
 @numba.njit
 def _from_plane(plane, shape, frame, segment):
     """Return the distance of a shape from a half-space."""
@@ -140,12 +162,16 @@ def _from_plane(plane, shape, frame, segment):
 
 @numba.njit
 def body_clearance(part, frames, shapes, links, pairs, planes, segments):
-    """Return the least distance of the bodies of a part."""
-    least = np.inf
+    """Return the least distance of the bodies of a part; of the arm's from itself at most 0.3."""
+    least = np.inf if part == 3 else _FAR_M
+    # The spheres around whole links follow the shapes.
+    spheres = shapes.shape[0] - 9
     for n in range(pairs.shape[0]):
         if pairs[n, 0] != part:
             continue
         a, b = pairs[n, 1], pairs[n, 2]
+        if part < 3 and _are_apart(spheres + a, spheres + b, shapes, segments, least):
+            continue
         for first in range(links[a, 0], links[a, 1]):
             if part == 3:
                 for row in range(planes.shape[0]):
@@ -153,18 +179,20 @@ def body_clearance(part, frames, shapes, links, pairs, planes, segments):
                         planes[row], shapes[first], frames[int(shapes[first, 1])],
                         segments[first]))
                 continue
-            for second in range(links[b, 0], links[b, 1]):
-                least = min(least, _between(first, second, shapes, frames, segments, least))
+            least = _link_clearance(
+                first, links[b, 0], links[b, 1], shapes, frames, segments, least)
     return least
 
 
 @numba.njit
 def place_shapes(shapes, frames, segments):
-    """Write the axes (S, 6) of shapes in the base's frame."""
+    """Write ends and middle (S, 9) of the axes of shapes in the base's frame."""
     for n in range(shapes.shape[0]):
         frame = frames[int(shapes[n, 1])]
         _place(frame, shapes[n, 9], shapes[n, 10], shapes[n, 11], segments[n, :3])
-        _place(frame, shapes[n, 12], shapes[n, 13], shapes[n, 14], segments[n, 3:])
+        _place(frame, shapes[n, 12], shapes[n, 13], shapes[n, 14], segments[n, 3:6])
+        for k in range(3):
+            segments[n, 6 + k] = 0.5 * (segments[n, k] + segments[n, 3 + k])
 
 
 @numba.njit

@@ -41,8 +41,9 @@ def arm_arrays(config: GuardConfig, max_jerk: np.ndarray) -> Arm:
     Return what proof_kernels.py has to know about an arm.
 
     In this order: chain (9, 7), the way to each next frame as translation, cosine and sine of the
-    roll about x, and of the turn about z where it is fixed; shapes (S, 15); the first shape and
-    the one after the last of each link (10, 2), the last row without the fingers; pairs (P, 3) of
+    roll about x, and of the turn about z where it is fixed; shapes (S, 16), the last nine
+    spheres around whole links; the first shape and the one after the last of each link (10, 2),
+    the last row without the fingers; pairs (P, 3) of
     links by part; planes (B, 4) of the bodies and (T, 4) of the TCP as normal and offset; weights
     (6, 7) of the clearances; and the limits: TCP speed, a bound on what the joints' jerk adds to
     its jerk, least singular value and least self-distance.
@@ -56,8 +57,10 @@ def arm_arrays(config: GuardConfig, max_jerk: np.ndarray) -> Arm:
     limits = np.array([
         config.tcp_speed_m_s, np.array(TCP_REACH_M) @ max_jerk, config.min_singular_value,
         config.self_distance_m])
+    rows = [_row(body) for body in shapes]
+    rows += [_sphere(link, rows) for link in range(HAND + 1)]
     return (
-        _chain(), np.array([_row(body) for body in shapes]), _ranges(shapes), _pairs(),
+        _chain(), np.array(rows), _ranges(shapes), _pairs(),
         _plane_rows(config.body_planes()), _plane_rows(config.planes()), weights, limits)
 
 
@@ -76,7 +79,8 @@ def _row(body: Body) -> list[float]:
     Return a shape as numbers.
 
     Kind, frame; of a solid its centre and half sizes (radius, radius, half height); the radius of
-    the capsule that it is or lies in, and the ends of that capsule's axis.
+    the capsule that it is or lies in, the ends of that capsule's axis, and the radius of the
+    sphere around it.
     """
     shape = body.shape
     if not isinstance(shape, Rod):
@@ -85,14 +89,26 @@ def _row(body: Body) -> list[float]:
         way = np.where(np.arange(3) == axis, half, 0.0)
         centre = np.array(shape.centre)
         radius = float(np.linalg.norm(half - way))
-        return [BOX, body.link, *centre, *half, radius, *(centre - way), *(centre + way)]
+        return [BOX, body.link, *centre, *half, radius, *(centre - way), *(centre + way),
+                radius + float(half[axis])]
     start, end = np.array(shape.start, dtype=float), np.array(shape.end, dtype=float)
+    half_height = 0.5 * float(np.linalg.norm(end - start))
     if not body.is_cylinder:
-        return [CAPSULE, body.link, *(0.0,) * 6, shape.radius, *start, *end]
-    centre, half_height = 0.5 * (start + end), 0.5 * float(np.linalg.norm(end - start))
+        return [CAPSULE, body.link, *(0.0,) * 6, shape.radius, *start, *end,
+                shape.radius + half_height]
+    centre = 0.5 * (start + end)
     radius = math.hypot(shape.radius, half_height)
     return [CYLINDER, body.link, *centre, shape.radius, shape.radius, half_height,
-            radius, *centre, *centre]
+            radius, *centre, *centre, radius]
+
+
+def _sphere(link: int, rows: list[list[float]]) -> list[float]:
+    """Return a sphere around the shapes of a link, in the same form."""
+    shapes = np.array([row for row in rows if row[1] == link])
+    middles = 0.5 * (shapes[:, 9:12] + shapes[:, 12:15])
+    centre = 0.5 * (middles.min(axis=0) + middles.max(axis=0))
+    radius = (np.linalg.norm(middles - centre, axis=1) + shapes[:, 15]).max()
+    return [CAPSULE, link, *(0.0,) * 6, radius, *centre, *centre, radius]
 
 
 def _ranges(shapes: tuple[Body, ...]) -> np.ndarray:

@@ -15,9 +15,11 @@ from ocrrl_ros.robot.cartesian_guard import Allowance, CartesianGuard, Violation
 from ocrrl_ros.robot.trajectory_planner import Plan
 
 #: What a goal may spend on all plans that are tried for it, and a later step of proof or a stop.
-GOAL_ALLOWANCE = 300.0
+GOAL_ALLOWANCE = 150.0
 STEP_ALLOWANCE = 60.0
-_STOP_ALLOWANCE = 60.0
+_STOP_ALLOWANCE = 120.0
+# So often a goal's allowance is given again where no stop was clear on the way proven so far.
+_MORE_TIMES = 6
 # Shares of the proven way, where a stop is tried when the allowance is spent.
 _HORIZONS = (1.0, 0.5, 0.2)
 # Where an earlier stop is looked for: after so much time, growing by a fifth.
@@ -52,7 +54,11 @@ class PlanProof:
     def begin(self, allowance: Allowance) -> bool:
         """Return whether enough is proven to follow the plan."""
         self._go_on(allowance)
-        return self.violation is None and (self._is_done or self._move_horizon())
+        for _ in range(_MORE_TIMES):
+            if self._is_done or self._move_horizon():
+                break
+            self._go_on(Allowance(GOAL_ALLOWANCE))
+        return self.violation is None and self.brake_at_s > 0.0
 
     def extend(self, allowance: Allowance) -> None:
         """Prove more of the plan, as much as the allowance admits."""

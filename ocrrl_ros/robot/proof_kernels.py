@@ -14,6 +14,8 @@ from ocrrl_ros.robot.motion_kernels import (
 
 _LEAST_STEP_S = 0.001
 _SCAN = 32
+# How much of what the last look allows an interval is planned to use.
+_INTERVAL_SHARE = .9
 _SOURCES = int.from_bytes(hashlib.sha256(b''.join(
     Path(module.__file__).read_bytes()
     for module in (body_kernels, motion_kernels))).digest()[:7], 'big')
@@ -60,12 +62,12 @@ def _is_covered(index, q, speeds, half_s, reserve, arm, looks):
 
 
 @numba.njit
-def _used(index, speeds, half_s, arm):
-    """Return how much of a clearance may be used up in half_s, at least a trifle."""
-    used = 1e-12
+def _lasting(index, speeds, arm, looks):
+    """Return for how long an interval the last look at a clearance may serve, s."""
+    rate = 1e-12
     for i in range(7):
-        used += half_s * arm[6][index, i] * speeds[i]
-    return used
+        rate += arm[6][index, i] * speeds[i]
+    return _INTERVAL_SHARE * 2.0 * looks[index, 7] / rate
 
 
 @numba.njit
@@ -77,21 +79,21 @@ def _look(index, q, frames, segments, arm, looks):
 
 
 @numba.njit
-def _inspect(table, begin_s, end_s, reserves, arm, looks, work):
+def _inspect(table, begin_s, end_s, reserves, arm, looks, work, scratch):
     """
     Return -1 where all is clear between two times, or the number of what may not be.
 
     Numbers from 10 on: 10 more than what is surely broken in the middle. A beginning that is the
-    end asks for the reserves there. ``work``: takes away from the budget, and notes for how long
-    the clearance that is not sure would last.
+    end asks for the reserves there. ``work``: takes away from the budget, and notes how long an
+    interval may be, as far as the last looks tell.
     """
-    q, dq, speeds, accelerations = np.empty(7), np.empty(7), np.empty(7), np.empty(7)
+    rows, frames, segments = scratch
+    q, dq, speeds, accelerations = rows[0], rows[1], rows[2], rows[3]
     half_s, limits = 0.5 * (end_s - begin_s), arm[7]
     work[1] = np.inf
     states(table, begin_s + half_s, q, dq)
     peaks(table, begin_s, end_s, speeds, accelerations)
     work[0] -= 1.0
-    frames, segments = np.empty((10, 12)), np.empty((arm[1].shape[0], 6))
     is_placed = False
     fastest = 0.0
     for i in range(7):
@@ -117,21 +119,23 @@ def _inspect(table, begin_s, end_s, reserves, arm, looks, work):
         if _look(index, q, frames, segments, arm, looks) <= reserve:
             return 10 + index
         if not _is_covered(index, q, speeds, half_s, reserve, arm, looks):
-            work[1] = 1.8 * half_s * looks[index, 7] / _used(index, speeds, half_s, arm)
+            work[1] = _lasting(index, speeds, arm, looks)
             return index
+    for index in range(6 if half_s > 0.0 else 0):
+        work[1] = min(work[1], _lasting(index, speeds, arm, looks))
     return -1
 
 
 @numba.njit
-def _prove_leg(table, begin_s, end_s, reserves, arm, looks, work, out):
+def _prove_leg(table, begin_s, end_s, reserves, arm, looks, work, scratch, out):
     """Prove a part of a motion, the earliest first; write to ``out`` as ``prove`` does."""
     at_s, step_s = begin_s, out[6]
     while at_s < end_s:
         to_s = min(at_s + step_s, end_s)
-        found = _inspect(table, at_s, to_s, reserves, arm, looks, work)
+        found = _inspect(table, at_s, to_s, reserves, arm, looks, work, scratch)
         if found < 0:
             at_s = to_s
-            step_s *= 2.0
+            step_s = min(4.0 * step_s, work[1])
         elif found >= 10 or to_s - at_s < _LEAST_STEP_S:
             out[0], out[1], out[3] = 1.0, found % 10, 0.5 * (at_s + to_s)
             break
@@ -175,6 +179,7 @@ def prove(table, begin_s, end_s, is_stopped, is_resumed, bounds, arm, looks, out
         is on the stop. Then, also read: the budget, and how long a step to begin with.
     """
     work = np.array([out[5], 0.0])
+    scratch = np.empty((4, 7)), np.empty((10, 12)), np.empty((arm[1].shape[0], 9))
     reserves = bounds[2]
     out[:5] = 0.0
     out[2] = begin_s
@@ -186,16 +191,16 @@ def prove(table, begin_s, end_s, is_stopped, is_resumed, bounds, arm, looks, out
     found = -1
     # Where it ends is where most of what is forbidden breaks a guard.
     if not is_resumed:
-        found = _inspect(stop, stopped_s, stopped_s, reserves, arm, looks, work)
+        found = _inspect(stop, stopped_s, stopped_s, reserves, arm, looks, work, scratch)
     if found >= 0:
         out[0], out[1], out[3], out[4] = 1.0, found % 10, stopped_s, is_stopped
     else:
         is_clear = _inspect_ends(table, begin_s, end_s, arm, out) and (
             begin_s == end_s or _prove_leg(
-                table, begin_s, end_s, reserves, arm, looks, work, out))
+                table, begin_s, end_s, reserves, arm, looks, work, scratch, out))
         if is_clear and is_stopped:
             step_s, out[6] = out[6], np.inf
-            _prove_leg(stop, 0.0, stopped_s, reserves, arm, looks, work, out)
+            _prove_leg(stop, 0.0, stopped_s, reserves, arm, looks, work, scratch, out)
             out[2], out[4], out[6] = end_s, 1.0, step_s
     out[5] = work[0]
 
@@ -217,7 +222,7 @@ def slow_share(table, begin_s, end_s, speeds, arm):
 @numba.njit(f'void({VECTOR}, {_ARM}, {VECTOR})', cache=True)
 def clearances_at(q, arm, values):
     """Write the six clearances at joint positions (7,)."""
-    frames, segments = np.empty((10, 12)), np.empty((arm[1].shape[0], 6))
+    frames, segments = np.empty((10, 12)), np.empty((arm[1].shape[0], 9))
     kinematics(q, q, arm[0], frames)
     place_shapes(arm[1], frames, segments)
     for index in range(6):
