@@ -103,7 +103,6 @@ def _table(trajectory: ruckig.Trajectory, start: State) -> np.ndarray:
     return table
 
 
-
 def sampled(trajectory: Trajectory, times_s: list[float]) -> np.ndarray:
     """Return positions and velocities (N, 14) of a trajectory at some times."""
     if isinstance(trajectory, CatchUp):

@@ -16,7 +16,7 @@ import numpy as np
 from ocrrl_ros.robot import fr3
 from ocrrl_ros.robot.guard_config import GuardConfig, HalfSpace
 from ocrrl_ros.robot.self_collision import (
-    Body, bodies, FIRST_ABOVE_PLANES, HAND, LINKS_APART, PARTS)
+    bodies, Body, FIRST_ABOVE_PLANES, HAND, LINKS_APART, PARTS)
 from ocrrl_ros.robot.shapes import Rod
 
 #: Largest distance in m of any point of hand or arm from the axis of each joint, from the table

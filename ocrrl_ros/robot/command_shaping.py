@@ -26,7 +26,7 @@ import math
 import numpy as np
 from ocrrl_ros.core.errors import InputError
 from ocrrl_ros.robot.cartesian_guard import (
-    Allowance, CartesianGuard, TCP_SPEED, Violation)
+    Allowance, CartesianGuard, TCP_SPEED, Verdict, Violation)
 from ocrrl_ros.robot.catch_up import State
 from ocrrl_ros.robot.guard_config import GuardConfig
 from ocrrl_ros.robot.kinematics import FrankaKinematics
@@ -174,11 +174,11 @@ class CommandShaper:
     def _begin(self, state: State, plan: Plan) -> None:
         """Take over a state of motion and its stop, or raise where a guard forbids them."""
         if self._guard is not None:
-            proof = PlanProof(self._guard, plan)
-            if not proof.begin(Allowance(math.inf)):
+            verdict = self._check_stop(plan, math.inf)
+            if not verdict.is_clear:
                 raise InputError(
                     f'start at q {state[0]} rad, dq {state[1]} rad/s is refused: '
-                    f'{proof.violation.detail}')
+                    f'{verdict.violation.detail}')
         self._state = state
         self._adopt(plan)
 
@@ -231,12 +231,16 @@ class CommandShaper:
         the latest it rests where the plan ends.
         """
         plan = self._planner.plan_stop(self._seeded())
-        if self._guard is None or self._guard.check(
-                plan.trajectory, 0.0, plan.trajectory.duration, Allowance(GOAL_ALLOWANCE),
-                is_stopped=False).is_clear:
+        if self._guard is None or self._check_stop(plan, GOAL_ALLOWANCE).is_clear:
             self._adopt(plan)
         else:
             self._brake_later()
+
+    def _check_stop(self, plan: Plan, allowance: float) -> Verdict:
+        """Return what the guards find on the plan of a stop."""
+        return self._guard.check(
+            plan.trajectory, 0.0, plan.trajectory.duration, Allowance(allowance),
+            is_stopped=False)
 
     def _free_plan(
             self, position: np.ndarray, velocity: np.ndarray | None,
@@ -302,7 +306,7 @@ class CommandShaper:
         if self._is_braking:
             self._seek_stop(allowance)
             return
-        proof.extend(allowance)
+        proof.extend(self._time_s, dt_s, allowance)
         self._brake_at_s = proof.brake_at_s
         if proof.violation is not None:
             self.guard_counts[proof.violation.guard] += 1

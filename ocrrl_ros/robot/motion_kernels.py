@@ -115,18 +115,30 @@ def state_at(table, time_s, state):
         state[2, i] = table[i, k, 3] + (time_s - table[i, k, 0]) * table[i, k, 4]
 
 
-@numba.njit(f'boolean({TABLE}, float64, int64, {MATRIX}, {VECTOR}, float64)', cache=True)
-def keeps_speed_limit(table, step_s, count, limits, margin, tiny):
-    """Return whether evenly spaced states keep the position-dependent limit less a margin."""
-    q, dq = np.empty(7), np.empty(7)
+@numba.njit(
+    f'boolean({TABLE}, float64, {MATRIX}, {VECTOR}, {VECTOR}, {VECTOR})', cache=True)
+def keeps_speed_limit(table, end_s, formula, acceleration, jerk, steps):
+    """
+    Return whether states up to end_s keep the position-dependent velocity limit less a margin.
+
+    :param formula: (6, 7) deceleration, lower and upper bound, offset, velocity, tolerance.
+    :param acceleration: (7,) largest of the trajectory, but for that of its start.
+    :param steps: longest step, most steps, bound on the limit's second derivative, rounding.
+    """
+    count = int(min(max(math.ceil(end_s / steps[0]), 1.0), steps[1]))
+    step_s = end_s / count
+    margin, q, dq = np.empty(7), np.empty(7), np.empty(7)
+    for i in range(7):
+        most = max(acceleration[i], abs(table[i, 0, 3]))
+        margin[i] = 0.5 * (most * most) / jerk[i] + step_s ** 2 / 8.0 * (jerk[i] + steps[2])
     for sample in range(count + 1):
         states(table, sample * step_s, q, dq)
         for i in range(7):
-            above = math.sqrt(max(2.0 * limits[0, i] * (limits[2, i] - q[i]), 0.0))
-            below = math.sqrt(max(2.0 * limits[0, i] * (q[i] - limits[1, i]), 0.0))
-            upper = min(max(above - limits[3, i], 0.0), limits[4, i]) - limits[5, i]
-            lower = limits[5, i] - min(max(below - limits[3, i], 0.0), limits[4, i])
-            if dq[i] > max(max(upper, 0.0) - margin[i], 0.0) + tiny or \
-                    dq[i] < min(min(lower, 0.0) + margin[i], 0.0) - tiny:
+            above = math.sqrt(max(2.0 * formula[0, i] * (formula[2, i] - q[i]), 0.0))
+            below = math.sqrt(max(2.0 * formula[0, i] * (q[i] - formula[1, i]), 0.0))
+            upper = min(max(above - formula[3, i], 0.0), formula[4, i]) - formula[5, i]
+            lower = formula[5, i] - min(max(below - formula[3, i], 0.0), formula[4, i])
+            if dq[i] > max(max(upper, 0.0) - margin[i], 0.0) + steps[3] or \
+                    dq[i] < min(min(lower, 0.0) + margin[i], 0.0) - steps[3]:
                 return False
     return True

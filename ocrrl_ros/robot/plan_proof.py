@@ -14,12 +14,14 @@ import math
 from ocrrl_ros.robot.cartesian_guard import Allowance, CartesianGuard, Violation
 from ocrrl_ros.robot.trajectory_planner import Plan
 
-#: What a goal may spend on all plans that are tried for it, and a later step of proof or a stop.
-GOAL_ALLOWANCE = 150.0
+#: What all plans for one goal may spend together, and a later step of proof.
+GOAL_ALLOWANCE = 600.0
 STEP_ALLOWANCE = 60.0
-_STOP_ALLOWANCE = 120.0
-# So often a goal's allowance is given again where no stop was clear on the way proven so far.
-_MORE_TIMES = 6
+# What is spent before a plan is followed that is not proven to its end, and on stops from it.
+_FIRST_SHARE = 150.0
+_STOP_SHARE = 120.0
+# Where less than this is left to the place where the arm brakes, a later one is looked for.
+_LEAD_S = 0.1
 # Shares of the proven way, where a stop is tried when the allowance is spent.
 _HORIZONS = (1.0, 0.5, 0.2)
 # Where an earlier stop is looked for: after so much time, growing by a fifth.
@@ -53,20 +55,27 @@ class PlanProof:
 
     def begin(self, allowance: Allowance) -> bool:
         """Return whether enough is proven to follow the plan."""
-        self._go_on(allowance)
-        for _ in range(_MORE_TIMES):
-            if self._is_done or self._move_horizon():
-                break
-            self._go_on(Allowance(GOAL_ALLOWANCE))
-        return self.violation is None and self.brake_at_s > 0.0
+        while True:
+            share = _taken(allowance, _FIRST_SHARE)
+            self._go_on(share)
+            allowance.left += share.left
+            if self._is_done:
+                return self.violation is None
+            share = _taken(allowance, _STOP_SHARE)
+            is_moved = self._move_horizon(share)
+            allowance.left += share.left
+            if is_moved:
+                return True
+            if allowance.left <= 0.0:
+                return False
 
-    def extend(self, allowance: Allowance) -> None:
-        """Prove more of the plan, as much as the allowance admits."""
+    def extend(self, now_s: float, dt_s: float, allowance: Allowance) -> None:
+        """Prove more of the plan before the arm goes on for dt_s, as the allowance admits."""
         if self._is_done:
             return
         self._go_on(allowance)
-        if not self._is_done:
-            self._move_horizon()
+        if not self._is_done and self.brake_at_s - now_s < dt_s + _LEAD_S:
+            self._move_horizon(Allowance(_STOP_SHARE))
 
     def brake(self, now_s: float, allowance: Allowance) -> bool:
         """
@@ -100,12 +109,12 @@ class PlanProof:
             self.violation = verdict.violation
             self._is_done = True
 
-    def _move_horizon(self) -> bool:
+    def _move_horizon(self, allowance: Allowance) -> bool:
         """Brake later, near the end of the proven way, where the stop is clear."""
         room_s = self._path_until_s - self.brake_at_s
         for share in _HORIZONS if room_s > 0.0 else ():
             time_s = self.brake_at_s + share * room_s
-            if self._is_stop_clear(time_s, Allowance(_STOP_ALLOWANCE)):
+            if self._is_stop_clear(time_s, allowance):
                 self.brake_at_s = time_s
                 return True
         return False
@@ -114,3 +123,10 @@ class PlanProof:
         """Return whether the stop from a time is clear."""
         return self._guard.check(
             self.plan.trajectory, time_s, time_s, allowance, is_stopped=True).is_clear
+
+
+def _taken(allowance: Allowance, most: float) -> Allowance:
+    """Return a share of an allowance, which no longer has it."""
+    share = Allowance(min(allowance.left, most))
+    allowance.left -= share.left
+    return share

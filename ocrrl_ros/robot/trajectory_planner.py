@@ -276,7 +276,6 @@ class TrajectoryPlanner:
 
         :param acceleration: largest acceleration (7,) of the plan, but for that of its start.
         """
-        acceleration = np.maximum(acceleration, np.abs(trajectory.at_time(0.0)[2]))
         is_moving = brake_at_s < math.inf
         end_s = brake_at_s if is_moving else trajectory.duration
         if not self._guard.keeps_limit(trajectory, end_s, acceleration):
@@ -284,4 +283,6 @@ class TrajectoryPlanner:
         if not is_moving:
             return True
         stop = self.plan_stop(trajectory.at_time(brake_at_s)).trajectory
-        return self._guard.keeps_limit(stop, stop.duration, acceleration)
+        # The margin of the plan counts for its stop.
+        start = np.abs(trajectory.at_time(0.0)[2])
+        return self._guard.keeps_limit(stop, stop.duration, np.maximum(acceleration, start))

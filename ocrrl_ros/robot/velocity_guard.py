@@ -18,6 +18,7 @@ _TINY_RAD_S = 1e-6
 # Bound on the second time derivative of the limit along a motion that keeps it, rad/s^3:
 # d a / offset + (4 / 27) d^2 / offset with the FR3's largest d / offset and a = 10 rad/s^2.
 _LIMIT_CURVATURE = 700.0
+_STEPS = np.array([_CHECK_STEP_S, _MAX_CHECKS, _LIMIT_CURVATURE, _TINY_RAD_S])
 
 
 class VelocityGuard:
@@ -35,7 +36,7 @@ class VelocityGuard:
         :param max_jerk: jerk (7,) in rad/s^3 of plans and of stops.
         """
         self._limits = limits
-        self._max_jerk = max_jerk
+        self._max_jerk = np.array(max_jerk, dtype=float)
         self._formula = np.array([
             limits.deceleration, limits.formula_lower, limits.formula_upper,
             limits.velocity_offset, limits.velocity, np.full(7, fr3.VELOCITY_TOLERANCE)])
@@ -61,14 +62,10 @@ class VelocityGuard:
         The margin covers what a stop adds to the velocity while the acceleration turns, and how
         far limit and velocity can approach each other between two checked times.
 
-        :param acceleration: largest acceleration (7,) of the trajectory.
+        :param acceleration: largest (7,) of the trajectory, but for that of its start.
         """
-        count = min(max(math.ceil(end_s / _CHECK_STEP_S), 1), _MAX_CHECKS)
-        step_s = end_s / count
-        margin = (0.5 * acceleration ** 2 / self._max_jerk
-                  + step_s ** 2 / 8.0 * (self._max_jerk + _LIMIT_CURVATURE))
         return keeps_speed_limit(
-            trajectory.table, step_s, count, self._formula, margin, _TINY_RAD_S)
+            trajectory.table, end_s, self._formula, acceleration, self._max_jerk, _STEPS)
 
     def just_keeps_limit(self, trajectory: Trajectory) -> bool:
         """Return whether a trajectory keeps position and velocity limits, with no margin."""
