@@ -10,6 +10,7 @@ import math
 
 import numba
 import numpy as np
+from ocrrl_ros.core.ufunc import compiled_function
 
 TABLE = 'float64[:,:,::1]'
 MATRIX = 'float64[:,::1]'
@@ -59,9 +60,9 @@ def peaks(table, begin_s, end_s, speeds, accelerations):
         speeds[i], accelerations[i] = speed, acceleration
 
 
-@numba.njit(f'void({MATRIX}, {MATRIX}, {TABLE})', cache=True)
-def fill_table(start, steps, table):
-    """Write the table of a motion from its start (3, 7) and durations and jerks (7, 18)."""
+@numba.njit
+def write_table(start, steps, table):
+    """Write a table from the start of a motion (3, 7) and its durations and jerks (7, 18)."""
     for i in range(7):
         t, p, v, a = 0.0, start[0, i], start[1, i], start[2, i]
         row = 0
@@ -83,8 +84,14 @@ def fill_table(start, steps, table):
             table[i, k, 0] = np.inf
 
 
-@numba.njit(f'float64({MATRIX}, {VECTOR}, {VECTOR}, {MATRIX}, {TABLE})', cache=True)
-def fill_stop(start, accelerations, jerks, steps, table):
+@compiled_function(f'void({MATRIX}, {MATRIX}, {TABLE})')
+def fill_table(start, steps, table):
+    """Write a table from the start of a motion (3, 7) and its durations and jerks (7, 18)."""
+    write_table(start, steps, table)
+
+
+@numba.njit
+def write_stop(start, accelerations, jerks, steps, table):
     """Write the time-optimal stop of each joint and return how long the last one takes."""
     duration_s = 0.0
     for i in range(7):
@@ -102,11 +109,11 @@ def fill_stop(start, accelerations, jerks, steps, table):
         steps[i, 0], steps[i, 1], steps[i, 2] = max((a + peak) / jerk, 0.0), held, peak / jerk
         steps[i, 9], steps[i, 11] = sign * jerk, -sign * jerk
         duration_s = max(duration_s, steps[i, 0] + held + steps[i, 2])
-    fill_table(start, steps, table)
+    write_table(start, steps, table)
     return duration_s
 
 
-@numba.njit(f'void({TABLE}, float64, {MATRIX})', cache=True)
+@numba.njit
 def state_at(table, time_s, state):
     """Write positions, velocities and accelerations (3, 7) at a time."""
     states(table, time_s, state[0], state[1])
@@ -115,8 +122,7 @@ def state_at(table, time_s, state):
         state[2, i] = table[i, k, 3] + (time_s - table[i, k, 0]) * table[i, k, 4]
 
 
-@numba.njit(
-    f'boolean({TABLE}, float64, {MATRIX}, {VECTOR}, {VECTOR}, {VECTOR})', cache=True)
+@compiled_function(f'boolean({TABLE}, float64, {MATRIX}, {VECTOR}, {VECTOR}, {VECTOR})')
 def keeps_speed_limit(table, end_s, formula, acceleration, jerk, steps):
     """
     Return whether states up to end_s keep the position-dependent velocity limit less a margin.

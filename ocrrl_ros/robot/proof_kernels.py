@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numba
 import numpy as np
+from ocrrl_ros.core.ufunc import compiled_function
 from ocrrl_ros.robot import body_kernels, motion_kernels
 from ocrrl_ros.robot.body_kernels import (
     body_clearance, kinematics, least_singular_value, place_shapes)
 from ocrrl_ros.robot.motion_kernels import (
-    fill_stop, MATRIX, peaks, state_at, states, TABLE, VECTOR)
+    MATRIX, peaks, state_at, states, TABLE, VECTOR, write_stop)
 
 _LEAST_STEP_S = 0.001
 _SCAN = 32
@@ -164,9 +165,8 @@ _ARM = (f'Tuple(({MATRIX}, {MATRIX}, int64[:,::1], int64[:,::1], {MATRIX}, {MATR
         f'{VECTOR}))')
 
 
-@numba.njit(
-    f'void({TABLE}, float64, float64, boolean, boolean, {MATRIX}, {_ARM}, {MATRIX}, {VECTOR})',
-    cache=True)
+@compiled_function(
+    f'void({TABLE}, float64, float64, boolean, boolean, {MATRIX}, {_ARM}, {MATRIX}, {VECTOR})')
 def prove(table, begin_s, end_s, is_stopped, is_resumed, bounds, arm, looks, out):
     """
     Prove a motion from begin_s to end_s, at rest there or stopped from there, within a budget.
@@ -187,7 +187,7 @@ def prove(table, begin_s, end_s, is_stopped, is_resumed, bounds, arm, looks, out
     if is_stopped:
         stop, state = np.empty((7, 10, 5)), np.empty((3, 7))
         state_at(table, end_s, state)
-        stopped_s = fill_stop(state, bounds[0], bounds[1], np.empty((7, 18)), stop)
+        stopped_s = write_stop(state, bounds[0], bounds[1], np.empty((7, 18)), stop)
     found = -1
     # Where it ends is where most of what is forbidden breaks a guard.
     if not is_resumed:
@@ -205,7 +205,7 @@ def prove(table, begin_s, end_s, is_stopped, is_resumed, bounds, arm, looks, out
     out[5] = work[0]
 
 
-@numba.njit(f'float64({TABLE}, float64, float64, {VECTOR}, {_ARM})', cache=True)
+@compiled_function(f'float64({TABLE}, float64, float64, {VECTOR}, {_ARM})')
 def slow_share(table, begin_s, end_s, speeds, arm):
     """Return the share of the joint speed limits (7,) that keeps the TCP's speed, about."""
     q, dq, frames = np.empty(7), np.empty(7), np.empty((10, 12))
@@ -219,7 +219,7 @@ def slow_share(table, begin_s, end_s, speeds, arm):
     return share
 
 
-@numba.njit(f'void({VECTOR}, {_ARM}, {VECTOR})', cache=True)
+@compiled_function(f'void({VECTOR}, {_ARM}, {VECTOR})')
 def clearances_at(q, arm, values):
     """Write the six clearances at joint positions (7,)."""
     frames, segments = np.empty((10, 12)), np.empty((arm[1].shape[0], 9))
@@ -229,7 +229,7 @@ def clearances_at(q, arm, values):
         values[index] = _clearance(index, frames, arm, segments)
 
 
-@numba.njit('int64()', cache=True)
+@compiled_function('int64()')
 def _compiled_from():
     """Return what the kernels of the other files were when this was compiled."""
     return _SOURCES

@@ -17,7 +17,7 @@ from ocrrl_ros.robot.command_shaping import ShapingConfig
 from ocrrl_ros.robot.guard_config import GuardConfig
 from ocrrl_ros.robot.kinematics import FrankaKinematics
 from ocrrl_ros.robot.limits import JointLimits
-from ocrrl_ros.robot.motion_kernels import fill_stop, state_at
+from ocrrl_ros.robot.motion_kernels import state_at, write_stop
 from ocrrl_ros.robot.plan_proof import PlanProof
 from ocrrl_ros.robot.trajectory_planner import Plan, TrajectoryPlanner
 
@@ -167,7 +167,7 @@ def test_compiled_stop_is_the_planned_stop(seed: int) -> None:
         rng.uniform(-1, 1, 7) * PLANNER.max_acceleration * rng.choice([0.0, 0.1, 1.0], 7)])
     planned = PLANNER.plan_stop(tuple(start.tolist())).trajectory
     table, state = np.empty((7, 10, 5)), np.empty((3, 7))
-    duration_s = fill_stop(
+    duration_s = write_stop(
         start, PLANNER.max_acceleration, PLANNER.max_jerk, np.empty((7, 18)), table)
     assert abs(duration_s - planned.duration) < 1e-9
     for time_s in np.linspace(0.0, planned.duration, 15):
