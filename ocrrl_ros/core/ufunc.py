@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Compile functions of small arrays to generalised numpy ufuncs."""
+"""Compile functions of small arrays, to generalised numpy ufuncs or as they are."""
 
 from __future__ import annotations
 
@@ -43,6 +43,22 @@ def compiled_ufunc(signature: str) -> Callable[[Callable], Any]:
             # numba wraps numpy's ufunc in Python for kernels that are compiled on demand; these
             # are not.
             return compile_kernel(kernel).ufunc
+
+    return build
+
+
+def compiled_function(signature: str) -> Callable[[Callable], Any]:
+    """
+    Return a decorator that compiles a function at once and keeps the code on disk.
+
+    Functions that it calls are compiled into it; those are not to be kept on disk themselves.
+
+    :param signature: as numba writes it, such as `float64(float64[::1])`.
+    """
+    def build(kernel: Callable) -> Any:
+        # Processes that start together compile it once.
+        with _one_process_at_a_time(kernel.__code__.co_filename):
+            return numba.njit(signature, cache=True)(kernel)
 
     return build
 

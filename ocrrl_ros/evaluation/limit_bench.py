@@ -1,19 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Count limit violations in random command ticks, on all cores, and time the command shaping."""
+"""Count limit violations in random command ticks, and take the processor time of shaping."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 import time
 from typing import Any
 
-import numpy as np
 from ocrrl_ros.core.errors import ConfigError
 from ocrrl_ros.evaluation.limit_fuzz import FuzzEpisode
+from ocrrl_ros.evaluation.limit_record import binned, FuzzResult, KeptEpisodes, quantiles
 from ocrrl_ros.evaluation.limit_watch import BODY_EVERY, count_violations
-from ocrrl_ros.evaluation.provenance import available_cores
+from ocrrl_ros.evaluation.provenance import available_cores, read_git_state
 from ocrrl_ros.evaluation.worker_pool import run_items
 
 P99_GOAL_S = 250e-6
@@ -28,6 +29,9 @@ class LimitBenchConfig:
         default=1_000_000, metadata={'description': 'random command ticks of 1 ms'})
     seed: int = field(default=0, metadata={'description': 'seed of all of them'})
     workers: int = field(default=0, metadata={'description': 'processes; 0: one per core'})
+    keep: str = field(
+        default='', metadata={'description': (
+            'file that keeps finished episodes: the same command goes on where it was ended')})
 
     def __post_init__(self) -> None:
         """Refuse counts that mean nothing."""
@@ -36,16 +40,6 @@ class LimitBenchConfig:
         if self.seed < 0 or self.workers < 0:
             raise ConfigError(
                 f'seed is {self.seed} and workers {self.workers}; allowed: >= 0 each')
-
-
-@dataclass(frozen=True)
-class FuzzResult:
-    """What one episode showed: counts by name, times in ns by what was timed."""
-
-    ticks: int
-    violations: dict[str, int]
-    events: dict[str, int]
-    times_ns: dict[str, np.ndarray]
 
 
 class FuzzWorker:
@@ -69,9 +63,10 @@ class FuzzWorker:
         events.update({f'guard acted: {n}': c for n, c in shaper.guard_counts.items()})
         kind = 'calm' if episode.is_calm else (
             'shipped settings' if episode.is_shipped else 'random settings')
-        times = {f'{name}, {kind}': np.array(values, dtype=np.int64)
-                 for name, values in episode.times_ns.items()}
-        return FuzzResult(EPISODE_TICKS, dict(violations), dict(events), times)
+        times = {f'{name}, {kind}': binned(values) for name, values in episode.times_ns.items()}
+        return FuzzResult(
+            number, EPISODE_TICKS, {name: int(count) for name, count in violations.items()},
+            dict(events), times)
 
 
 def bench_limits(
@@ -84,34 +79,40 @@ def bench_limits(
     started_s = time.monotonic()
     violations: Counter[str] = Counter()
     events: Counter[str] = Counter()
-    times: dict[str, list[np.ndarray]] = {}
-    episodes, done = -(-config.ticks // EPISODE_TICKS), 0
-    for result in run_items(
-            FuzzWorker, config.seed, range(episodes),
-            workers=config.workers or available_cores()):
+    times: dict[str, Counter[str]] = {}
+    done = 0
+    for result in _results(config):
         violations.update(result.violations)
         events.update(result.events)
-        for name, values in result.times_ns.items():
-            times.setdefault(name, []).append(values)
+        for name, bins in result.times.items():
+            times.setdefault(name, Counter()).update(bins)
         done += result.ticks
         if progress is not None:
             progress(done)
-    quantiles = {name: _quantiles(np.concatenate(parts)) for name, parts in sorted(times.items())}
-    p99_us = quantiles['target, calm']['p99_us']
+    found = {name: quantiles(bins) for name, bins in sorted(times.items())}
+    p99_us = found['target, calm']['p99_us']
     total = sum(violations.values())
     return {
         'ticks': done, 'seed': config.seed, 'violations': dict(violations),
         'violations_total': total, 'bodies_every_ticks': BODY_EVERY, 'events': dict(events),
-        'times': quantiles, 'target_p99_us': p99_us, 'goals': {
+        'times': found, 'target_p99_us': p99_us, 'goals': {
             'violations_total': 0, 'target_p99_us': P99_GOAL_S * 1e6},
         'wall_s': time.monotonic() - started_s,
         'passed': total == 0 and p99_us <= P99_GOAL_S * 1e6}
 
 
-def _quantiles(times_ns: np.ndarray) -> dict[str, float]:
-    """Return quantiles in us."""
-    if not times_ns.size:
-        return {'n': 0, 'p50_us': 0.0, 'p99_us': 0.0, 'max_us': 0.0}
-    p50, p99 = np.percentile(times_ns, [50, 99]) / 1e3
-    return {'n': int(times_ns.size), 'p50_us': float(p50), 'p99_us': float(p99),
-            'max_us': float(times_ns.max() / 1e3)}
+def _results(config: LimitBenchConfig) -> Iterator[FuzzResult]:
+    """Yield the results of all episodes, those that were kept first."""
+    numbers = range(-(-config.ticks // EPISODE_TICKS))
+    kept = None
+    if config.keep:
+        kept = KeptEpisodes(
+            Path(config.keep), {'seed': config.seed, 'code': asdict(read_git_state())})
+        yield from (result for result in kept.results if result.number in numbers)
+    known = {result.number for result in kept.results} if kept else set()
+    for result in run_items(
+            FuzzWorker, config.seed, [number for number in numbers if number not in known],
+            workers=config.workers or available_cores()):
+        if kept is not None:
+            kept.add(result)
+        yield result

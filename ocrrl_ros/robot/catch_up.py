@@ -1,21 +1,41 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Trajectories that catch up with a moving point, and samples of any trajectory."""
+"""Trajectories, as they are planned or to catch up with a moving point, and their samples."""
 
 from __future__ import annotations
 
-from typing import NamedTuple, Union
+from functools import cached_property
+from typing import Union
 
 import numpy as np
+from ocrrl_ros.robot.motion_kernels import fill_table
 import ruckig
 
 State = tuple[list[float], list[float], list[float]]
+_NO_BRAKE = [0.0, 0.0]
 
 
-class Span(NamedTuple):
-    """Least and greatest value of a joint position along a trajectory, rad."""
+class Direct:
+    """
+    A trajectory of ruckig's as it is.
 
-    min: float  # noqa: A003 (named as ruckig names it)
-    max: float  # noqa: A003
+    ``at_time`` returns positions, velocities and accelerations, seven numbers each, ``duration``
+    is in s.
+    """
+
+    def __init__(self, trajectory: ruckig.Trajectory):
+        """Take over the trajectory."""
+        self.duration = trajectory.duration
+        self.at_time = trajectory.at_time
+        self._trajectory = trajectory
+
+    @cached_property
+    def table(self) -> np.ndarray:
+        """Return the pieces (7, 10, 5); motion_kernels.py says how."""
+        return _table(self._trajectory, self.at_time(0.0))
+
+    def extrema(self) -> list[tuple[float, float]]:
+        """Return the least and the greatest position of each joint."""
+        return [(bound.min, bound.max) for bound in self._trajectory.position_extrema]
 
 
 class CatchUp:
@@ -51,18 +71,36 @@ class CatchUp:
         states[:, 7:] += self._velocity
         return states
 
-    @property
-    def position_extrema(self) -> list[Span]:
+    @cached_property
+    def table(self) -> np.ndarray:
+        """Return the pieces (7, 10, 5); motion_kernels.py says how."""
+        return _table(self._relative, self.at_time(0.0))
+
+    def extrema(self) -> list[tuple[float, float]]:
         """Return bounds of each joint's position, wider than the extremes but never narrower."""
         duration = self.duration
         return [
-            Span(bound.min + origin + min(0.0, velocity * duration),
-                 bound.max + origin + max(0.0, velocity * duration))
+            (bound.min + origin + min(0.0, velocity * duration),
+             bound.max + origin + max(0.0, velocity * duration))
             for bound, origin, velocity in zip(
                 self._relative.position_extrema, self._origin, self._velocity)]
 
 
-Trajectory = Union[ruckig.Trajectory, CatchUp]
+Trajectory = Union[Direct, CatchUp]
+
+
+def _table(trajectory: ruckig.Trajectory, start: State) -> np.ndarray:
+    """Return the pieces (7, 10, 5) of the jerks of a trajectory from another start."""
+    steps: list[float] = []
+    for profile in trajectory.profiles[0]:
+        brake = profile.brake
+        if brake.duration > 0.0:
+            steps += brake.t + profile.t + brake.j + profile.j
+        else:
+            steps += _NO_BRAKE + profile.t + _NO_BRAKE + profile.j
+    table = np.empty((7, 10, 5))
+    fill_table(np.array(start), np.array(steps).reshape(7, 18), table)
+    return table
 
 
 def sampled(trajectory: Trajectory, times_s: list[float]) -> np.ndarray:

@@ -11,7 +11,9 @@ every joint limit, the position-dependent velocity limit included, at no more th
 shares of velocity and acceleration, and, where guards are set, every guard of
 cartesian_guard.py. ``seed`` and ``restore`` refuse any other state. Each command stays in the
 set: a plan is adopted only after it was checked to its end, which is at rest, and a stop whose
-own path is not clear begins later on the adopted plan (docs/safety.md).
+own path is not clear begins later on the adopted plan. Guards may check the far part of a long
+plan while the arm is on its way; it brakes before it gets to what is not checked
+(docs/safety.md).
 """
 
 from __future__ import annotations
@@ -23,12 +25,13 @@ import math
 
 import numpy as np
 from ocrrl_ros.core.errors import InputError
-from ocrrl_ros.robot.cartesian_guard import CartesianGuard, TCP_SPEED
+from ocrrl_ros.robot.cartesian_guard import (
+    Allowance, CartesianGuard, TCP_SPEED, Verdict, Violation)
 from ocrrl_ros.robot.catch_up import State
 from ocrrl_ros.robot.guard_config import GuardConfig
 from ocrrl_ros.robot.kinematics import FrankaKinematics
 from ocrrl_ros.robot.limits import JointLimits
-from ocrrl_ros.robot.sampled_motion import Leg
+from ocrrl_ros.robot.plan_proof import GOAL_ALLOWANCE, PlanProof, STEP_ALLOWANCE
 from ocrrl_ros.robot.trajectory_planner import (
     DOFS, Plan, ShapingConfig, TrajectoryPlanner, ZEROS)
 
@@ -38,9 +41,10 @@ __all__ = ['CommandShaper', 'ShapingConfig']
 # the speed that would just do.
 _SLOWER_TRIES = 4
 _SLOWER_SHARE = 0.85
-# Where a stop is looked for on the plan under way: after so much time, growing by a fifth.
-_LATER_STOPS_S = [0.005 * (1.2 ** i - 1.0) / 0.2 for i in range(1, 25)]
+# A step of proof is for so much time of commands.
+_PROOF_STEP_S = 0.001
 _JOINT_LIMITS = 'joint limits'
+_NOT_PROVEN = Violation('no proof in time', 'no proof in time')
 # Rounding of a trajectory's end, rad/s and rad/s^2.
 _AT_REST = 1e-9
 
@@ -68,6 +72,9 @@ class CommandShaper:
         self._speed_scale = 1.0
         self._state: State | None = None
         self._plan: Plan | None = None
+        self._proof: PlanProof | None = None
+        self._is_braking = False
+        self._brake_at_s = math.inf
         self._time_s = 0.0
         self._guard = None if guard is None else CartesianGuard(
             guard, kinematics or FrankaKinematics(limits=self.limits),
@@ -167,11 +174,11 @@ class CommandShaper:
     def _begin(self, state: State, plan: Plan) -> None:
         """Take over a state of motion and its stop, or raise where a guard forbids them."""
         if self._guard is not None:
-            violation = self._guard.violation(self._legs(plan))
-            if violation is not None:
+            verdict = self._check_stop(plan, math.inf)
+            if not verdict.is_clear:
                 raise InputError(
                     f'start at q {state[0]} rad, dq {state[1]} rad/s is refused: '
-                    f'{violation.detail}')
+                    f'{verdict.violation.detail}')
         self._state = state
         self._adopt(plan)
 
@@ -203,12 +210,15 @@ class CommandShaper:
         if not 0.0 <= min_duration_s < math.inf:
             raise InputError(f'min_duration_s is {min_duration_s} s; allowed: 0 <= x < inf')
         self.refusal = ''
-        plan = self._plan_to(position, velocity, min_duration_s)
+        if self._guard is None:
+            plan, proof = self._free_plan(position, velocity, min_duration_s), None
+        else:
+            plan, proof = self._guarded_plan(position, velocity, min_duration_s)
         if plan is None:
             self.refused_goals += 1
             self.stop()
             return False
-        self._adopt(plan)
+        self._adopt(plan, proof)
         self.substituted_goals += not plan.is_as_asked
         return plan.is_as_asked
 
@@ -221,68 +231,87 @@ class CommandShaper:
         the latest it rests where the plan ends.
         """
         plan = self._planner.plan_stop(self._seeded())
-        if self._guard is None or self._guard.violation(self._legs(plan)) is None:
+        if self._guard is None or self._check_stop(plan, GOAL_ALLOWANCE).is_clear:
             self._adopt(plan)
         else:
             self._brake_later()
 
-    def _plan_to(
+    def _check_stop(self, plan: Plan, allowance: float) -> Verdict:
+        """Return what the guards find on the plan of a stop."""
+        return self._guard.check(
+            plan.trajectory, 0.0, plan.trajectory.duration, Allowance(allowance),
+            is_stopped=False)
+
+    def _free_plan(
             self, position: np.ndarray, velocity: np.ndarray | None,
             min_duration_s: float) -> Plan | None:
+        """Return a plan to a goal that the limits admit, or None and note why."""
+        plan = self._planner.plan_goal(
+            self._seeded(), position, velocity, min_duration_s, self._speed_scale)
+        self.refusal = _JOINT_LIMITS if plan is None else ''
+        return plan
+
+    def _guarded_plan(
+            self, position: np.ndarray, velocity: np.ndarray | None,
+            min_duration_s: float) -> tuple[Plan | None, PlanProof | None]:
         """
         Return a plan to a goal that limits and guards admit, or None and note why.
 
         Where a guard forbids the first plan, a slower one and one that rests at the goal are
         tried.
         """
-        state, guard = self._seeded(), self._guard
-        if guard is None:
-            plan = self._planner.plan_goal(
-                state, position, velocity, min_duration_s, self._speed_scale)
-            self.refusal = _JOINT_LIMITS if plan is None else ''
-            return plan
-        violation = None
+        state, violation = self._seeded(), None
+        allowance = Allowance(GOAL_ALLOWANCE)
         for moving in ((None,) if velocity is None else (velocity, None)):
             scale = self._speed_scale
             for _ in range(_SLOWER_TRIES):
                 plan = self._planner.plan_goal(state, position, moving, min_duration_s, scale)
                 if plan is None:
                     break
-                found = guard.violation(self._legs(plan))
-                if found is None:
-                    return plan if violation is None else dataclasses.replace(
-                        plan, is_as_asked=False)
+                proof = PlanProof(self._guard, plan)
+                if proof.begin(allowance):
+                    if violation is not None:
+                        plan = dataclasses.replace(plan, is_as_asked=False)
+                    return plan, proof
+                found = proof.violation or _NOT_PROVEN
                 if violation is None:
                     self.guard_counts[found.guard] += 1
                 violation = found
-                if found.guard != TCP_SPEED:
+                if found.guard != TCP_SPEED or allowance.left <= 0.0:
                     break
                 scale = _SLOWER_SHARE * min(scale, found.speed_share)
             if violation is None:
                 break
         self.refusal = _JOINT_LIMITS if violation is None else violation.detail
-        return None
+        return None, None
 
     def _brake_later(self) -> None:
         """Follow the plan under way to where a stop is clear."""
         self.late_stops += 1
-        plan = self._plan
-        end_s = min(plan.brake_at_s, plan.trajectory.duration)
-        for later_s in _LATER_STOPS_S:
-            time_s = self._time_s + later_s
-            if time_s >= end_s:
-                return
-            stop = self._planner.plan_stop(plan.trajectory.at_time(time_s))
-            if self._guard.violation(self._legs(stop)) is None:
-                self._plan = dataclasses.replace(plan, brake_at_s=time_s)
-                return
+        self._is_braking = True
+        if self._proof is None:
+            # A stop is under way, which is the shortest that there is.
+            return
+        self._seek_stop(Allowance(GOAL_ALLOWANCE))
 
-    def _legs(self, plan: Plan) -> list[Leg]:
-        """Return the whole motion of a plan, to rest."""
-        if plan.brake_at_s == math.inf:
-            return [Leg(plan.trajectory, plan.trajectory.duration)]
-        stop = self._planner.plan_stop(plan.trajectory.at_time(plan.brake_at_s)).trajectory
-        return [Leg(plan.trajectory, plan.brake_at_s), Leg(stop, stop.duration)]
+    def _seek_stop(self, allowance: Allowance) -> None:
+        """Go on looking for a stop on the plan under way."""
+        self._is_braking = not self._proof.brake(self._time_s, allowance)
+        self._brake_at_s = self._proof.brake_at_s
+
+    def _prove(self, dt_s: float) -> None:
+        """Spend what dt_s of commands may on the proof of the plan under way."""
+        proof = self._proof
+        allowance = Allowance(STEP_ALLOWANCE * max(math.ceil(dt_s / _PROOF_STEP_S), 1))
+        if self._is_braking:
+            self._seek_stop(allowance)
+            return
+        proof.extend(self._time_s, dt_s, allowance)
+        self._brake_at_s = proof.brake_at_s
+        if proof.violation is not None:
+            self.guard_counts[proof.violation.guard] += 1
+            self.refused_goals += 1
+            self.refusal = proof.violation.detail
 
     def sample(self, dt_s: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Advance by dt_s and return the command: q, dq, ddq (7,) each."""
@@ -325,8 +354,10 @@ class CommandShaper:
             raise InputError(f'sample step is {dt_s} s; allowed: 0 <= x < inf')
         if self._plan is None:
             self._seeded()
+        if self._proof is not None and (self._is_braking or not self._proof.is_done):
+            self._prove(dt_s)
         time_s = self._time_s + dt_s
-        brake_at_s = self._plan.brake_at_s
+        brake_at_s = self._brake_at_s
         if time_s > brake_at_s:
             time_s -= brake_at_s
             self._state = self._plan.trajectory.at_time(brake_at_s)
@@ -334,9 +365,11 @@ class CommandShaper:
         self._time_s = time_s
         self._state = self._plan.trajectory.at_time(time_s)
 
-    def _adopt(self, plan: Plan) -> None:
-        """Follow a plan that starts at the current state."""
-        self._plan = plan
+    def _adopt(self, plan: Plan, proof: PlanProof | None = None) -> None:
+        """Follow a plan that starts at the current state, proven or to be proven on the way."""
+        self._plan, self._proof = plan, proof
+        self._is_braking = False
+        self._brake_at_s = plan.brake_at_s if proof is None else proof.brake_at_s
         self._time_s = 0.0
 
     def _seeded(self) -> State:

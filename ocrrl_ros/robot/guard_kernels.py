@@ -1,10 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""
-Compiled kernels of the guards, over the samples of a motion; their callers document them.
-
-A plan has some twenty samples. Through Pinocchio's Python interface each costs 10 us, here less
-than one; a test compares the two.
-"""
+"""Compiled kernels of where the TCP is and may be; their callers document them."""
 
 import math
 
@@ -50,15 +45,13 @@ def tcp_motion(q, dq, origins, tool, out):
     out[3] = math.sqrt(vx * vx + vy * vy + vz * vz)
 
 
-@compiled_ufunc('(j),(j),(),(j),(),(j),()->()')
-def room_left(q, dq, half_step, weights, acceleration, centre, value, out):
-    """
-    Write what is left of a clearance in the time that a sample stands for, at least.
-
-    The clearance was ``value`` at ``centre`` and changes by at most ``weights`` per rad.
-    """
-    moved = speed = 0.0
-    for i in range(q.shape[0]):
-        moved += weights[i] * abs(q[i] - centre[i])
-        speed += weights[i] * abs(dq[i])
-    out[0] = value - moved - half_step * (speed + 0.5 * acceleration * half_step)
+@compiled_ufunc('(d),(p,d),(p)->()')
+def within(position, normals, offsets, out):
+    """Write 1 where a position is inside of all half-spaces, else 0."""
+    out[0] = 1.0
+    for row in range(offsets.shape[0]):
+        height = 0.0
+        for k in range(position.shape[0]):
+            height += normals[row, k] * position[k]
+        if not height >= offsets[row]:
+            out[0] = 0.0

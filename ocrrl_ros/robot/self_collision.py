@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Distances between the links of the primitive model, and to planes, by Pinocchio's geometry model.
+The bodies that guards look at, and their distances by Pinocchio's geometry model.
+
+The distances are the reference: they name what is near and judge `ocrrl bench limits`. The guards
+themselves use the compiled ones of body_kernels.py, which are the same but for hand against base,
+where a capsule around the hand's box counts.
 
 Rods become capsules: a cylinder gets round ends, which only makes it longer. That of the base
 stays a cylinder, as its round end would reach 7 cm into the workspace. Blocks stay boxes; the
@@ -25,9 +29,9 @@ except ImportError:  # Pinocchio 2 calls the same library by its former name.
     import hppfcl as coal
 
 _LINKS = (*(f'fr3_link{i}' for i in range(8)), fr3.HAND_FRAME)
-_HAND = _LINKS.index(fr3.HAND_FRAME)
-_FIRST_ABOVE_PLANES = 3
-_LINKS_APART = 3
+HAND = _LINKS.index(fr3.HAND_FRAME)
+FIRST_ABOVE_PLANES = 3
+LINKS_APART = 3
 # Both fingers from shut to wide open, in the hand's frame.
 _FINGERS = Block(centre=(0.0, 0.0, 0.0850), half=(0.0110, 0.0660, 0.0280))
 
@@ -48,6 +52,28 @@ class Part:
 PARTS = (Part((0, 1), 0), Part((2, 3), 2), Part((4, 8), 4), Part(None, 0))
 
 
+@dataclass(frozen=True)
+class Body:
+    """
+    A shape of a link.
+
+    :param link: number of its link; the hand is ``HAND``.
+    :param is_cylinder: a rod without round ends.
+    """
+
+    link: int
+    shape: Shape
+    is_cylinder: bool
+
+
+def bodies() -> tuple[Body, ...]:
+    """Return the bodies in the order of their links, the fingers last."""
+    return tuple(
+        Body(index, shape, index == 0 and isinstance(shape, Rod) and not shape.is_round)
+        for index, link in enumerate(_LINKS)
+        for shape in (*SHAPES[link], *((_FINGERS,) if index == HAND else ())))
+
+
 class BodyModel:
     """Pairs of bodies of one part, with their smallest distance."""
 
@@ -61,9 +87,8 @@ class BodyModel:
         self._geometry = pin.GeometryModel()
         self._link: list[int] = []
         self._names: list[str] = []
-        for index, link in enumerate(_LINKS):
-            for shape in (*SHAPES[link], *((_FINGERS,) if index == _HAND else ())):
-                self._add(index, link, shape)
+        for body in bodies():
+            self._add(body)
         if part.links is None:
             self._pair_planes(planes)
         else:
@@ -92,27 +117,28 @@ class BodyModel:
         """Look at all bodies that are enough links after one of these."""
         for first, near in enumerate(self._link):
             for second, far in enumerate(self._link):
-                if least <= near <= most and far - near >= _LINKS_APART:
+                if least <= near <= most and far - near >= LINKS_APART:
                     self._geometry.addCollisionPair(pin.CollisionPair(first, second))
 
     def _pair_planes(self, planes: tuple[HalfSpace, ...]) -> None:
         """Look at what is above the upper arm; the fingers may touch, the TCP guards them."""
-        bodies = len(self._link)
+        count = len(self._link)
         for normal, offset, name in planes:
             self._add_plane(normal, offset, name)
-            for body in range(bodies - 1):
-                if self._link[body] >= _FIRST_ABOVE_PLANES:
+            for body in range(count - 1):
+                if self._link[body] >= FIRST_ABOVE_PLANES:
                     self._geometry.addCollisionPair(
                         pin.CollisionPair(len(self._names) - 1, body))
 
-    def _add(self, index: int, link: str, shape: Shape) -> None:
+    def _add(self, body: Body) -> None:
         """Add one shape of a link."""
-        body, local = _body(shape, is_base=index == 0)
+        link = _LINKS[body.link]
+        geometry, local = _geometry(body)
         frame_id = self._model.getFrameId(link)
         frame = self._model.frames[frame_id]
         parent = frame.parentJoint if hasattr(frame, 'parentJoint') else frame.parent
-        self._place(link, parent, frame_id, frame.placement * local, body)
-        self._link.append(index)
+        self._place(link, parent, frame_id, frame.placement * local, geometry)
+        self._link.append(body.link)
 
     def _add_plane(self, normal: tuple[float, float, float], offset: float, name: str) -> None:
         """Add the half-space that bodies stay out of."""
@@ -127,13 +153,14 @@ class BodyModel:
         self._names.append(name)
 
 
-def _body(shape: Shape, *, is_base: bool) -> tuple[coal.CollisionGeometry, pin.SE3]:
-    """Return the body of a shape and where it is in the link's frame."""
+def _geometry(body: Body) -> tuple[coal.CollisionGeometry, pin.SE3]:
+    """Return the geometry of a body and where it is in the link's frame."""
+    shape = body.shape
     if isinstance(shape, Rod):
         start, end = np.array(shape.start, dtype=float), np.array(shape.end, dtype=float)
         length = float(np.linalg.norm(end - start))
         turn = pin.Quaternion.FromTwoVectors(np.array([0.0, 0.0, 1.0]), (end - start) / length)
-        body = coal.Cylinder if is_base and not shape.is_round else coal.Capsule
-        return body(shape.radius, length), pin.SE3(turn.matrix(), 0.5 * (start + end))
+        kind = coal.Cylinder if body.is_cylinder else coal.Capsule
+        return kind(shape.radius, length), pin.SE3(turn.matrix(), 0.5 * (start + end))
     size = 2.0 * np.array(shape.half)
     return coal.Box(*size), pin.SE3(np.eye(3), np.array(shape.centre, dtype=float))

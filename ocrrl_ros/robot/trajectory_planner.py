@@ -25,7 +25,7 @@ import math
 
 import numpy as np
 from ocrrl_ros.core.errors import ConfigError
-from ocrrl_ros.robot.catch_up import CatchUp, State, Trajectory
+from ocrrl_ros.robot.catch_up import CatchUp, Direct, State, Trajectory
 from ocrrl_ros.robot.limits import JointLimits
 from ocrrl_ros.robot.velocity_guard import VelocityGuard
 import ruckig
@@ -129,7 +129,7 @@ class TrajectoryPlanner:
         parameters.current_position, parameters.current_velocity, \
             parameters.current_acceleration = state
         self._ruckig.calculate(parameters, trajectory)
-        return Plan(trajectory, math.inf, True)
+        return Plan(Direct(trajectory), math.inf, True)
 
     def is_safe_start(self, state: State, stop: Plan) -> bool:
         """Return whether a measured state at no acceleration, and its stop, keep the limits."""
@@ -217,7 +217,7 @@ class TrajectoryPlanner:
         return self._gentle_plan(trajectory, max_velocity)
 
     def _gentle_plan(
-            self, rejected: ruckig.Trajectory | None, max_velocity: np.ndarray) -> Plan | None:
+            self, rejected: Direct | None, max_velocity: np.ndarray) -> Plan | None:
         """Return the fastest admissible plan to rest at the goal that was set last, or None."""
         near = np.ones(DOFS, dtype=bool)
         if rejected is not None:
@@ -238,12 +238,12 @@ class TrajectoryPlanner:
 
     def _calculate(
             self, max_velocity: np.ndarray,
-            max_acceleration: np.ndarray) -> ruckig.Trajectory | None:
+            max_acceleration: np.ndarray) -> Direct | None:
         """Return the time-optimal trajectory to the goal that is set, or None if there is none."""
         parameters, trajectory = self._goal_input, ruckig.Trajectory(DOFS)
         parameters.max_velocity = max_velocity.tolist()
         parameters.max_acceleration = max_acceleration.tolist()
-        return trajectory if self._is_calculated(parameters, trajectory) else None
+        return Direct(trajectory) if self._is_calculated(parameters, trajectory) else None
 
     def _is_calculated(
             self, parameters: ruckig.InputParameter, trajectory: ruckig.Trajectory) -> bool:
@@ -276,7 +276,6 @@ class TrajectoryPlanner:
 
         :param acceleration: largest acceleration (7,) of the plan, but for that of its start.
         """
-        acceleration = np.maximum(acceleration, np.abs(trajectory.at_time(0.0)[2]))
         is_moving = brake_at_s < math.inf
         end_s = brake_at_s if is_moving else trajectory.duration
         if not self._guard.keeps_limit(trajectory, end_s, acceleration):
@@ -284,4 +283,6 @@ class TrajectoryPlanner:
         if not is_moving:
             return True
         stop = self.plan_stop(trajectory.at_time(brake_at_s)).trajectory
-        return self._guard.keeps_limit(stop, stop.duration, acceleration)
+        # The margin of the plan counts for its stop.
+        start = np.abs(trajectory.at_time(0.0)[2])
+        return self._guard.keeps_limit(stop, stop.duration, np.maximum(acceleration, start))
