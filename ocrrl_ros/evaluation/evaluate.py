@@ -14,6 +14,8 @@ from ocrrl_ros.core.errors import ConfigError
 from ocrrl_ros.core.resources import default_base, default_residual
 from ocrrl_ros.evaluation.chunk_schedule import RolloutConfig
 from ocrrl_ros.evaluation.episode_record import EpisodeRecord
+from ocrrl_ros.evaluation.faults.run import FaultRun
+from ocrrl_ros.evaluation.faults.settings import fault_settings, FaultConfig
 from ocrrl_ros.evaluation.perturbations.settings import (
     check_names, disturbance_settings, DisturbanceConfig, PHASES)
 from ocrrl_ros.evaluation.perturbations.twin_run import TwinRun
@@ -70,6 +72,12 @@ class EvaluateConfig:
         'in place of --perturb: the base stops planning for this long once an episode, s')})
     disturbance: DisturbanceConfig = field(
         default_factory=DisturbanceConfig, metadata={'description': 'sizes of disturbances'})
+    faults: tuple[str, ...] | None = field(default=None, metadata={'description': (
+        'let one of these faults happen in every episode, in turn: loss, delay, reorder, '
+        'clock_forward, clock_back, nan, inf, huge, frozen_camera, frozen_stamps, stall_0.2s, '
+        'stall_1s, stall_3s, stall_10s; without a name: all')})
+    fault: FaultConfig = field(
+        default_factory=FaultConfig, metadata={'description': 'when and how severe faults are'})
     rollout: RolloutConfig = field(
         default_factory=RolloutConfig, metadata={'description': 'timing of the stack'})
     workers: int = field(default=0, metadata={'description': 'processes; 0: one per core'})
@@ -82,6 +90,10 @@ class EvaluateConfig:
             raise ConfigError(f'seed is {self.seed}; allowed: >= 0')
         check_noise(self.pose_noise, self.poses)
         check_names(self.perturb, self.perturb_when, self.stall_s)
+        if fault_settings(self.faults, self.fault) is not None and (
+                self.perturb is not None or self.stall_s > 0.0):
+            raise ConfigError(
+                f'faults is {self.faults} and perturb or stall_s is given; allowed: one of them')
         if self.workers < 0:
             raise ConfigError(f'workers is {self.workers}; allowed: >= 0, 0 is one per core')
 
@@ -103,9 +115,12 @@ class EpisodeWorker:
         self._task = get_task(settings.task)
         self._domain = load_domain(settings.domain)
         self._rollout = build_rollout(settings)
-        self._twins = None
+        self._twins = self._faults = None
         if settings.disturbances is not None:
             self._twins = TwinRun(self._rollout, self._task, settings.disturbances)
+        if settings.faults is not None:
+            self._faults = FaultRun(
+                self._rollout, settings.faults, settings.rollout.command_period_s)
 
     def __call__(self, episode: int) -> dict[str, Any]:
         """Run one episode; its streams depend on nothing but its number."""
@@ -113,6 +128,8 @@ class EpisodeWorker:
             episode_rngs, self._task.name, self._domain.name, self._settings.seed, episode)
         if self._twins is not None:
             return self._twins.run(episode, streams).to_mapping()
+        if self._faults is not None:
+            return self._faults.run(episode, streams).to_mapping()
         return self._rollout.run(episode, streams()).to_mapping()
 
     def close(self) -> None:
@@ -202,7 +219,7 @@ def rollout_settings(config: EvaluateConfig, *, film: bool = False) -> RolloutSe
         gate=config.gate == 'on', rollout=config.rollout, pose_noise=config.pose_noise,
         film=film, disturbances=disturbance_settings(
             get_task(config.task), config.perturb, config.perturb_when, config.stall_s,
-            config.disturbance))
+            config.disturbance), faults=fault_settings(config.faults, config.fault))
 
 
 def evaluate(config: EvaluateConfig, progress: Progress | None = None,
