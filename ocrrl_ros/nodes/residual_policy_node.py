@@ -131,7 +131,7 @@ class ResidualPolicyNode(Node):
         self._policy_due_s = float('-inf')
         self._takes_turns = self.config.controller.command_rate_hz > _SPLIT_ABOVE_HZ
         self._gripper_due_s = float('-inf')
-        self._clock = CommandClock(1.0 / self.config.controller.command_rate_hz)
+        self._command_clock = CommandClock(1.0 / self.config.controller.command_rate_hz)
         self._now_s = 0.0
         self.loop = TickLoop(self, LoopConfig(
             rate_hz=self.config.controller.command_rate_hz,
@@ -174,7 +174,7 @@ class ResidualPolicyNode(Node):
         self._now_s = now_s
         if self._first_s is None:
             self._first_s = now_s
-        command = self.controller.command_tick(self._clock.step(now_s))
+        command = self.controller.command_tick(self._command_clock.step(now_s))
         self._is_silent = command is None
         if command is not None:
             self._sink.send(command, now_s, self.controller.arm.follower.preview)
@@ -225,11 +225,14 @@ class ResidualPolicyNode(Node):
 
     def _take_inputs(self, now_s: float) -> None:
         """Hand everything that has arrived to the controller; refuse what is wrong, by name."""
+        # After a pause of this process what has come since is not ahead of the clock.
+        self.controller.heed_clock(now_s)
+        self._warnings.attempt(self._take_joints, now_s, source=self.config.joint_state_topic)
         for take in (
-                self._take_joints, self._take_robot, self._take_gripper, self._take_deadman,
-                self._take_episode, self._teleop.take, self._take_chunk, self._take_objects,
-                self._take_image):
+                self._take_robot, self._take_gripper, self._take_deadman, self._take_episode,
+                self._teleop.take, self._take_chunk, self._take_objects):
             self._warnings.attempt(take, now_s)
+        self._warnings.attempt(self._take_image, now_s, source=COLOUR_TOPIC)
 
     def _take_joints(self, now_s: float) -> None:
         """Take the measured joints."""
@@ -331,7 +334,9 @@ class ResidualPolicyNode(Node):
         for object_id, subscription in self._objects_in.items():
             message = subscription.take_newest()
             if message is not None:
-                self._warnings.attempt(self._take_object, object_id, message, now_s)
+                self._warnings.attempt(
+                    self._take_object, object_id, message, now_s,
+                    source=f'objects/{object_id}/pose')
 
     def _take_object(
             self, object_id: str, message: PoseWithCovarianceStamped, now_s: float) -> None:

@@ -26,7 +26,7 @@ from ocrrl_ros.policy.gate import ResidualGate
 from ocrrl_ros.policy.object_poses import ObjectPoseBuffer, ObjectView
 from ocrrl_ros.policy.observation import (
     build_observation, ObservationInputs, ObservationLayout)
-from ocrrl_ros.policy.plausible import check_near
+from ocrrl_ros.policy.plausible import check_near, check_planned_joints
 from ocrrl_ros.policy.state_machine import ControllerState, StateMachine
 from ocrrl_ros.policy.takeover import Takeover
 from ocrrl_ros.policy.target_follower import TargetFollower
@@ -160,8 +160,9 @@ class ResidualController:
     # Operator ---------------------------------------------------------------------------------
 
     def forward(self, q: np.ndarray) -> np.ndarray:
-        """Return base_T_tcp (7,) of joint positions (7,) in rad, for bases that plan joints."""
-        return self._kinematics.forward(q)
+        """Return base_T_tcp (7,) of joints (7,) that a base plans; refuse those beyond limits."""
+        return self._kinematics.forward(
+            check_planned_joints(q, self.arm.follower.shaper.limits))
 
     def start_episode(self, now_s: float) -> None:
         """
@@ -294,7 +295,7 @@ class ResidualController:
 
     def _may_move(self, now_s: float) -> bool:
         """Return whether something may move the arm now; hold, latch or start anew where not."""
-        self._heed_clock(now_s)
+        self.heed_clock(now_s)
         if self.state is ControllerState.FAULT:
             self.arm.give_way(now_s)
             return False
@@ -309,8 +310,8 @@ class ResidualController:
             self.fault(lost)
         return not lost
 
-    def _heed_clock(self, now_s: float) -> None:
-        """Wait for every input anew where the clock was set back."""
+    def heed_clock(self, now_s: float) -> None:
+        """Note the time; wait for every input anew where the clock was set back."""
         if back_s := self._clock.went_back(now_s):
             self._forget(now_s)
             self.arm.forget_state(f'the clock went back by {back_s:.2f} s')

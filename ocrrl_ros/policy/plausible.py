@@ -17,6 +17,8 @@ from ocrrl_ros.robot.limits import JointLimits
 REACH_M = 5.0
 #: No joint can be a whole turn beyond its limits; what is less is for a start to refuse, rad.
 BEYOND_LIMIT_RAD = 6.28
+#: What a planned joint may be beyond its limit, rad; the command keeps to the limit.
+BEYOND_PLAN_RAD = 0.1
 #: Twice what the fastest joint of the robot can do, rad/s.
 FASTEST_RAD_S = 10.5
 
@@ -35,6 +37,20 @@ def check_near(poses: np.ndarray, source: str) -> np.ndarray:
         raise InputError(
             f'pose from {source} lies {farthest_m:.4g} m from the base; allowed: {REACH_M} m')
     return poses
+
+
+def check_planned_joints(q: np.ndarray, limits: JointLimits) -> np.ndarray:
+    """
+    Return joint positions (7,) in rad that a base policy may plan.
+
+    :raises InputError: one is not finite or beyond its limit: the pose that it stands for would
+        be some place that nobody meant.
+    """
+    beyond = np.maximum(limits.position_lower - q, q - limits.position_upper)
+    if not beyond.max() <= BEYOND_PLAN_RAD:
+        raise InputError(
+            f'a point has joint positions {np.asarray(q).tolist()} rad; allowed: the joint limits')
+    return q
 
 
 def check_joint_state(

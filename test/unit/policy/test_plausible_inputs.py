@@ -98,3 +98,9 @@ def test_an_arm_is_not_said_to_be_lost_by_where_it_was_some_time_ago():
     assert rig.controller.arm.reseeds == 0
     rig.controller.arm.lost(rig.now_s)
     assert rig.controller.arm.reseeds == 1
+
+
+@pytest.mark.parametrize('wrong', [*WRONG, 4.0])
+def test_planned_joints_beyond_their_limits_are_refused(wrong):
+    with pytest.raises(InputError, match='a point has joint positions'):
+        Rig(start=False).controller.forward(changed(READY, 3, wrong))
