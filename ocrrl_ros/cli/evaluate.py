@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TYPE_CHECKING
 
+from ocrrl_ros.cli.fault_output import (
+    fault_line, fault_table, fault_text, state_lines)
 from ocrrl_ros.cli.output import progress_bar, rate_text
 from ocrrl_ros.core.json_files import write_json
 from ocrrl_ros.evaluation.evaluate import evaluate, EvaluateConfig
@@ -22,7 +24,8 @@ class Evaluate(EvaluateConfig):
     The same seed gives the same initial states for every policy, so that results pair. An
     interrupted run with --json FILE continues from FILE.episodes when started again. With
     --perturb or --stall-s each episode is run twice, disturbed and undisturbed; the success that
-    is reported is that of the disturbed ones.
+    is reported is that of the disturbed ones. With --faults something fails in every episode and
+    every published command is judged; exit code 1 says that one broke a limit.
     """
 
     json: Path | None = field(
@@ -48,6 +51,11 @@ class Evaluate(EvaluateConfig):
         console.print(summary_line(result), highlight=False)
         for line in disturbance_lines(result.get('disturbance')):
             console.print(line, highlight=False, soft_wrap=True)
+        if 'faults' in result:
+            console.print(fault_table(result['faults']))
+            for line in state_lines(result['faults']):
+                console.print(line, highlight=False, soft_wrap=True)
+            console.print(fault_line(result['faults']), highlight=False)
         return result
 
 
@@ -56,6 +64,8 @@ def episode_line(record: 'EpisodeRecord') -> str:
     line = (f'episode {record.episode + 1:4d}  {record.failure_mode:<10s} '
             f'{record.duration_s:5.2f} s')
     found = record.disturbance
+    if record.fault is not None:
+        return f'{line}  {fault_text(record.fault)}'
     if found is None:
         return line
     if found.time_s is None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from ocrrl_ros.core.errors import ConfigError
-from ocrrl_ros.evaluation.pose_sources import PoseReading
+from ocrrl_ros.evaluation.pose_sources import PoseReading, World
 from ocrrl_ros.evaluation.seen_objects import SeenObjects
 from ocrrl_ros.policy.action_chunk import ActionChunk
 from ocrrl_ros.policy.base_policy import BaseInputs, BasePolicy
@@ -109,24 +109,33 @@ class ChunkSchedule:
         if self._seen is not None:
             self._seen.take(readings)
 
-    def start(self, now_s: float) -> None:
-        """Plan from the image and proprioception of now; the chunk arrives later."""
+    def start(
+            self, now_s: float, scene: World | None = None,
+            image_s: float | None = None) -> None:
+        """
+        Plan from the image and proprioception of now; the chunk arrives later.
+
+        :param scene: what the camera sees; the world itself when None.
+        :param image_s: stamp of its picture; now when None.
+        """
         world = self._world
+        scene = world if scene is None else scene
+        stamp_s = now_s if image_s is None else image_s
         arm = world.arm_state()
         image = truth = None
         if not self._policy.needs_images:
-            truth = world.task_state()
+            truth = scene.task_state()
             truth = truth if self._seen is None else self._seen.believed(truth)
             if truth is None:
                 return
         if self._policy.needs_images:
-            self._renderer.set_state(world.render_state())
+            self._renderer.set_state(scene.render_state())
             image = self._renderer.rgb()[None]
         batch = self._policy.infer(BaseInputs(
-            stamp_s=np.array([now_s]), rgb=image,
+            stamp_s=np.array([stamp_s]), rgb=image,
             base_T_tcp=self._kinematics.forward(arm.q)[None], gripper=np.array([arm.opening]),
             instructions=(self._instruction,),
             privileged=truth))
         latency = self._rng.uniform(*self._config.chunk_latency_s)
-        chunk = ActionChunk(now_s, self._policy.step_s, batch.poses[0], batch.grippers[0])
+        chunk = ActionChunk(stamp_s, self._policy.step_s, batch.poses[0], batch.grippers[0])
         self._waiting = (now_s + latency, chunk)

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
+from ocrrl_ros.evaluation.faults.record import FaultRecord
 from ocrrl_ros.evaluation.perturbations.record import DisturbanceRecord
 from ocrrl_ros.policy.blend import BlendFactors
 from ocrrl_ros.policy.composition import ResidualBounds
@@ -84,6 +85,8 @@ class EpisodeRecord:
     """Id of the object that the hand lifted first; empty when it lifted none."""
     disturbance: DisturbanceRecord | None = None
     """What disturbed the episode; None where nothing was to."""
+    fault: FaultRecord | None = None
+    """What failed in the episode; None where nothing was to."""
 
     def to_mapping(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -95,4 +98,8 @@ class EpisodeRecord:
         values = {**mapping, 'residual': ResidualStatistics(**mapping['residual'])}
         if mapping.get('disturbance') is not None:
             values['disturbance'] = DisturbanceRecord(**mapping['disturbance'])
+        if mapping.get('fault') is not None:
+            values['fault'] = FaultRecord(**{
+                name: tuple(value) if isinstance(value, list) else value
+                for name, value in mapping['fault'].items()})
         return cls(**values)

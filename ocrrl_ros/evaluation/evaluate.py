@@ -14,6 +14,8 @@ from ocrrl_ros.core.errors import ConfigError
 from ocrrl_ros.core.resources import default_base, default_residual
 from ocrrl_ros.evaluation.chunk_schedule import RolloutConfig
 from ocrrl_ros.evaluation.episode_record import EpisodeRecord
+from ocrrl_ros.evaluation.faults.run import FaultRun
+from ocrrl_ros.evaluation.faults.settings import fault_settings, FaultConfig
 from ocrrl_ros.evaluation.perturbations.settings import (
     check_names, disturbance_settings, DisturbanceConfig, PHASES)
 from ocrrl_ros.evaluation.perturbations.twin_run import TwinRun
@@ -79,6 +81,12 @@ class EvaluateConfig:
             'what no residual was trained in: told_noise (covariances say what pose_noise does), '
             'wrong_place (poses 0.3 m off), told_place (the same, and covariances of 0.1 m), '
             'tilted (by 0.6 rad), oscillating (a swing of 12 mm on the residual)')})
+    faults: tuple[str, ...] | None = field(default=None, metadata={'description': (
+        'let one of these faults happen in every episode, in turn: loss, delay, reorder, '
+        'clock_forward, clock_back, nan, inf, huge, frozen_camera, frozen_stamps, stall_0.2s, '
+        'stall_1s, stall_3s, stall_10s; without a name: all')})
+    fault: FaultConfig = field(
+        default_factory=FaultConfig, metadata={'description': 'when and how severe faults are'})
     rollout: RolloutConfig = field(
         default_factory=RolloutConfig, metadata={'description': 'timing of the stack'})
     workers: int = field(default=0, metadata={'description': 'processes; 0: one per core'})
@@ -92,6 +100,10 @@ class EvaluateConfig:
         check_noise(self.pose_noise, self.poses)
         check_names(self.perturb, self.perturb_when, self.stall_s)
         check_stress(self.stress, self.policy, self.pose_noise)
+        if fault_settings(self.faults, self.fault) is not None and (
+                self.perturb is not None or self.stall_s > 0.0):
+            raise ConfigError(
+                f'faults is {self.faults} and perturb or stall_s is given; allowed: one of them')
         if self.workers < 0:
             raise ConfigError(f'workers is {self.workers}; allowed: >= 0, 0 is one per core')
 
@@ -113,9 +125,12 @@ class EpisodeWorker:
         self._task = get_task(settings.task)
         self._domain = load_domain(settings.domain)
         self._rollout = build_rollout(settings)
-        self._twins = None
+        self._twins = self._faults = None
         if settings.disturbances is not None:
             self._twins = TwinRun(self._rollout, self._task, settings.disturbances)
+        if settings.faults is not None:
+            self._faults = FaultRun(
+                self._rollout, settings.faults, settings.rollout.command_period_s)
 
     def __call__(self, episode: int) -> dict[str, Any]:
         """Run one episode; its streams depend on nothing but its number."""
@@ -123,6 +138,8 @@ class EpisodeWorker:
             episode_rngs, self._task.name, self._domain.name, self._settings.seed, episode)
         if self._twins is not None:
             return self._twins.run(episode, streams).to_mapping()
+        if self._faults is not None:
+            return self._faults.run(episode, streams).to_mapping()
         return self._rollout.run(episode, streams()).to_mapping()
 
     def close(self) -> None:
@@ -213,7 +230,7 @@ def rollout_settings(config: EvaluateConfig, *, film: bool = False) -> RolloutSe
         rollout=config.rollout, pose_noise=config.pose_noise, film=film,
         disturbances=disturbance_settings(
             get_task(config.task), config.perturb, config.perturb_when, config.stall_s,
-            config.disturbance))
+            config.disturbance), faults=fault_settings(config.faults, config.fault))
 
 
 def evaluate(config: EvaluateConfig, progress: Progress | None = None,

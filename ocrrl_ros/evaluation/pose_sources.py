@@ -14,6 +14,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 from ocrrl_ros.perception.frame import depth_to_metres, RgbdFrame
+from ocrrl_ros.perception.frozen_camera import FrozenCamera
 from ocrrl_ros.perception.object_model import load_object
 from ocrrl_ros.perception.pose_estimator import load_tracker_config, PoseEstimator
 from ocrrl_ros.sim.depth_noise import DepthNoise
@@ -162,6 +163,8 @@ class PerceivedPoses(PoseSource):
         self._create_estimator().warm_up()
         self._estimator: PoseEstimator | None = None
         self._noise: DepthNoise | None = None
+        self._picture: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
+        self._frozen = FrozenCamera()
         self._next_frame_s = 0.0
         self._waiting: deque[tuple[float, list[PoseReading]]] = deque()
 
@@ -183,6 +186,7 @@ class PerceivedPoses(PoseSource):
         period = 1.0 / self._camera.rate_hz
         self._next_frame_s = float(rng.uniform(0.0, period))
         self._waiting.clear()
+        self._picture, self._frozen = None, FrozenCamera()
         for index in range(FRAMES_BEFORE, 0, -1):
             stamp_s = self._next_frame_s - index * period
             self._waiting.append((stamp_s + self._delay_s, self._track(world, stamp_s)))
@@ -198,11 +202,13 @@ class PerceivedPoses(PoseSource):
         return arrived
 
     def _track(self, world: World, stamp_s: float) -> list[PoseReading]:
-        """Render, add noise, track; a closing gate yields one loss message."""
-        rgb, depth = self._renderer.render(world.render_state())
+        """Track in a picture; a closing gate yields one loss message, a frozen camera nothing."""
+        rgb, depth = self._take(world.render_state())
         frame = RgbdFrame(
             stamp_s=stamp_s, rgb=rgb, intrinsics=self._intrinsics,
-            depth_m=depth_to_metres(self._noise.apply(depth)))
+            depth_m=depth_to_metres(depth))
+        if self._frozen.shows_again(frame.depth_m):
+            return []
         readings = []
         estimates = self._estimator.advance(
             self._estimator.process(frame), stamp_s + self._delay_s)
@@ -213,3 +219,10 @@ class PerceivedPoses(PoseSource):
             elif estimate.just_lost:
                 readings.append(lost_reading(name, stamp_s))
         return readings
+
+    def _take(self, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Render and add noise; the very same state again is the same picture again."""
+        if self._picture is None or self._picture[0] is not state:
+            rgb, depth = self._renderer.render(state)
+            self._picture = state, rgb, self._noise.apply(depth)
+        return self._picture[1:]

@@ -7,6 +7,8 @@ import numpy as np
 from ocrrl_ros.core.configuration import to_mapping
 from ocrrl_ros.evaluation.episode_record import EpisodeRecord
 from ocrrl_ros.evaluation.failure_modes import count_modes
+from ocrrl_ros.evaluation.faults.settings import fault_settings
+from ocrrl_ros.evaluation.faults.summary import summarise_faults
 from ocrrl_ros.evaluation.perturbations.settings import disturbance_settings
 from ocrrl_ros.evaluation.perturbations.summary import summarise_disturbances
 from ocrrl_ros.evaluation.policies import PolicyBundles
@@ -55,7 +57,7 @@ def summarise(config: Any, domain: Domain, bundles: PolicyBundles,
            for name in ('command_acceleration_rad_s2', 'command_jerk_rad_s3')},
         'mean_wall_episode_s': float(np.mean([record.wall_s for record in records])),
         'config': to_mapping(config), 'machine': describe_machine(),
-        **_disturbance(config, domain, records)}
+        **_disturbance(config, domain, records), **_faults(config, records)}
 
 
 def _disturbance(config: Any, domain: Domain,
@@ -74,6 +76,15 @@ def _disturbance(config: Any, domain: Domain,
         'chunk_latency': list(timing.chunk_latency_s),
         'observation_delay': domain.arm.observation_delay_s}
     return {'disturbance': summarise_disturbances(settings, latencies_s, records)}
+
+
+def _faults(config: Any, records: Sequence[EpisodeRecord]) -> dict[str, Any]:
+    """Return the block on faults and whether no limit was broken, nothing without faults."""
+    settings = fault_settings(config.faults, config.fault)
+    if settings is None:
+        return {}
+    block = summarise_faults(settings, records)
+    return {'faults': block, 'passed': block['violations_total'] == 0}
 
 
 def _noise_of(config: Any) -> dict[str, Any]:

@@ -140,13 +140,14 @@ class Rollout:
                     return now, False, True
             if film is not None and tick % every['film'] == 0:
                 film.take(world, self._renderer, now)
-            command = run.command(dt)
-            readings = self._poses.poll(world) if tick % every['pose'] == 0 else []
-            run.take_poses(readings)
+            command = run.command(dt, now)
+            scene = run.hook.scene(world)
+            readings = self._poses.poll(scene) if tick % every['pose'] == 0 else []
+            run.take_poses(readings, now)
             self._chunks.take_poses(readings)
             if self._images is not None:
-                for picture, stamp_s in self._images.poll(world):
-                    run.controller.on_image(picture, stamp_s)
+                for picture, stamp_s in self._images.poll(scene):
+                    run.hook.take_picture(run.controller, picture, stamp_s)
             self._serve_base(run, now, tick % every['replan'] == 0)
             if readings or tick % every['policy'] == 0:
                 run.policy_tick(now, film)
@@ -165,12 +166,11 @@ class Rollout:
             self._chunks.hang(self._config.command_period_s)
             run.base_is_overdue |= is_due
             return
-        chunk = self._chunks.arrived(now_s)
-        if chunk is not None:
-            run.controller.on_chunk(chunk, now_s)
+        run.hook.take_chunk(run.controller, self._chunks.arrived(now_s), now_s)
         if is_due or (run.base_is_overdue and not self._chunks.is_busy):
             run.base_is_overdue = False
-            self._chunks.start(now_s)
+            self._chunks.start(
+                now_s, run.hook.scene(self._world), run.hook.image_s(now_s))
 
 
 class _Run:
@@ -189,28 +189,25 @@ class _Run:
         self.gripper_command = world.opening()
         self.base_is_overdue = False
         self._fresh: dict[str, float] = {}
-        self._take_state()
         controller.reset()
+        hook.begin(controller)
+        self._take_state(0.0)
         controller.start_episode(0.0)
 
-    def _take_state(self) -> None:
+    def _take_state(self, now_s: float) -> None:
         """Give the controller the newest joint state and opening."""
-        arm = self.world.arm_state()
-        self.controller.on_joint_state(arm.q, arm.dq, arm.stamp_s)
-        self.controller.on_gripper(arm.opening)
+        self.hook.take_state(self.controller, self.world.arm_state(), now_s)
 
-    def take_poses(self, readings: list[Any]) -> None:
+    def take_poses(self, readings: list[Any], now_s: float) -> None:
         """Give the controller the poses that arrived."""
-        for reading in readings:
-            self.controller.on_object_pose(reading.object_id, reading.base_T_object,
-                                           reading.covariance, reading.stamp_s)
+        for reading in self.hook.take_poses(self.controller, readings, now_s):
             lost = reading.covariance[0] < 0.0
             self._fresh[reading.object_id] = -np.inf if lost else reading.stamp_s
 
     def policy_tick(self, now_s: float, film: Film | None) -> None:
         """Run the controller's policy tick on fresh state and remember its action."""
-        self._take_state()
-        action = self.controller.policy_tick(now_s)
+        self._take_state(now_s)
+        action = self.hook.policy_tick(self.controller, now_s)
         age = self.controller.config.object_poses.max_pose_age_s
         names = self.controller.layout.object_ids
         self.valid += all(now_s - self._fresh.get(name, -np.inf) <= age for name in names)
@@ -222,9 +219,10 @@ class _Run:
         if film is not None:
             film.add_targets(action.base_pose[:3], action.command_pose[:3], now_s)
 
-    def command(self, dt_s: float) -> Command | None:
+    def command(self, dt_s: float, now_s: float) -> Command | None:
         """Send the shaped command of this tick to the world and return it."""
-        command = self.controller.command_tick(dt_s)
+        command = self.controller.command_tick(self.hook.step_s(dt_s, now_s))
+        self.hook.on_command(command)
         if command is not None:
             self.world.set_joint_target(command.q)
             self.roughness.update(command, dt_s)

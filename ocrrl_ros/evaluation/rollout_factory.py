@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from ocrrl_ros.evaluation.chunk_schedule import RolloutConfig
+from ocrrl_ros.evaluation.faults.settings import FaultSettings
 from ocrrl_ros.evaluation.image_feed import ImageFeed
 from ocrrl_ros.evaluation.perturbations.settings import DisturbanceSettings
 from ocrrl_ros.evaluation.policies import (
@@ -44,6 +45,7 @@ class RolloutSettings:
     pose_noise: NoiseName = 'none'
     film: bool = False
     disturbances: DisturbanceSettings | None = None
+    faults: FaultSettings | None = None
 
 
 def build_pose_source(settings: RolloutSettings, world: SimWorld,

@@ -64,7 +64,8 @@ class ChunkInbox:
         try:
             return self._chunk(arm, gripper)
         except InputError as error:
-            raise InputError(f'base policy: {error}') from error
+            raise InputError(
+                f'base policy, {self._arm_topic} with {_GRIPPER_TOPIC}: {error}') from error
 
     def _chunk(
             self, arm: MultiDOFJointTrajectory | JointTrajectory,

@@ -15,6 +15,8 @@ COLOUR_TOPIC = 'camera/camera/color/image_raw'
 OPTICAL_FRAME = 'camera_color_optical_frame'
 """Their frame, and that of depth aligned to them."""
 # The default of image_transport.
+#: Ten times what telescopic lenses have, px.
+_LONGEST_PX = 1e5
 _JPEG_QUALITY = 95
 #: encoding -> (numpy type, channels)
 _ENCODINGS = {
@@ -132,12 +134,19 @@ def camera_info_to_intrinsics(
     Return the pinhole camera of the message.
 
     :param max_distortion: largest distortion coefficient that is taken for none.
-    :raises InputError: uncalibrated (zero focal length) or distorted images.
+    :raises InputError: uncalibrated (zero focal length) or distorted images, a principal point
+        that no camera has, or a number that is not finite.
     """
-    if not message.k[0] > 0.0 or not message.k[4] > 0.0:
+    if not all(0.0 < message.k[index] <= _LONGEST_PX for index in (0, 4)):
         raise InputError(
-            f'{source} has focal lengths {message.k[0]}, {message.k[4]} px; allowed: > 0')
-    if len(message.d) and max(abs(value) for value in message.d) > max_distortion:
+            f'{source} has focal lengths {message.k[0]}, {message.k[4]} px; allowed: > 0, up to '
+            f'{_LONGEST_PX:g}')
+    for value, size in ((message.k[2], message.width), (message.k[5], message.height)):
+        if not -size <= value <= 2 * size:
+            raise InputError(
+                f'{source} has principal point {message.k[2]}, {message.k[5]} px for an image of '
+                f'{message.width}x{message.height}; allowed: near the image')
+    if not all(abs(value) <= max_distortion for value in message.d):
         raise InputError(
             f'{source} has distortion {list(message.d)}; rectified images are needed')
     return Intrinsics(

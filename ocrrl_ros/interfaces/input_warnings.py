@@ -48,9 +48,15 @@ class InputWarnings:
             self._logged_s[cause] = now_s
             self._logger.warning(text)
 
-    def attempt(self, take: Callable[..., None], *arguments: object) -> None:
-        """Call ``take`` and turn the refusal of an input into a warning."""
+    def attempt(
+            self, take: Callable[..., None], *arguments: object, source: str = '') -> None:
+        """
+        Call ``take`` and turn the refusal of an input into a warning.
+
+        :param source: topic that is taken from, for refusals that do not name it.
+        """
         try:
             take(*arguments)
         except (InputError, ConfigError) as error:
-            self.warn(str(error))
+            text = str(error)
+            self.warn(text if source in text else f'{source}: {text}')

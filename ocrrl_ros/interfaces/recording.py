@@ -48,9 +48,11 @@ class _Thinned:
 
     def is_due(self, now_s: float) -> bool:
         """Return whether a call may pass now, and count it."""
-        if now_s < self._due_s:
+        if self._due_s - self._period_s <= now_s < self._due_s:
             return False
-        self._due_s = max(self._due_s + self._period_s, now_s)
+        is_back = now_s < self._due_s  # The clock was set back: nothing may be lost by that.
+        self._due_s = now_s + self._period_s if is_back else max(
+            self._due_s + self._period_s, now_s)
         return True
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from ocrrl_ros.core.errors import InputError
 from ocrrl_ros.interfaces.conversions import from_stamp
 from ocrrl_ros.interfaces.image_conversions import (
     camera_info_to_intrinsics, image_to_depth, image_to_rgb)
@@ -31,8 +32,9 @@ class RgbdInbox:
             node, Image, f'{camera}/color/image_raw', LATEST_BEST_EFFORT)
         self._depth_in = PolledSubscription(
             node, Image, f'{camera}/aligned_depth_to_color/image_raw', LATEST_BEST_EFFORT)
+        self._info_topic = f'{camera}/color/camera_info'
         self._info_in = PolledSubscription(
-            node, CameraInfo, f'{camera}/color/camera_info', LATEST_BEST_EFFORT)
+            node, CameraInfo, self._info_topic, LATEST_BEST_EFFORT)
         self._intrinsics: Intrinsics | None = None
         self._colour: Image | None = None
         self._depth: Image | None = None
@@ -42,11 +44,14 @@ class RgbdInbox:
         """
         Return the newest frame whose colour and depth belong together, once.
 
-        :raises InputError: an image has another encoding or is truncated; it is dropped.
+        :raises InputError: an image has another encoding, is truncated or has another size than
+            the camera information; it is dropped. Or that information cannot be used: then no
+            image can, until better has come.
         """
         info = self._info_in.take_newest()
         if info is not None:
-            self._intrinsics = camera_info_to_intrinsics(info)
+            self._intrinsics = None
+            self._intrinsics = camera_info_to_intrinsics(info, self._info_topic)
         self._colour = self._colour_in.take_newest() or self._colour
         self._depth = self._depth_in.take_newest() or self._depth
         if self._colour is None or self._depth is None or self._intrinsics is None:
@@ -57,6 +62,11 @@ class RgbdInbox:
         colour, depth = self._colour, self._depth
         self._colour = self._depth = None
         self.frame_id = colour.header.frame_id
+        camera = self._intrinsics
+        if (colour.width, colour.height) != (camera.width, camera.height):
+            raise InputError(
+                f'{self._info_topic} is of {camera.width}x{camera.height} px, the colour image '
+                f'has {colour.width}x{colour.height}; allowed: the same')
         return RgbdFrame(
             stamp_s=stamp_s, rgb=image_to_rgb(colour), depth_m=image_to_depth(depth),
             intrinsics=self._intrinsics)

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+import contextlib
+
 from geometry_msgs.msg import PoseStamped
 from ocrrl_ros.core.errors import InputError
 from ocrrl_ros.interfaces.chunk_conversions import BASE_FRAME
@@ -40,7 +43,8 @@ class TeleopInbox:
             if len(opening.data) != 1:
                 raise InputError(
                     f'{GRIPPER_TOPIC} has {len(opening.data)} numbers; allowed: one, 0 .. 1')
-            self._takeover.on_opening(opening.data[0])
+            with self._naming(GRIPPER_TOPIC):
+                self._takeover.on_opening(opening.data[0])
 
     def _take_target(self, message: PoseStamped, now_s: float) -> None:
         """Take a target in the base frame from one person alone."""
@@ -50,4 +54,14 @@ class TeleopInbox:
         if message.header.frame_id != BASE_FRAME:
             raise InputError(
                 f'{TARGET_TOPIC} is in frame {message.header.frame_id!r}; allowed: {BASE_FRAME!r}')
-        self._takeover.on_target(pose_to_array(message.pose), now_s)
+        with self._naming(TARGET_TOPIC):
+            self._takeover.on_target(pose_to_array(message.pose), now_s)
+
+    @staticmethod
+    @contextlib.contextmanager
+    def _naming(topic: str) -> Iterator[None]:
+        """Name the topic in what is refused."""
+        try:
+            yield
+        except InputError as error:
+            raise InputError(f'{topic}: {error}') from error

@@ -13,7 +13,7 @@ from ocrrl_ros.core.bundle import load_bundle
 from ocrrl_ros.core.errors import ConfigError
 from ocrrl_ros.interfaces import episode_state
 from ocrrl_ros.interfaces.chunk_conversions import chunk_to_messages
-from ocrrl_ros.interfaces.conversions import checked_pose, from_stamp
+from ocrrl_ros.interfaces.conversions import from_stamp, pose_to_array
 from ocrrl_ros.interfaces.gripper_state import GRIPPER_STATE_TOPIC, opening_from_message
 from ocrrl_ros.interfaces.image_conversions import COLOUR_TOPIC, image_to_rgb
 from ocrrl_ros.interfaces.input_warnings import InputWarnings
@@ -25,6 +25,7 @@ from ocrrl_ros.interfaces.tick_loop import LoopConfig, TickLoop
 from ocrrl_ros.policy.action_chunk import ActionChunk
 from ocrrl_ros.policy.adapters.onnx_policy import OnnxBasePolicy
 from ocrrl_ros.policy.base_policy import BaseInputs, BasePolicy
+from ocrrl_ros.policy.plausible import check_near
 from ocrrl_ros.policy.replanning import ReplanConfig, Replanner
 from rclpy.node import Node
 from sensor_msgs.msg import Image, JointState
@@ -146,7 +147,7 @@ class BasePolicyNode(Node):
         """Keep a checked TCP pose with its stamp."""
         message = self._pose_in.take_newest()
         if message is not None:
-            pose = checked_pose(message.pose, _POSE_TOPIC)
+            pose = check_near(pose_to_array(message.pose), _POSE_TOPIC)
             self._poses.append((from_stamp(message.header.stamp), pose))
 
     def _plan(self, now_s: float) -> None:

@@ -29,6 +29,7 @@ from ocrrl_ros.perception.adapters.sam2_onnx import Sam2OnnxConfig
 from ocrrl_ros.perception.adapters.sam2_video import Sam2VideoConfig
 from ocrrl_ros.perception.detected_pose import DetectedPose
 from ocrrl_ros.perception.frame import RgbdFrame
+from ocrrl_ros.perception.frozen_camera import FrozenCamera
 from ocrrl_ros.perception.object_model import load_object
 from ocrrl_ros.perception.pose_estimator import (
     load_tracker_config, MaskBackend, PoseBackend, PoseEstimator)
@@ -40,6 +41,8 @@ from std_msgs.msg import String
 NODE_NAME = 'pose_estimator'
 _EXTRINSICS_TOPIC = 'camera/camera/extrinsics/base_to_color'
 _POSE_TOPIC = 'current_pose'
+_FROZEN = ('the camera shows the same depth image again and again: it has frozen, and no object is '
+           'tracked until it shows another')
 _ANY_POSE = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0)
 
 
@@ -121,6 +124,7 @@ class PoseEstimatorNode(Node):
         self._wrist = WristCamera(
             np.array(self.config.tcp_T_camera)) if self.config.tcp_T_camera else None
         self._waiting: RgbdFrame | None = None
+        self._frozen = FrozenCamera()
         self._episode = 0
         self._warnings = InputWarnings(self)
         self._frames = RgbdInbox(self)
@@ -239,7 +243,12 @@ class PoseEstimatorNode(Node):
 
     def _process(
             self, frame: RgbdFrame, detected: Mapping[str, DetectedPose] | None = None) -> None:
-        """Track, then publish poses and status."""
+        """Track, then publish poses and status; in a picture that stands still nothing is seen."""
+        problem = _FROZEN if self._frozen.shows_again(frame.depth_m) else ''
+        self.loop.monitor.set_problem('camera', problem)
+        if problem:
+            self._warnings.warn(problem)
+            return
         started_s = time.monotonic()
         estimates = self._estimator.process(frame, detected)
         self.loop.monitor.set_value('process_ms', (time.monotonic() - started_s) * 1e3)

@@ -31,6 +31,7 @@ from ocrrl_ros.interfaces.spin import loop_node
 from ocrrl_ros.interfaces.teleop_inbox import TeleopInbox
 from ocrrl_ros.interfaces.tick_loop import LoopConfig, TickLoop
 from ocrrl_ros.policy.assembly import build_controller, load_gated_residual
+from ocrrl_ros.policy.command_clock import CommandClock
 from ocrrl_ros.policy.controller import Command, ControllerConfig, ControllerState
 from ocrrl_ros.policy.episode_homing import EpisodeHoming
 from ocrrl_ros.policy.image_residual import ImageResidualController
@@ -138,7 +139,7 @@ class ResidualPolicyNode(Node):
         self._policy_due_s = float('-inf')
         self._takes_turns = self.config.controller.command_rate_hz > _SPLIT_ABOVE_HZ
         self._gripper_due_s = float('-inf')
-        self._last_s: float | None = None
+        self._command_clock = CommandClock(1.0 / self.config.controller.command_rate_hz)
         self._now_s = 0.0
         self.loop = TickLoop(self, LoopConfig(
             rate_hz=self.config.controller.command_rate_hz,
@@ -181,9 +182,7 @@ class ResidualPolicyNode(Node):
         self._now_s = now_s
         if self._first_s is None:
             self._first_s = now_s
-        dt_s = 0.0 if self._last_s is None else max(0.0, now_s - self._last_s)
-        self._last_s = now_s
-        command = self.controller.command_tick(dt_s)
+        command = self.controller.command_tick(self._command_clock.step(now_s))
         self._is_silent = command is None
         if command is not None:
             self._sink.send(command, now_s, self.controller.arm.follower.preview)
@@ -217,7 +216,9 @@ class ResidualPolicyNode(Node):
 
     def _policy_is_due(self, now_s: float) -> bool:
         """Return whether the policy's period is over or a new pose has come."""
-        return now_s >= self._policy_due_s - _TIME_TOLERANCE_S
+        # A clock that was set back must not silence the policy until it has caught up.
+        period_s = self.config.controller.policy_period_s + _TIME_TOLERANCE_S
+        return not self._policy_due_s - period_s <= now_s < self._policy_due_s - _TIME_TOLERANCE_S
 
     def _policy_tick(self, now_s: float) -> None:
         """Compose and publish the action; a network that answers NaN is a fault."""
@@ -232,11 +233,14 @@ class ResidualPolicyNode(Node):
 
     def _take_inputs(self, now_s: float) -> None:
         """Hand everything that has arrived to the controller; refuse what is wrong, by name."""
+        # After a pause of this process what has come since is not ahead of the clock.
+        self.controller.heed_clock(now_s)
+        self._warnings.attempt(self._take_joints, now_s, source=self.config.joint_state_topic)
         for take in (
-                self._take_joints, self._take_robot, self._take_gripper, self._take_deadman,
-                self._take_episode, self._teleop.take, self._take_chunk, self._take_objects,
-                self._take_image):
+                self._take_robot, self._take_gripper, self._take_deadman, self._take_episode,
+                self._teleop.take, self._take_chunk, self._take_objects):
             self._warnings.attempt(take, now_s)
+        self._warnings.attempt(self._take_image, now_s, source=COLOUR_TOPIC)
 
     def _take_joints(self, now_s: float) -> None:
         """Take the measured joints."""
@@ -339,7 +343,9 @@ class ResidualPolicyNode(Node):
         for object_id, subscription in self._objects_in.items():
             message = subscription.take_newest()
             if message is not None:
-                self._warnings.attempt(self._take_object, object_id, message, now_s)
+                self._warnings.attempt(
+                    self._take_object, object_id, message, now_s,
+                    source=f'objects/{object_id}/pose')
 
     def _take_object(
             self, object_id: str, message: PoseWithCovarianceStamped, now_s: float) -> None:
@@ -364,7 +370,8 @@ class ResidualPolicyNode(Node):
 
     def _send_gripper(self, command: Command, now_s: float) -> None:
         """Publish the opening at 30 Hz; the driver adds hysteresis."""
-        if now_s >= self._gripper_due_s - _TIME_TOLERANCE_S:
+        early_s = self._gripper_due_s - _TIME_TOLERANCE_S - now_s
+        if not 0.0 < early_s <= _GRIPPER_PERIOD_S:
             self._gripper_due_s = now_s + _GRIPPER_PERIOD_S
             self._gripper.publish(Float64MultiArray(data=[command.gripper]))
 

@@ -13,8 +13,9 @@ import dataclasses
 
 import numpy as np
 from ocrrl_ros.core.errors import ConfigError, InputError
-from ocrrl_ros.core.se3 import check_pose, pose_twist
+from ocrrl_ros.core.se3 import pose_twist
 from ocrrl_ros.policy import kernels
+from ocrrl_ros.policy.plausible import check_near
 
 _POSE = np.zeros(7)
 
@@ -28,7 +29,8 @@ class ActionChunk:
     :param step_s: time between points in seconds.
     :param poses: (H, 7) absolute TCP targets in the robot base frame.
     :param grippers: (H,) opening, 0 closed .. 1 open.
-    :raises InputError: wrong shapes, numbers that are not finite, non-unit quaternions.
+    :raises InputError: wrong shapes, numbers that are not finite, non-unit quaternions, targets
+        out of any reach.
     """
 
     stamp_s: float
@@ -42,7 +44,7 @@ class ActionChunk:
             raise InputError(
                 f'chunk has stamp {self.stamp_s} s and step {self.step_s} s; '
                 'both must be finite and the step above 0')
-        poses = check_pose(self.poses, 'base policy chunk')
+        poses = check_near(self.poses, 'base policy chunk')
         grippers = np.asarray(self.grippers, dtype=float)
         if poses.ndim != 2 or not len(poses) or grippers.shape != poses.shape[:1]:
             raise InputError(

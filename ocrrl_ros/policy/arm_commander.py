@@ -5,9 +5,14 @@ from __future__ import annotations
 
 import numpy as np
 from ocrrl_ros.core.errors import InputError
+from ocrrl_ros.policy.plausible import check_joint_state
 from ocrrl_ros.policy.target_follower import TargetFollower
 
 _AT_REST_RAD_S = 1e-9
+#: Oldest state by which the arm is said not to follow, s.
+_TRACKED_S = 0.04
+#: A state that is older by less was overtaken; by more, it is of another clock, s.
+_OVERTAKEN_S = 0.5
 
 
 class ArmCommander:
@@ -31,6 +36,7 @@ class ArmCommander:
         """How often the command started anew within an episode."""
         self._max_state_age_s = max_state_age_s
         self._state_stamp_s = -np.inf
+        self._missing = 'no joint state has arrived yet'
         self._is_streaming = False
         self._is_moving = False
         self._is_restart = False
@@ -39,22 +45,28 @@ class ArmCommander:
         """
         Take measured joint positions (7,) in rad and velocities (7,) in rad/s.
 
-        :raises InputError: wrong shape or a number that is not finite; the last state stays.
+        A state that a newer one has overtaken is ignored.
+
+        :raises InputError: the state cannot be true (``check_joint_state``); the last one stays.
         """
-        q, dq = np.asarray(q, dtype=float), np.asarray(dq, dtype=float)
-        if q.shape != (7,) or dq.shape != (7,) or not np.isfinite([q, dq]).all():
-            raise InputError(
-                f'joint state has position {q.tolist()} and velocity {dq.tolist()}; '
-                'allowed: 7 finite numbers each')
-        self.q, self.dq, self._state_stamp_s = q, dq, stamp_s
+        q, dq = check_joint_state(q, dq, self.follower.shaper.limits)
+        if not 0.0 < self._state_stamp_s - stamp_s <= _OVERTAKEN_S:
+            self.q, self.dq, self._state_stamp_s = q, dq, stamp_s
+
+    def forget_state(self, reason: str) -> None:
+        """Wait for a new measured state before anything moves."""
+        self._state_stamp_s, self._missing = -np.inf, reason
 
     def stale_reason(self, now_s: float) -> str:
-        """Return why the measured state is too old to move on, or an empty string."""
+        """Return why the measured state is not of now, or an empty string."""
         age = now_s - self._state_stamp_s
         if np.isinf(age):
-            return 'no joint state has arrived yet'
+            return self._missing
         if age > self._max_state_age_s:
             return f'joint state is {age:.3f} s old, allowed: {self._max_state_age_s} s'
+        if age < -self._max_state_age_s:
+            return (f'joint state is {-age:.3f} s ahead of the clock, allowed: '
+                    f'{self._max_state_age_s} s')
         return ''
 
     def start(self, now_s: float) -> None:
@@ -74,9 +86,12 @@ class ArmCommander:
         """
         Start anew where the arm does not follow its command.
 
+        An old state says nothing: the arm has moved since, and is no longer where that says.
+
         :return: why that could not be done, or an empty string.
         """
-        lost = self.follower.lost(self.q)
+        is_fresh = now_s - self._state_stamp_s <= _TRACKED_S
+        lost = self.follower.lost(self.q) if is_fresh else ''
         if not lost:
             return ''
         try:

@@ -13,29 +13,27 @@ import dataclasses
 
 import numpy as np
 from ocrrl_ros.core.errors import ConfigError, InputError, UnknownNameError
-from ocrrl_ros.core.se3 import check_pose
 from ocrrl_ros.policy.action_chunk import ActionChunk, ChunkBuffer, ChunkSample
 from ocrrl_ros.policy.action_hold import ActionHold
 from ocrrl_ros.policy.arm_commander import ArmCommander
 from ocrrl_ros.policy.blend import ResidualBlend
+from ocrrl_ros.policy.clock_watch import ClockWatch
 from ocrrl_ros.policy.command import Command, PolicyAction
 from ocrrl_ros.policy.composition import ACTION_SIZE, compose, ResidualBounds
 from ocrrl_ros.policy.controller_config import ControllerConfig
+from ocrrl_ros.policy.deadman import Deadman
 from ocrrl_ros.policy.gate import ResidualGate
 from ocrrl_ros.policy.object_poses import ObjectPoseBuffer, ObjectView
 from ocrrl_ros.policy.observation import (
-    build_observation,
-    ObservationInputs,
-    ObservationLayout,
-)
+    build_observation, ObservationInputs, ObservationLayout)
+from ocrrl_ros.policy.plausible import check_near, check_planned_joints
 from ocrrl_ros.policy.residual import Residual
 from ocrrl_ros.policy.state_machine import ControllerState, StateMachine
 from ocrrl_ros.policy.takeover import Takeover
 from ocrrl_ros.policy.target_follower import TargetFollower
 from ocrrl_ros.robot.kinematics import FrankaKinematics
 
-__all__ = [
-    'Command', 'ControllerConfig', 'ControllerState', 'PolicyAction', 'ResidualController']
+__all__ = ['Command', 'ControllerConfig', 'ControllerState', 'PolicyAction', 'ResidualController']
 
 LOST = -1.0
 
@@ -47,8 +45,7 @@ class ResidualController:
     :param layout: observation layout that the residual was trained for.
     :param residual: network of that layout, or None to run the base policy alone.
     :param gate: weighs the residual, or None to let all of it act.
-    :param blend: takes the residual back where it is out of its depth; one that knows nothing of
-        the residual's training if None.
+    :param blend: takes the residual back out of its depth; None: one that knows no training.
     """
 
     def __init__(
@@ -56,11 +53,7 @@ class ResidualController:
             follower: TargetFollower, residual: Residual | None = None,
             config: ControllerConfig | None = None, gate: ResidualGate | None = None,
             blend: ResidualBlend | None = None):
-        """
-        Start idle: no command exists before the first episode.
-
-        :raises ConfigError: the residual was trained for another layout.
-        """
+        """Start idle, without a command; a residual of another layout is a ConfigError."""
         if residual is not None and residual.layout != layout:
             raise ConfigError(
                 f'the residual was trained for observation layout {residual.layout.sha256[:12]}; '
@@ -82,7 +75,8 @@ class ResidualController:
         self._objects = ObjectPoseBuffer(1, len(layout.object_ids), self.config.object_poses)
         self._opening = 1.0
         self._command_opening = 1.0
-        self._deadman_s = -np.inf
+        self._deadman = Deadman(self.config.require_deadman, self.config.max_deadman_age_s)
+        self._clock = ClockWatch(self.config.object_poses.max_pose_age_s)
         self._in_episode = False
 
     @property
@@ -99,6 +93,7 @@ class ResidualController:
 
     def on_joint_state(self, q: np.ndarray, dq: np.ndarray, stamp_s: float) -> None:
         """Take measured joint positions and velocities; see ``ArmCommander``."""
+        self._clock.check('joint state', stamp_s)
         self.arm.on_joint_state(q, dq, stamp_s)
 
     def on_gripper(self, opening: float) -> None:
@@ -113,15 +108,19 @@ class ResidualController:
         Take a pose, or the news that the object is lost now (covariance[0] = -1).
 
         :raises UnknownNameError: the layout has no such object.
-        :raises InputError: the pose is not finite or its quaternion is no rotation.
+        :raises InputError: the pose is not finite, no rotation or out of any reach, or its stamp
+            lies ahead of the clock; it would count as fresh for as long as that.
         """
         if object_id not in self.layout.object_ids:
             raise UnknownNameError('object', object_id, self.layout.object_ids)
         index = self.layout.object_ids.index(object_id)
+        if not np.isfinite(covariance).all():
+            raise InputError(f'object {object_id} has a covariance that is not finite')
         if np.ravel(covariance)[0] == LOST:
             self._objects.mark_lost(0, index)
             return
-        pose = check_pose(base_T_object, f'object {object_id}')
+        pose = check_near(base_T_object, f'object {object_id}')
+        self._clock.check(f'object {object_id}', stamp_s)
         self._objects.update(0, index, pose, stamp_s)
         self._blend.on_object_pose(index, pose, covariance)
 
@@ -132,8 +131,8 @@ class ResidualController:
     def on_deadman(self, pressed: bool, now_s: float) -> None:
         """Take the operator's dead-man switch; letting go latches a hold."""
         if pressed:
-            self._deadman_s = now_s
-        elif self.config.require_deadman and self._in_episode:
+            self._deadman.press(now_s)
+        elif self._deadman.is_required and self._in_episode:
             self.hold('dead-man switch released')
 
     def on_robot(self, problem: str) -> None:
@@ -150,8 +149,9 @@ class ResidualController:
     # Operator ---------------------------------------------------------------------------------
 
     def forward(self, q: np.ndarray) -> np.ndarray:
-        """Return base_T_tcp (7,) of joint positions (7,) in rad, for bases that plan joints."""
-        return self._kinematics.forward(q)
+        """Return base_T_tcp (7,) of joints (7,) that a base plans; refuse those beyond limits."""
+        return self._kinematics.forward(
+            check_planned_joints(q, self.arm.follower.shaper.limits))
 
     def start_episode(self, now_s: float) -> None:
         """
@@ -164,16 +164,21 @@ class ResidualController:
         if self.machine.is_latched or self.state is ControllerState.FAULT:
             raise InputError(f'cannot start: {self.reason}; call residual_policy/resume')
         self.arm.start(now_s)
+        self._forget(now_s)
+        self._command_opening = self._opening
+        self._in_episode = True
+        self.machine.end('another episode')
+        self.machine.start('waiting for the base policy')
+
+    def _forget(self, now_s: float) -> None:
+        """Drop whatever counts by its time."""
+        self._clock.start(now_s)
         self.chunks.clear(not_before_s=now_s)
         self._objects.reset(slice(None), now_s)
         for part in (self._gate, self._hold, self._blend):
             if part is not None:
                 part.reset()
-        self._command_opening = self._opening
-        self._in_episode = True
         self.takeover.clear()
-        self.machine.end('another episode')
-        self.machine.start('waiting for the base policy')
 
     def reset(self) -> None:
         """Forget holds and faults: the arm is another one, as in a new simulated world."""
@@ -285,6 +290,7 @@ class ResidualController:
 
     def _may_move(self, now_s: float) -> bool:
         """Return whether something may move the arm now; hold, latch or start anew where not."""
+        self.heed_clock(now_s)
         if self.state is ControllerState.FAULT:
             self.arm.give_way(now_s)
             return False
@@ -298,6 +304,13 @@ class ResidualController:
         if lost:
             self.fault(lost)
         return not lost
+
+    def heed_clock(self, now_s: float) -> None:
+        """Note the time; wait for every input anew where the clock was set back."""
+        if back_s := self._clock.went_back(now_s):
+            self._forget(now_s)
+            self.arm.forget_state(f'the clock went back by {back_s:.2f} s')
+            self._deadman.set_back(now_s)
 
     def _wait(self, problem: str, now_s: float) -> None:
         """Brake, once, and let the force of the hold fade."""
@@ -344,13 +357,9 @@ class ResidualController:
     def _problem(self, now_s: float) -> str:
         """Return why nothing may move the arm now; a lost dead-man switch also latches."""
         problem = self.arm.stale_reason(now_s)
-        if problem:
-            return problem
-        silence = now_s - self._deadman_s
-        if self.config.require_deadman and silence > self.config.max_deadman_age_s:
-            self.hold(f'dead-man switch silent for {silence:.2f} s')
-            return self.reason
-        return ''
+        if not problem and (problem := self._deadman.problem(now_s)):
+            self.hold(problem)
+        return problem
 
     def _residual_action(
             self, sample: ChunkSample, now_s: float) -> tuple[np.ndarray, float, float]:

@@ -84,5 +84,10 @@ class EpisodeClock:
         return None
 
     def is_overdue(self, now_s: float) -> bool:
-        """Return whether the running episode has used up its time."""
-        return self.state.running and now_s - self.state.started_s >= self.timeout_s
+        """
+        Return whether the running episode has used up its time.
+
+        Before its start it cannot be: a clock that was set back further than an episode lasts
+        ends it, too, since nobody could say when else it would end.
+        """
+        return self.state.running and abs(now_s - self.state.started_s) >= self.timeout_s

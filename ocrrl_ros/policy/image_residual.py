@@ -86,8 +86,10 @@ class ImageResidualController(ResidualController):
         """
         Take a colour image (H, W, 3) uint8; one older than the last is ignored.
 
-        :raises InputError: the image is not 4:3 or smaller than what the network takes.
+        :raises InputError: the image is not 4:3 or smaller than what the network takes, or
+            stamped ahead of the clock.
         """
+        self._clock.check('picture', stamp_s)
         if stamp_s <= self._picture_s:
             return
         layout = self.layout
@@ -100,9 +102,9 @@ class ImageResidualController(ResidualController):
             stamp_s: float) -> None:
         """Ignore object poses: this residual was trained without."""
 
-    def start_episode(self, now_s: float) -> None:
-        """Start moving; the gain waits for a picture of the new episode."""
-        super().start_episode(now_s)
+    def _forget(self, now_s: float) -> None:
+        """Drop the picture, too; the gain waits for a new one."""
+        super()._forget(now_s)
         self._picture, self._picture_s = None, -np.inf
 
     def _view(self, now_s: float) -> tuple[ObjectView, float]:

@@ -53,7 +53,9 @@ class Replanner:
         self._due_s = self._not_before_s = now_s if self._running else float('inf')
 
     def wants_image(self, now_s: float) -> bool:
-        """Return whether a plan is due."""
+        """Return whether a plan is due; where the clock was set back, planning starts anew."""
+        if self._running and self._due_s - now_s > self.config.period_s + 1e-9:
+            self.restart(now_s)
         return self._running and self._pending is None and now_s >= self._due_s
 
     def accepts(self, stamp_s: float) -> bool:

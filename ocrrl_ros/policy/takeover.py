@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 from ocrrl_ros.core.errors import InputError
-from ocrrl_ros.core.se3 import check_pose
+from ocrrl_ros.policy.plausible import check_near
 
 
 class Takeover:
@@ -27,9 +27,9 @@ class Takeover:
         Take a target pose (7,) of the TCP in the robot base frame.
 
         :param now_s: time of arrival; a person's device may have no clock of ours.
-        :raises InputError: it is not finite or its quaternion is no rotation.
+        :raises InputError: it is not finite, no rotation, or out of any reach.
         """
-        self._target = check_pose(base_T_tcp, 'teleop target')
+        self._target = check_near(base_T_tcp, 'teleop target')
         self._arrived_s = now_s
 
     def on_opening(self, opening: float) -> None:

@@ -75,6 +75,10 @@ class Arm:
             return conv.pose_to_array(self.target_poses[-1].pose)
         return KINEMATICS.forward(np.array(self.targets[-1].position)) if self.targets else START
 
+    def joints(self) -> np.ndarray:
+        """Return the joint positions (7,) that the arm has."""
+        return self._q
+
     def rest_at(self, q: np.ndarray) -> None:
         """Report these joint positions (7,) until the first target comes."""
         self._q = q

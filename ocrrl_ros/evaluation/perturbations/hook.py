@@ -1,16 +1,70 @@
 # SPDX-License-Identifier: Apache-2.0
 """What may look at an offline episode and interfere with it, tick by tick."""
+import numpy as np
 from ocrrl_ros.evaluation.perturbations.injector import Injector
 from ocrrl_ros.evaluation.perturbations.phases import is_held, PhaseWatch
 from ocrrl_ros.evaluation.perturbations.schedule import Plan
 from ocrrl_ros.evaluation.perturbations.settings import DisturbanceConfig
 from ocrrl_ros.evaluation.perturbations.trace import MotionTrace
-from ocrrl_ros.policy.controller import Command, PolicyAction
+from ocrrl_ros.evaluation.pose_sources import PoseReading, World
+from ocrrl_ros.policy.action_chunk import ActionChunk
+from ocrrl_ros.policy.controller import Command, PolicyAction, ResidualController
+from ocrrl_ros.sim.arm_state import ArmState
 from ocrrl_ros.sim.world import SimWorld
 
 
 class EpisodeHook:
-    """Does nothing: an episode without disturbance."""
+    """Does nothing: an episode without disturbance, in which every message arrives as sent."""
+
+    def begin(self, controller: ResidualController) -> None:
+        """See the controller before the episode starts."""
+
+    def clock(self, now_s: float) -> float:
+        """Return what the controller's clock shows at a time of the episode."""
+        return now_s
+
+    def step_s(self, dt_s: float, now_s: float) -> float:
+        """Return by how much the command goes on, in place of the command period."""
+        return dt_s
+
+    def take_state(self, controller: ResidualController, arm: ArmState, now_s: float) -> None:
+        """Give the controller the arm's state of now."""
+        controller.on_joint_state(arm.q, arm.dq, arm.stamp_s)
+        controller.on_gripper(arm.opening)
+
+    def take_poses(
+            self, controller: ResidualController, readings: list[PoseReading],
+            now_s: float) -> list[PoseReading]:
+        """Give the controller the poses that were sent now, and return those that it took."""
+        for reading in readings:
+            controller.on_object_pose(
+                reading.object_id, reading.base_T_object, reading.covariance, reading.stamp_s)
+        return readings
+
+    def take_chunk(
+            self, controller: ResidualController, chunk: ActionChunk | None,
+            now_s: float) -> None:
+        """Give the controller the chunk that was sent now, if there is one."""
+        if chunk is not None:
+            controller.on_chunk(chunk, now_s)
+
+    def take_picture(
+            self, controller: ResidualController, picture: np.ndarray, stamp_s: float) -> None:
+        """Give the controller of a residual that sees images a picture (H, W, 3)."""
+        controller.on_image(picture, stamp_s)
+
+    def scene(self, world: World) -> World:
+        """Return what the camera sees in place of the world."""
+        return world
+
+    def image_s(self, now_s: float) -> float:
+        """Return the stamp of a picture of now."""
+        return now_s
+
+    def policy_tick(
+            self, controller: ResidualController, now_s: float) -> PolicyAction | None:
+        """Let the controller tick."""
+        return controller.policy_tick(now_s)
 
     def hand(self, opening: float, now_s: float) -> float:
         """Return the opening that the hand is given in place of the commanded one."""
@@ -19,6 +73,9 @@ class EpisodeHook:
     def stalls_base(self, now_s: float) -> bool:
         """Tell whether the base neither plans nor delivers in this tick."""
         return False
+
+    def on_command(self, command: Command | None) -> None:
+        """See what is published in a tick, None for nothing, before anything else happens."""
 
     def before_steps(
             self, world: SimWorld, command: Command | None, action: PolicyAction | None) -> None:
