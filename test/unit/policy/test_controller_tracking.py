@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The controller starts anew where the arm is, holds that give way, and says what it asks for."""
 
+import dataclasses
+
 from controller_rig import KINEMATICS, READY, Rig, START, TICK_S
 import numpy as np
 from ocrrl_ros.core.errors import InputError
+from ocrrl_ros.policy.assembly import build_controller
 from ocrrl_ros.policy.controller import ControllerState
+from ocrrl_ros.robot.robot_config import load_robot
 import pytest
 
 PUSH = np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.3])
@@ -121,16 +125,18 @@ def test_hold_of_an_arm_at_its_command_moves_nothing():
 
 
 def test_refused_target_is_named_and_the_arm_brakes():
-    rig = Rig()
-    guard = rig.controller.arm.follower.shaper.guard
-    rig.plan((0.0, 0.0, -0.03))
-    rig.run(0.2)
-    guard._clearances.parts[3].look(READY)
-    object.__setattr__(guard._clearances.parts[3], 'look', lambda q: -1.0)
-    guard._clearances._value[3] = -1.0
-    rig.run(0.1)
+    robot = load_robot()
+    rig = Rig(start=False)
+    rig.controller = build_controller('cube_lift', robot=dataclasses.replace(
+        robot, guard=dataclasses.replace(robot.guard, body_height_m=0.35)))
+    rig.see_arm()
+    rig.controller.start_episode(rig.now_s)
+    rig.plan((0.0, 0.0, -0.3))
+    rig.run(0.75)
     assert rig.controller.state is ControllerState.RUNNING_BASE
-    assert rig.controller.reason.startswith('target refused: self-collision')
+    assert rig.controller.reason.startswith('target refused: body height')
+    assert START[2] - 0.28 < rig.tcp()[2] < START[2] - 0.01
+    assert np.abs(rig.command.dq).max() < 1e-3
 
 
 def test_predicted_torque_rate_is_offered():
