@@ -30,11 +30,12 @@ _ROBOT_STATE = 'franka_robot_state_broadcaster/robot_state'
 _RECOVERY = 'action_server/error_recovery'
 #: What the nodes of the command ros2 are called; a pattern, as DDS takes them.
 _ROS2CLI = '_ros2cli*'
-_COMMANDS = {'crisp_joint': 'target_joint', 'crisp_pose': 'target_pose'}
+_TELEOP = ('teleop/target_pose', 'teleop/gripper')
 #: Topics of the arm's face that the hand and robot_state_publisher have, not the arm's driver.
 _NOT_THE_ARM = ('robot_description', 'franka_gripper/joint_states', GRIPPER_STATE_TOPIC)
 _EPISODE = tuple(f'episode/{name}' for name in ('start', 'stop', 'mark_success', 'mark_failure'))
-_SWITCHES = tuple(f'residual_policy/{name}' for name in ('set_enabled', 'hold', 'resume'))
+_SWITCHES = tuple(f'residual_policy/{name}' for name in (
+    'set_enabled', 'hold', 'recover', 'resume'))
 
 
 def _names(specs: tuple[TopicSpec, ...], direction: str) -> frozenset[str]:
@@ -80,16 +81,18 @@ def _base_policy(config: AccessConfig) -> tuple[NodeAccess, ...]:
 
 
 def _residual_policy(config: AccessConfig) -> tuple[NodeAccess, ...]:
+    has_franka = 'franka_msgs' in config.packages
     return (NodeAccess(
         node='residual_policy',
         publish=frozenset({
-            _COMMANDS[config.sink], GRIPPER_COMMAND_TOPIC,
+            recorded_fast_topics(config.sink)[-1].split(':')[0], GRIPPER_COMMAND_TOPIC,
             *(f'residual_policy/{name}' for name in ('action', 'state', 'arrows'))}),
         subscribe=(_where(True, COLOUR_TOPIC) if config.image_residual else _poses(config)) | {
             _JOINTS, GRIPPER_STATE_TOPIC, _INSTRUCTION, episode_state.TOPIC,
-            'operator/deadman',
-            *(f'base_policy/{name}_chunk' for name in ('tcp', 'joint', 'gripper'))},
-        reply=frozenset(_SWITCHES)),)
+            'operator/deadman', *_TELEOP,
+            *(f'base_policy/{name}_chunk' for name in ('tcp', 'joint', 'gripper'))} | _where(
+                has_franka, _ROBOT_STATE),
+        reply=frozenset(_SWITCHES), call=_where(has_franka, _RECOVERY)),)
 
 
 def _recorder(config: AccessConfig) -> tuple[NodeAccess, ...]:
@@ -174,7 +177,7 @@ def _operator(config: AccessConfig) -> tuple[NodeAccess, ...]:
     parameters = ('get_parameters', 'list_parameters', 'describe_parameters', 'set_parameters')
     return (NodeAccess(
         node='operator',
-        publish=frozenset({'operator/deadman', 'episode/instruction'}) | _where(
+        publish=frozenset({'operator/deadman', 'episode/instruction', *_TELEOP}) | _where(
             config.prompts, *(f'objects/{name}/prompt' for name in config.object_ids)),
         subscribe=_poses(config) | frozenset(seen),
         reply=frozenset(f'/{_ROS2CLI}{name[1:]}' for name in COMMON_REPLY),
