@@ -265,3 +265,48 @@ def test_recorder(ros, probe, tmp_path):
     with AnyReader([next(tmp_path.glob('bags/*'))]) as reader:
         topics = {connection.topic for connection, _, _ in reader.messages()}
     assert f'/{stage.namespace}/joint_states' in topics
+
+
+def test_camera_info_that_cannot_be_used_is_named_and_the_next_good_one_is_used(
+        ros, probe, tmp_path):
+    with staged(probe, tmp_path, 'pose_estimator', base_T_camera=CAMERA_POSE.tolist()) as stage:
+        statuses = probe.listen(
+            DiagnosticArray, f'{stage.namespace}/objects/status', qos.RELIABLE)
+
+        def look(info):
+            stamp_s = stage.now_s()
+            stage.send(INFO, info)
+            stage.see_depth(stamp_s)
+            stage.see(stamp_s)
+
+        probe.until(lambda: probe.node.count_publishers(
+            f'{stage.namespace}/objects/status'), 240.0, 'the node')
+        without, small = stage.info(), stage.info()
+        without.k = [0.0] * 9
+        small.width, small.height = 320, 240
+        for info, words in ((without, 'focal lengths 0.0, 0.0'), (small, '320x240')):
+            stage.until(lambda words=words: any(
+                'WARN' in line and INFO in line and words in line
+                for line in stage.node.log.splitlines()), words, lambda info=info: look(info))
+        assert not statuses
+        stage.until(lambda: statuses, 'a status of the objects', lambda: look(stage.info()))
+
+
+def test_a_frozen_camera_is_named_and_tracked_again_when_it_moves(ros, probe, tmp_path):
+    with staged(probe, tmp_path, 'pose_estimator', base_T_camera=CAMERA_POSE.tolist()) as stage:
+        statuses = probe.listen(
+            DiagnosticArray, f'{stage.namespace}/objects/status', qos.RELIABLE)
+
+        def look(seed=None):
+            stamp_s = stage.now_s()
+            stage.send(INFO, stage.info())
+            if seed is not None:
+                stage._noise = np.random.default_rng(seed)
+            stage.see_depth(stamp_s)
+            stage.see(stamp_s)
+
+        stage.until(lambda: statuses, 'a status of the objects', look)
+        stage.until(lambda: 'it has frozen' in stage.node.log, 'the frozen camera',
+                    lambda: look(7))
+        count = len(statuses)
+        stage.until(lambda: len(statuses) > count, 'a status of a new picture', look)

@@ -17,6 +17,8 @@ from ros_harness import NodeProcess, Probe
 #: What a broken sender sends in place of a number.
 WRONG = (math.nan, math.inf, -math.inf, 1e30, -1e30)
 _TRIES, _BEATS_AFTER, _SETTLED_S = 5, 50, 1.0
+#: A node that has never run here compiles first.
+_COMPILING_S = 240.0
 Place = tuple[str | int, ...]
 
 
@@ -78,7 +80,7 @@ class Sweep:
         """Ask which topics the node hears, and find the numbers of each."""
         probe.until(
             lambda: set(self._seeds) <= {topic for topic, _ in self.heard(
-                probe, name, namespace)}, what=f'{sorted(self._seeds)} heard by {name}')
+                probe, name, namespace)}, _COMPILING_S, f'{sorted(self._seeds)} heard by {name}')
         # What else it hears was made beside these and is known as soon.
         time.sleep(_SETTLED_S)
         for topic, kind in self.heard(probe, name, namespace):
