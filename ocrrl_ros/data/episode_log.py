@@ -4,12 +4,20 @@ One episode as one MCAP file in a rosbag2 folder, written without ROS.
 
 Messages arrive as serialised CDR, so a reader gets them bit for bit. The folder is a normal
 rosbag2 bag: ``ros2 bag info``, ``rosbags``, ``mcap`` and Foxglove read it.
+
+What has been flushed is on the disk in whole chunks: after a crash every reader that goes through
+an MCAP from its beginning finds it. Where the disk is full the file ends with the last whole
+chunk, and with index and metadata where there is room for them.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
+import contextlib
 import functools
+import io
 import json
+import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -55,14 +63,15 @@ class EpisodeLog:
         self.folder = Path(folder)
         if self.folder.exists():
             raise DatasetError(f'{self.folder} exists already; episodes are never overwritten')
-        self.folder.parent.mkdir(parents=True, exist_ok=True)
         self._types = bags.types
         self._writer = bags.writer(
             self.folder, version=_BAG_VERSION, storage_plugin=bags.storage)
         self._connections: dict[str, Any] = {}
         self.counts: dict[str, int] = {}
         try:
+            self.folder.parent.mkdir(parents=True, exist_ok=True)
             self._writer.open()
+            self._safe_bytes = self._flushed()
         except OSError as error:
             raise DatasetError(f'cannot write {self.folder}: {error}') from error
 
@@ -72,13 +81,58 @@ class EpisodeLog:
 
         :param type_name: such as ``sensor_msgs/msg/JointState``.
         :param stamp_ns: time of reception in nanoseconds.
+        :raises DatasetError: the disk is full; the log is closed then, with what it held before.
         """
         if topic not in self._connections:
             self._connections[topic] = self._writer.add_connection(
                 topic, type_name, typestore=self._types)
             self.counts[topic] = 0
-        self._writer.write(self._connections[topic], stamp_ns, data)
+        try:
+            self._writer.write(self._connections[topic], stamp_ns, data)
+        except OSError as error:
+            self._give_up(error)
         self.counts[topic] += 1
+
+    def flush(self) -> None:
+        """
+        Put everything so far on the disk, as a chunk that is whole.
+
+        :raises DatasetError: the disk is full; the log is closed then, with what it held before.
+        """
+        try:
+            self._safe_bytes = self._flushed()
+        except OSError as error:
+            self._give_up(error)
+
+    def _flushed(self) -> int:
+        """Write the pending chunk and return the size of the file."""
+        storage = self._writer.storage
+        if storage.chunk.msgs:
+            storage.close_chunk()
+        storage.bio.flush()
+        return storage.bio.tell()
+
+    def _give_up(self, cause: OSError) -> None:
+        """End the file behind its last whole chunk and say why."""
+        writer, self._writer = self._writer, None
+        storage = writer.storage
+        with contextlib.suppress(OSError):
+            # Tries to write what it holds, in vain, and closes the file whatever comes.
+            storage.bio.close()
+        os.truncate(storage.path, self._safe_bytes)
+        text = f'{self.folder} ends early: {cause}'
+        try:
+            # What was cut off has left room for the index.
+            storage.bio = storage.path.open('r+b')
+            storage.bio.seek(self._safe_bytes)
+            storage.chunk = type(storage.chunk)(2 ** 63 - 1, 0, io.BytesIO(), defaultdict(list))
+            writer.close()
+        except OSError:
+            with contextlib.suppress(OSError):
+                storage.bio.close()
+            os.truncate(storage.path, self._safe_bytes)
+            text += '; there was no room for its index (mcap recover makes one)'
+        raise DatasetError(text) from cause
 
     def close(self, summary: dict[str, Any] | None = None) -> None:
         """
@@ -88,6 +142,7 @@ class EpisodeLog:
         """
         if self._writer is None:
             return
+        self.flush()
         writer, self._writer = self._writer, None
         try:
             writer.close()

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 
+from ocrrl_ros.core.errors import UnknownNameError
 from ocrrl_ros.interfaces.child_processes import end_with_parent
 from ocrrl_ros.interfaces.graph_plan import NodePlan, process_arguments, process_executable
 from ocrrl_ros.interfaces.security import enclave_arguments
@@ -32,6 +33,7 @@ class _Child:
     process: subprocess.Popen
     started_s: float
     restarts: int = 0
+    max_restarts: int = _MAX_RESTARTS
 
     @property
     def name(self) -> str:
@@ -48,7 +50,7 @@ class _Child:
         is_starting = time.monotonic() - self.started_s < _START_S
         return (
             code in (EXIT_DONE, EXIT_USAGE) or (code == EXIT_FAILED and is_starting)
-            or self.restarts >= _MAX_RESTARTS)
+            or self.restarts >= self.max_restarts)
 
 
 def _group_name(group: tuple[NodePlan, ...]) -> str:
@@ -75,16 +77,18 @@ class Supervisor:
 
     :param groups: the nodes of each process (``graph_plan.group_processes``).
     :param log: called with one line when a process starts, dies or is restarted.
+    :param max_restarts: deaths of one process that are forgiven.
     """
 
     def __init__(
             self, groups: list[tuple[NodePlan, ...]], log: Callable[[str], None],
-            namespace: str = '', params_file: str = ''):
+            namespace: str = '', params_file: str = '', max_restarts: int = _MAX_RESTARTS):
         """Remember the plan; nothing runs before ``start``."""
         self._groups = groups
         self._log = log
         self._namespace = namespace
         self._params_file = params_file
+        self._max_restarts = max_restarts
         self._children: list[_Child] = []
 
     def start(self, is_stopping: Callable[[], bool] = lambda: False) -> None:
@@ -96,7 +100,8 @@ class Supervisor:
         for group in self._groups:
             if is_stopping():
                 return
-            child = _Child(group, self._spawn(group), time.monotonic())
+            child = _Child(
+                group, self._spawn(group), time.monotonic(), max_restarts=self._max_restarts)
             self._children.append(child)
             self._log(f'{child.name}: started, pid {child.process.pid}')
 
@@ -124,8 +129,19 @@ class Supervisor:
             child.process, child.started_s = self._spawn(child.group), time.monotonic()
             self._log(
                 f'{child.name}: died with code {code}; restart {child.restarts} of '
-                f'{_MAX_RESTARTS}, pid {child.process.pid}')
+                f'{child.max_restarts}, pid {child.process.pid}')
         return None
+
+    def pid(self, name: str) -> int:
+        """
+        Return the process that runs a node now.
+
+        :raises UnknownNameError: the graph has no such node.
+        """
+        pids = {plan.name: child.process.pid for child in self._children for plan in child.group}
+        if name not in pids:
+            raise UnknownNameError('node', name, pids)
+        return pids[name]
 
     def stop(self) -> None:
         """Interrupt every process, last started first, and wait; insist where one hangs."""

@@ -123,4 +123,4 @@ class SimulationTopics:
             self._world.apply_push(message.header.frame_id, np.asarray(
                 wrench_to_array(message.wrench)))
         except (InputError, UnknownNameError) as error:
-            self._node.get_logger().warning(f'push refused: {error}')
+            self._node.get_logger().warning(f'push refused ({self._pushes.name}): {error}')

@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import dataclasses
 from pathlib import Path
 import sys
 
 from ocrrl_ros.core.configuration import to_mapping
-from ocrrl_ros.core.errors import ConfigError
+from ocrrl_ros.core.errors import ConfigError, DatasetError
 from ocrrl_ros.data.episode_log import EpisodeLog, load_bag_library
 from ocrrl_ros.interfaces import episode_state
 from ocrrl_ros.interfaces.input_warnings import InputWarnings
@@ -25,6 +26,8 @@ from rclpy.serialization import serialize_message
 from std_msgs.msg import String
 
 NODE_NAME = 'recorder'
+#: What a crash of this process or of the machine may cost at most, s.
+_FLUSH_S = 1.0
 
 
 def free_folder(folder: Path) -> Path:
@@ -83,6 +86,7 @@ class RecorderNode(Node):
         self._log: EpisodeLog | None = None
         self._state = EpisodeState()
         self._now_s = 0.0
+        self._flushed_s = float('-inf')
         self._warnings = InputWarnings(self)
         self._taps: list[RawTap | CompressedTap] = [
             RawTap(self, *topic.split(':'), self._write, self._config.fast_rate_hz, fast=fast)
@@ -110,6 +114,20 @@ class RecorderNode(Node):
         for message, state in states:
             if not state.running:
                 self._on_episode(message, state)
+        if self._log is not None and abs(now_s - self._flushed_s) >= _FLUSH_S:
+            self._flushed_s = now_s
+            self._attempt(self._log.flush)
+
+    def _attempt(self, work: Callable[..., None], *arguments: object) -> bool:
+        """Write, or give up this episode's log and say so; the next episode tries again."""
+        try:
+            work(*arguments)
+        except DatasetError as error:
+            self._log = None
+            self.loop.monitor.set_problem('log', f'nothing is recorded: {error}')
+            self.get_logger().error(f'nothing is recorded until the next episode: {error}')
+            return False
+        return True
 
     def _on_episode(self, message: String, state: EpisodeState) -> None:
         """Open or close the log with the episode."""
@@ -117,7 +135,8 @@ class RecorderNode(Node):
             self._finish()
             # Simulated seconds and episode numbers begin anew with every graph.
             name = f'{state.started_s:.0f}_{state.task}_{state.number:04d}'
-            self._log = EpisodeLog(free_folder(Path(self._config.folder) / name))
+            if self._attempt(self._open, Path(self._config.folder) / name):
+                self.loop.monitor.set_problem('log', '')
         self._state = state
         self._write(
             self.resolve_topic_name(episode_state.TOPIC), 'std_msgs/msg/String',
@@ -125,17 +144,22 @@ class RecorderNode(Node):
         if not state.running:
             self._finish()
 
+    def _open(self, folder: Path) -> None:
+        """Open the log of an episode."""
+        self._log = EpisodeLog(free_folder(folder))
+
     def _write(self, topic: str, type_name: str, data: bytes) -> None:
         """Append a message to the open log, if there is one."""
         if self._log is not None:
-            self._log.write(topic, type_name, data, round(self._now_s * 1e9))
+            self._attempt(
+                self._log.write, topic, type_name, data, round(self._now_s * 1e9))
 
     def _finish(self) -> None:
         """Close the open log with the episode's last state."""
         if self._log is not None:
             log, self._log = self._log, None
-            log.close(to_mapping(self._state))
-            self.get_logger().info(f'wrote {log.folder}')
+            if self._attempt(log.close, to_mapping(self._state)):
+                self.get_logger().info(f'wrote {log.folder}')
 
     def destroy_node(self) -> None:
         """Close the log on the way out; an episode cut off by that is marked ``stopped``."""

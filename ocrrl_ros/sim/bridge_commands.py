@@ -13,10 +13,14 @@ from enum import Enum
 
 import numpy as np
 from ocrrl_ros.core.errors import InputError
-from ocrrl_ros.core.se3 import check_pose
+from ocrrl_ros.policy.plausible import check_near
 
 MAX_STIFFNESS = np.array([900.0, 900.0, 900.0, 60.0, 60.0, 60.0])
 _AT_REST = np.zeros(7)
+#: Numbers beyond are no targets but broken messages; the physics would follow them, rad and rad/s.
+_MOST_JOINT = 100.0
+#: N and Nm.
+_MOST_WRENCH = 1000.0
 
 
 class ArmMode(Enum):
@@ -51,12 +55,14 @@ class JointTrajectoryPlan:
                 or self.times_s[0] < 0.0:
             raise InputError(
                 f'trajectory times are {self.times_s.tolist()} s; allowed: increasing from >= 0')
-        if not np.isfinite(self.positions).all():
-            raise InputError('trajectory positions must be finite')
+        if not (np.abs(self.positions) <= _MOST_JOINT).all():
+            raise InputError(f'trajectory positions must be finite and up to {_MOST_JOINT:g} rad')
         if self.velocities is not None and (
                 self.velocities.shape != self.positions.shape
-                or not np.isfinite(self.velocities).all()):
-            raise InputError('trajectory velocities must be finite, one per position, or left out')
+                or not (np.abs(self.velocities) <= _MOST_JOINT).all()):
+            raise InputError(
+                f'trajectory velocities must be finite, up to {_MOST_JOINT:g} rad/s, one per '
+                'position, or left out')
 
     def starting_from(self, q: np.ndarray, dq: np.ndarray) -> JointTrajectoryPlan:
         """Return the plan with the present desired state as its first point."""
@@ -124,13 +130,13 @@ class ArmCommander:
         """
         Accept joint positions (7,) in rad and velocities (7,) in rad/s.
 
-        :raises InputError: not seven finite numbers each.
+        :raises InputError: not seven finite numbers each, or out of any range.
         """
         for values, what in ((q, 'positions'), (dq, 'velocities')):
-            if np.shape(values) != (7,) or not np.isfinite(values).all():
+            if np.shape(values) != (7,) or not (np.abs(values) <= _MOST_JOINT).all():
                 raise InputError(
                     f'target_joint {what} are {np.asarray(values).tolist()}; '
-                    'allowed: 7 finite numbers')
+                    f'allowed: 7 finite numbers up to {_MOST_JOINT:g}')
         self.mode, self.pose = ArmMode.JOINT, None
         self.q_desired, self.dq_desired = np.array(q, dtype=float), np.array(dq, dtype=float)
         self._is_new = True
@@ -139,9 +145,9 @@ class ArmCommander:
         """
         Accept a TCP pose (7,) in the base frame.
 
-        :raises InputError: not finite or no unit quaternion.
+        :raises InputError: not finite, no unit quaternion or out of any reach.
         """
-        self.pose = check_pose(base_T_tcp, 'target_pose')
+        self.pose = check_near(base_T_tcp, 'target_pose')
         self.mode = ArmMode.CARTESIAN
 
     def on_wrench(self, wrench: np.ndarray, base_T_tcp: np.ndarray) -> None:
@@ -150,10 +156,11 @@ class ArmCommander:
 
         It acts through the Cartesian law: another mode goes over to holding ``base_T_tcp``.
 
-        :raises InputError: not six finite numbers.
+        :raises InputError: not six finite numbers, or larger than any force of this arm.
         """
-        if np.shape(wrench) != (6,) or not np.isfinite(wrench).all():
-            raise InputError(f'target_wrench is {wrench}; allowed: 6 finite numbers')
+        if np.shape(wrench) != (6,) or not (np.abs(wrench) <= _MOST_WRENCH).all():
+            raise InputError(
+                f'target_wrench is {wrench}; allowed: 6 finite numbers up to {_MOST_WRENCH:g}')
         if self.mode is not ArmMode.CARTESIAN:
             self.on_pose_target(base_T_tcp)
         self.wrench = np.array(wrench, dtype=float)

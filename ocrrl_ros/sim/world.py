@@ -20,6 +20,8 @@ from ocrrl_ros.sim.scene import build_model
 from ocrrl_ros.sim.tasks.task import initial_sha256, Task
 from ocrrl_ros.sim.truth import InitialState, TaskState
 
+MOST_PUSH = 1000.0
+"""N and Nm; the solver follows that, and nobody pushes harder."""
 PUSH_DURATION_S = 0.05
 GRIPPER_PERIOD_S = 0.005
 _DIVERGED = [
@@ -153,8 +155,9 @@ class SimWorld:
         if body not in names:
             raise UnknownNameError('body', body, names, 'push')
         wrench = np.asarray(wrench, dtype=float)
-        if wrench.shape != (6,) or not np.isfinite(wrench).all():
-            raise InputError(f'push wrench is {wrench}; allowed: 6 finite numbers')
+        if wrench.shape != (6,) or not (np.abs(wrench) <= MOST_PUSH).all():
+            raise InputError(
+                f'push wrench is {wrench}; allowed: 6 finite numbers up to {MOST_PUSH:g}')
         index = self.model.body(body).id
         self.data.xfrc_applied[index] = wrench
         end = self._step_count + max(1, round(duration_s / self.timestep_s))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import copy
 import math
 import re
+import time
 from typing import Any
 
 from ocrrl_ros.interfaces.recording import message_class
@@ -15,7 +16,9 @@ from ros_harness import NodeProcess, Probe
 
 #: What a broken sender sends in place of a number.
 WRONG = (math.nan, math.inf, -math.inf, 1e30, -1e30)
-_TRIES, _BEATS_AFTER = 5, 50
+_TRIES, _BEATS_AFTER, _SETTLED_S = 5, 50, 1.0
+#: A node that has never run here compiles first.
+_COMPILING_S = 240.0
 Place = tuple[str | int, ...]
 
 
@@ -75,15 +78,18 @@ class Sweep:
 
     def _ask(self, probe: Probe, name: str, namespace: str) -> None:
         """Ask which topics the node hears, and find the numbers of each."""
-        found = probe.until(
-            lambda: self._heard(probe, name, namespace), what=f'subscriptions of {name}')
-        for topic, kind in found:
+        probe.until(
+            lambda: set(self._seeds) <= {topic for topic, _ in self.heard(
+                probe, name, namespace)}, _COMPILING_S, f'{sorted(self._seeds)} heard by {name}')
+        # What else it hears was made beside these and is known as soon.
+        time.sleep(_SETTLED_S)
+        for topic, kind in self.heard(probe, name, namespace):
             if places_of_kind(kind):
                 assert topic in self._seeds, f'{name} hears {topic}, of which there is no seed'
                 self.topics[topic] = places(self._seeds[topic]())
 
     @staticmethod
-    def _heard(probe: Probe, name: str, namespace: str) -> list[tuple[str, str]]:
+    def heard(probe: Probe, name: str, namespace: str) -> list[tuple[str, str]]:
         """Return names below the namespace and types of what the node hears, if it is there."""
         try:
             rows = probe.node.get_subscriber_names_and_types_by_node(name, f'/{namespace}')

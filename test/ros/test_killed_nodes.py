@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every node of the simulated stack killed with SIGKILL under the supervisor, and two hogs."""
+
+import subprocess
+import sys
+
+import numpy as np
+from ocrrl_ros.core.errors import UnknownNameError
+from ocrrl_ros.evaluation.faults.received_targets import count_broken_targets
+from ocrrl_ros.interfaces.graph_plan import GraphConfig, group_processes, plan_graph
+from ocrrl_ros.interfaces.killable_graph import KillableGraph
+from ocrrl_ros.interfaces.supervisor import Supervisor
+from ocrrl_ros.robot.fr3 import READY_POSITION
+from ocrrl_ros.robot.kinematics import FrankaKinematics
+from ocrrl_ros.robot.limits import JointLimits
+import pytest
+from tiny_bundles import tiny_base, tiny_residual
+
+START = FrankaKinematics().forward(np.array(READY_POSITION))
+PATIENCE_S = 300.0
+#: What is shown while the node is away; None where the policy can do without it for a while.
+SHOWN = {
+    'base_policy': 'base policy is stale', 'mujoco_bridge': 'joint state',
+    'episode': 'episode ended', 'residual_policy': 'started during episode'}
+
+
+@pytest.fixture(scope='module')
+def graph(ros, probe, tmp_path_factory):
+    """Give the running graph with the smallest bundles."""
+    folder = tmp_path_factory.mktemp('killed')
+    config = GraphConfig(
+        domain='sim', vla=str(tiny_base(folder / 'base', START, np.array([0.0, 0.0, -0.05]))),
+        residual=str(tiny_residual(folder / 'residual', np.zeros(7))), realtime_priority=0,
+        record=True, record_dir=str(folder / 'bags'))
+    supervisor = Supervisor(
+        group_processes(plan_graph(config), ''), lambda line: None, max_restarts=20)
+    found = KillableGraph(probe.node, supervisor, PATIENCE_S)
+    try:
+        found.start()
+        yield found
+    finally:
+        found.stop()
+
+
+@pytest.mark.parametrize('name', [
+    'recorder', 'pose_estimator', 'base_policy', 'episode', 'residual_policy', 'mujoco_bridge'])
+def test_a_killed_node_comes_back_and_the_policy_moves_the_arm_again(graph, name):
+    first = len(graph.targets)
+    restart = graph.kill(name)
+    assert restart.node == name and restart.alive_s <= restart.moving_s
+    shown = [text for text in restart.states if SHOWN.get(name, 'executing') in text]
+    assert shown, restart.states
+    if name != 'mujoco_bridge':
+        # A new simulator begins at its start: the target starts anew from there.
+        rows = graph.targets[first:]
+        counts = count_broken_targets(
+            np.array([stamp for stamp, _ in rows]), np.array([q for _, q in rows]),
+            JointLimits.for_image())
+        assert counts['targets'] > 10
+        assert not counts['position'] + counts['velocity'] + counts['not finite'], counts
+
+
+def test_limits_are_kept_beside_two_processes_that_hog_the_processors(graph):
+    hogs = [subprocess.Popen([sys.executable, '-c', 'while True: pass']) for _ in range(2)]
+    try:
+        first = len(graph.targets)
+        graph.watch(5.0)
+        rows = graph.targets[first:]
+    finally:
+        for hog in hogs:
+            hog.kill()
+            hog.wait()
+    counts = count_broken_targets(
+        np.array([stamp for stamp, _ in rows]), np.array([q for _, q in rows]),
+        JointLimits.for_image())
+    assert counts['targets'] > 50
+    assert not counts['position'] + counts['velocity'] + counts['not finite'], counts
+
+
+def test_a_node_that_the_graph_does_not_have_is_named(graph):
+    with pytest.raises(UnknownNameError, match="unknown node 'camera'; known: base_policy"):
+        graph.kill('camera')
+
+
+def test_a_jump_a_wrong_place_and_nan_are_counted_and_a_new_beginning_is_not():
+    limits = JointLimits.for_image()
+    q = np.tile(READY_POSITION, (200, 1))
+    times_s = 0.005 * np.arange(200)
+    assert count_broken_targets(times_s, q, limits) == {
+        'targets': 200, 'not finite': 0, 'position': 0, 'velocity': 0}
+    jump, wrong = q.copy(), q.copy()
+    jump[100:] += 0.1
+    wrong[50] = 9.0
+    assert count_broken_targets(times_s, jump, limits)['velocity'] == 1
+    assert count_broken_targets(times_s, wrong, limits)['position'] == 1
+    paused = times_s + np.where(np.arange(200) >= 100, 0.5, 0.0)
+    assert count_broken_targets(paused, jump, limits)['velocity'] == 0
+    wrong[50, 2] = np.nan
+    assert count_broken_targets(times_s, wrong, limits)['not finite'] == 1
