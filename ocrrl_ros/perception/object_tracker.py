@@ -42,7 +42,7 @@ class TrackingConfig:
         default=0.004, metadata={'description': 'systematic error along the ray, share of range'})
     bias_sigma_rad: float = field(
         default=0.03, metadata={'description': (
-            'systematic rotation error, rad, per axis: sizes off by 3 % turn a small box by 3 deg')})
+            'systematic rotation error, rad, per axis: sizes 3 % off turn a small box by 3 deg')})
     workspace_min_m: tuple[float, float, float] = field(
         default=(0.0, -0.8, -0.05), metadata={'description': 'least coordinates, base, m'})
     workspace_max_m: tuple[float, float, float] = field(

@@ -17,7 +17,8 @@ import pytest
 PERFECT = Sample(
     object_id='cube', sequence=0, stamp_s=0.0, phase=0, speed=np.zeros(2), error_m=np.zeros(3),
     error_rad=np.zeros(3), tilt_rad=0.0, valid=True, just_lost=False, state='ok',
-    confidence=0.9, nees_position=1.0, nees_rotation=1.0, nees_tilt=1.0, wall_s=0.004, cpu_s=0.003, first=False,
+    confidence=0.9, nees_position=1.0, nees_rotation=1.0, nees_tilt=1.0, wall_s=0.004,
+    cpu_s=0.003, first=False,
     parts=dict.fromkeys(FEATURES, 0.0))
 
 
