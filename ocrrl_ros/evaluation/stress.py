@@ -22,7 +22,7 @@ TOLD_PLACE = np.diag([0.1 ** 2] * 3 + [0.0] * 3).ravel()
 TILT_RAD = np.array([0.6, 0.0, 0.0])
 SWING = 0.6
 ANSWERS_PER_SWING = 6
-"""Of about 70 answers a second: the swing has 10 to 12 Hz."""
+"""Of 50 answers a second: the swing has about 8 Hz."""
 
 
 def check_stress(name: str, policy: str, pose_noise: str) -> None:

@@ -31,7 +31,7 @@ class OscillationConfig:
     ordinary_reversals: int = dataclasses.field(
         default=6, metadata={'description': 'reversals of an axis in the window that are let be'})
     full_reversals: int = dataclasses.field(
-        default=9, metadata={'description': 'reversals from which only the mean is left'})
+        default=8, metadata={'description': 'reversals from which only the mean is left'})
     mean_s: float = dataclasses.field(
         default=0.25, metadata={'description': 'time constant of the low-pass, s'})
     fall_s: float = dataclasses.field(
