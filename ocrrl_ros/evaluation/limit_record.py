@@ -70,6 +70,8 @@ class KeptEpisodes:
                 f'{path} keeps episodes of {lines[:1]}; allowed: those of {belongs_to}, or a file '
                 'that does not exist')
         self.results = [FuzzResult(**line) for line in lines[1:]]
+        # What was cut off would run into the next line.
+        path.write_text(''.join(json.dumps(line) + '\n' for line in lines))
 
     def add(self, result: FuzzResult) -> None:
         """Keep one more episode."""

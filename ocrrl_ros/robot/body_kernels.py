@@ -44,19 +44,14 @@ def kinematics(q, dq, chain, frames):
     return math.sqrt(vx * vx + vy * vy + vz * vz)
 
 
-@numba.njit(inline='always')
-def _place(frame, x, y, z, point):
-    """Write a point of a frame, in the base's."""
-    for k in range(3):
-        point[k] = frame[k] + x * frame[3 + k] + y * frame[6 + k] + z * frame[9 + k]
-
-
 @numba.njit
-def _between_segments(a, b):
-    """Return the distance between two segments, each by its ends."""
-    ux, uy, uz = a[3] - a[0], a[4] - a[1], a[5] - a[2]
-    vx, vy, vz = b[3] - b[0], b[4] - b[1], b[5] - b[2]
-    wx, wy, wz = a[0] - b[0], a[1] - b[1], a[2] - b[2]
+def _between_segments(segments, first, second):
+    """Return the distance between the axes of two shapes."""
+    ax, ay, az = segments[first, 0], segments[first, 1], segments[first, 2]
+    bx, by, bz = segments[second, 0], segments[second, 1], segments[second, 2]
+    ux, uy, uz = segments[first, 3] - ax, segments[first, 4] - ay, segments[first, 5] - az
+    vx, vy, vz = segments[second, 3] - bx, segments[second, 4] - by, segments[second, 5] - bz
+    wx, wy, wz = ax - bx, ay - by, az - bz
     uu, uv, vv = (ux * ux + uy * uy + uz * uz, ux * vx + uy * vy + uz * vz,
                   vx * vx + vy * vy + vz * vz)
     uw, vw = ux * wx + uy * wy + uz * wz, vx * wx + vy * wy + vz * wz
@@ -73,57 +68,66 @@ def _between_segments(a, b):
 
 
 @numba.njit(inline='always')
-def _to_solid(shape, x, y, z):
+def _to_solid(shapes, row, x, y, z):
     """Return the signed distance of a point of the frame of a box (1) or upright cylinder (2)."""
-    dx, dy, dz = x - shape[2], y - shape[3], abs(z - shape[4]) - shape[7]
-    if shape[0] == 2.0:
-        dx, dy = math.sqrt(dx * dx + dy * dy) - shape[5], -np.inf
+    dx, dy = x - shapes[row, 2], y - shapes[row, 3]
+    dz = abs(z - shapes[row, 4]) - shapes[row, 7]
+    if shapes[row, 0] == 2.0:
+        dx, dy = math.sqrt(dx * dx + dy * dy) - shapes[row, 5], -np.inf
     else:
-        dx, dy = abs(dx) - shape[5], abs(dy) - shape[6]
+        dx, dy = abs(dx) - shapes[row, 5], abs(dy) - shapes[row, 6]
     inside = min(max(dx, dy, dz), 0.0)
     dx, dy, dz = max(dx, 0.0), max(dy, 0.0), max(dz, 0.0)
     return inside + math.sqrt(dx * dx + dy * dy + dz * dz)
 
 
+@numba.njit(inline='always')
+def _seen_from(frames, frame, x, y, z):
+    """Return a point of the base's frame in another one."""
+    x, y, z = x - frames[frame, 0], y - frames[frame, 1], z - frames[frame, 2]
+    return (x * frames[frame, 3] + y * frames[frame, 4] + z * frames[frame, 5],
+            x * frames[frame, 6] + y * frames[frame, 7] + z * frames[frame, 8],
+            x * frames[frame, 9] + y * frames[frame, 10] + z * frames[frame, 11])
+
+
 @numba.njit
-def _segment_to_solid(shape, frame, segment):
-    """Return the least signed distance of a segment of the base's frame, less a trifle."""
-    ends = np.empty(6)
-    for e in range(2):
-        x = segment[3 * e] - frame[0]
-        y, z = segment[3 * e + 1] - frame[1], segment[3 * e + 2] - frame[2]
-        for k in range(3):
-            ends[3 * e + k] = x * frame[3 + 3 * k] + y * frame[4 + 3 * k] + z * frame[5 + 3 * k]
-    ux, uy, uz = ends[3] - ends[0], ends[4] - ends[1], ends[5] - ends[2]
+def _segment_to_solid(shapes, row, frames, segments, other):
+    """Return the least signed distance of a shape's axis from a solid, less a trifle."""
+    frame = int(shapes[row, 1])
+    x, y, z = _seen_from(
+        frames, frame, segments[other, 0], segments[other, 1], segments[other, 2])
+    ux, uy, uz = _seen_from(
+        frames, frame, segments[other, 3], segments[other, 4], segments[other, 5])
+    ux, uy, uz = ux - x, uy - y, uz - z
     # Convex along the segment: by golden sections.
     low, high = 0.0, 1.0
     s, t = 1.0 - _SHRINK, _SHRINK
-    at_s = _to_solid(shape, ends[0] + s * ux, ends[1] + s * uy, ends[2] + s * uz)
-    at_t = _to_solid(shape, ends[0] + t * ux, ends[1] + t * uy, ends[2] + t * uz)
+    at_s = _to_solid(shapes, row, x + s * ux, y + s * uy, z + s * uz)
+    at_t = _to_solid(shapes, row, x + t * ux, y + t * uy, z + t * uz)
     for _ in range(_SECTIONS):
         if at_s < at_t:
             high, t, at_t = t, s, at_s
             s = high - _SHRINK * (high - low)
-            at_s = _to_solid(shape, ends[0] + s * ux, ends[1] + s * uy, ends[2] + s * uz)
+            at_s = _to_solid(shapes, row, x + s * ux, y + s * uy, z + s * uz)
         else:
             low, s, at_s = s, t, at_t
             t = low + _SHRINK * (high - low)
-            at_t = _to_solid(shape, ends[0] + t * ux, ends[1] + t * uy, ends[2] + t * uz)
+            at_t = _to_solid(shapes, row, x + t * ux, y + t * uy, z + t * uz)
     return min(at_s, at_t) - (high - low) * math.sqrt(ux * ux + uy * uy + uz * uz)
 
 
 @numba.njit
 def _between(first, second, shapes, frames, segments, least):
     """Return the distance of two shapes, or a lower bound of it that is at least ``least``."""
-    a, b = shapes[first], shapes[second]
-    near = _between_segments(segments[first], segments[second]) - a[8] - b[8]
+    a, b = shapes[first, 8], shapes[second, 8]
+    near = _between_segments(segments, first, second) - a - b
     if near >= least:
         return near
     # Only the base has solids among the first of a pair; of two, the other is its capsule.
-    if a[0] > 0.0:
-        return _segment_to_solid(a, frames[int(a[1])], segments[second]) - b[8]
-    if b[0] > 0.0:
-        return _segment_to_solid(b, frames[int(b[1])], segments[first]) - a[8]
+    if shapes[first, 0] > 0.0:
+        return _segment_to_solid(shapes, first, frames, segments, second) - b
+    if shapes[second, 0] > 0.0:
+        return _segment_to_solid(shapes, second, frames, segments, first) - a
     return near
 
 
@@ -147,16 +151,20 @@ def _link_clearance(first, begin, end, shapes, frames, segments, least):
 
 
 @numba.njit
-def _from_plane(plane, shape, frame, segment):
+def _from_plane(planes, plane, shapes, row, frames, segments):
     """Return the distance of a shape from a half-space."""
-    x, y, z = plane[0], plane[1], plane[2]
-    if shape[0] == 0.0:
-        return min(x * segment[0] + y * segment[1] + z * segment[2],
-                   x * segment[3] + y * segment[4] + z * segment[5]) - plane[3] - shape[8]
-    distance = x * frame[0] + y * frame[1] + z * frame[2] - plane[3]
+    x, y, z = planes[plane, 0], planes[plane, 1], planes[plane, 2]
+    if shapes[row, 0] == 0.0:
+        return min(
+            x * segments[row, 0] + y * segments[row, 1] + z * segments[row, 2],
+            x * segments[row, 3] + y * segments[row, 4] + z * segments[row, 5]
+        ) - planes[plane, 3] - shapes[row, 8]
+    n = int(shapes[row, 1])
+    distance = x * frames[n, 0] + y * frames[n, 1] + z * frames[n, 2] - planes[plane, 3]
     for k in range(3):
-        along = x * frame[3 + 3 * k] + y * frame[4 + 3 * k] + z * frame[5 + 3 * k]
-        distance += along * shape[2 + k] - abs(along) * shape[5 + k]
+        along = (x * frames[n, 3 + 3 * k] + y * frames[n, 4 + 3 * k]
+                 + z * frames[n, 5 + 3 * k])
+        distance += along * shapes[row, 2 + k] - abs(along) * shapes[row, 5 + k]
     return distance
 
 
@@ -175,9 +183,8 @@ def body_clearance(part, frames, shapes, links, pairs, planes, segments):
         for first in range(links[a, 0], links[a, 1]):
             if part == 3:
                 for row in range(planes.shape[0]):
-                    least = min(least, _from_plane(
-                        planes[row], shapes[first], frames[int(shapes[first, 1])],
-                        segments[first]))
+                    least = min(
+                        least, _from_plane(planes, row, shapes, first, frames, segments))
                 continue
             least = _link_clearance(
                 first, links[b, 0], links[b, 1], shapes, frames, segments, least)
@@ -188,9 +195,13 @@ def body_clearance(part, frames, shapes, links, pairs, planes, segments):
 def place_shapes(shapes, frames, segments):
     """Write ends and middle (S, 9) of the axes of shapes in the base's frame."""
     for n in range(shapes.shape[0]):
-        frame = frames[int(shapes[n, 1])]
-        _place(frame, shapes[n, 9], shapes[n, 10], shapes[n, 11], segments[n, :3])
-        _place(frame, shapes[n, 12], shapes[n, 13], shapes[n, 14], segments[n, 3:6])
+        m = int(shapes[n, 1])
+        for end in range(2):
+            x, y, z = shapes[n, 9 + 3 * end], shapes[n, 10 + 3 * end], shapes[n, 11 + 3 * end]
+            for k in range(3):
+                segments[n, 3 * end + k] = (
+                    frames[m, k] + x * frames[m, 3 + k] + y * frames[m, 6 + k]
+                    + z * frames[m, 9 + k])
         for k in range(3):
             segments[n, 6 + k] = 0.5 * (segments[n, k] + segments[n, 3 + k])
 

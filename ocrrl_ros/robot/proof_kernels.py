@@ -54,20 +54,20 @@ def _speed_growth(speeds, accelerations, half_s, weights, jerk):
 
 
 @numba.njit
-def _is_covered(index, q, speeds, half_s, reserve, arm, looks):
+def _is_covered(index, q, speeds, half_s, reserve, weights, looks):
     """Return whether the last look at a clearance covers half_s to either side of a posture."""
     moved = reserve
     for i in range(7):
-        moved += arm[6][index, i] * (abs(q[i] - looks[index, i]) + half_s * speeds[i])
+        moved += weights[index, i] * (abs(q[i] - looks[index, i]) + half_s * speeds[i])
     return moved < looks[index, 7]
 
 
 @numba.njit
-def _lasting(index, speeds, arm, looks):
+def _lasting(index, speeds, weights, looks):
     """Return for how long an interval the last look at a clearance may serve, s."""
     rate = 1e-12
     for i in range(7):
-        rate += arm[6][index, i] * speeds[i]
+        rate += weights[index, i] * speeds[i]
     return _INTERVAL_SHARE * 2.0 * looks[index, 7] / rate
 
 
@@ -90,7 +90,7 @@ def _inspect(table, begin_s, end_s, reserves, arm, looks, work, scratch):
     """
     rows, frames, segments = scratch
     q, dq, speeds, accelerations = rows[0], rows[1], rows[2], rows[3]
-    half_s, limits = 0.5 * (end_s - begin_s), arm[7]
+    half_s, weights, limits = 0.5 * (end_s - begin_s), arm[6], arm[7]
     work[1] = np.inf
     states(table, begin_s + half_s, q, dq)
     peaks(table, begin_s, end_s, speeds, accelerations)
@@ -98,7 +98,7 @@ def _inspect(table, begin_s, end_s, reserves, arm, looks, work, scratch):
     is_placed = False
     fastest = 0.0
     for i in range(7):
-        fastest += arm[6][0, i] * speeds[i]
+        fastest += weights[0, i] * speeds[i]
     if fastest > limits[0]:
         tcp_speed = kinematics(q, dq, arm[0], frames)
         place_shapes(arm[1], frames, segments)
@@ -106,11 +106,11 @@ def _inspect(table, begin_s, end_s, reserves, arm, looks, work, scratch):
         if tcp_speed > limits[0]:
             return 16
         if tcp_speed + _speed_growth(
-                speeds, accelerations, half_s, arm[6], limits[1]) > limits[0]:
+                speeds, accelerations, half_s, weights, limits[1]) > limits[0]:
             return 6
     for index in range(6):
         reserve = reserves[index] if half_s == 0.0 else 0.0
-        if _is_covered(index, q, speeds, half_s, reserve, arm, looks):
+        if _is_covered(index, q, speeds, half_s, reserve, weights, looks):
             continue
         if not is_placed:
             kinematics(q, dq, arm[0], frames)
@@ -119,11 +119,11 @@ def _inspect(table, begin_s, end_s, reserves, arm, looks, work, scratch):
         work[0] -= 4.0
         if _look(index, q, frames, segments, arm, looks) <= reserve:
             return 10 + index
-        if not _is_covered(index, q, speeds, half_s, reserve, arm, looks):
-            work[1] = _lasting(index, speeds, arm, looks)
+        if not _is_covered(index, q, speeds, half_s, reserve, weights, looks):
+            work[1] = _lasting(index, speeds, weights, looks)
             return index
     for index in range(6 if half_s > 0.0 else 0):
-        work[1] = min(work[1], _lasting(index, speeds, arm, looks))
+        work[1] = min(work[1], _lasting(index, speeds, weights, looks))
     return -1
 
 

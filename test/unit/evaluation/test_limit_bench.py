@@ -3,14 +3,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 import dataclasses
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 import numpy as np
-from ocrrl_ros.core.errors import ConfigError
+from ocrrl_ros.core.errors import ConfigError, InputError
+from ocrrl_ros.evaluation import limit_bench
 from ocrrl_ros.evaluation.limit_bench import bench_limits, EPISODE_TICKS, LimitBenchConfig
 from ocrrl_ros.evaluation.limit_fuzz import FuzzEpisode
+from ocrrl_ros.evaluation.limit_record import binned, FuzzResult, quantiles
 from ocrrl_ros.evaluation.limit_watch import count_violations, Stream
 from ocrrl_ros.robot import fr3
 from ocrrl_ros.robot.command_shaping import CommandShaper
@@ -98,3 +101,40 @@ def test_bench_counts_every_episode_and_names_what_it_timed() -> None:
     assert result['times']['target, calm']['n'] > 100
     with pytest.raises(ConfigError, match='ticks is 10'):
         LimitBenchConfig(ticks=10)
+
+
+def test_kept_episodes_are_not_run_again(tmp_path, monkeypatch) -> None:
+    """A run goes on where its file ends, also in the middle of a line; another one refuses it."""
+    path, ran = tmp_path / 'new' / 'kept.jsonl', []
+
+    def run(worker, seed, numbers, workers):
+        for number in numbers:
+            ran.append(number)
+            yield FuzzResult(
+                number, EPISODE_TICKS, {'position': number}, {'starts': 1},
+                {'target, calm': binned([1000 * (number + 1)])})
+
+    monkeypatch.setattr(limit_bench, 'run_items', run)
+    first = bench_limits(LimitBenchConfig(ticks=2 * EPISODE_TICKS, keep=str(path)))
+    assert (ran, first['violations_total']) == ([0, 1], 1)
+    text = path.read_text()
+    path.write_text(text[:-20])
+    again = bench_limits(LimitBenchConfig(ticks=3 * EPISODE_TICKS, keep=str(path)))
+    assert ran == [0, 1, 1, 2]
+    assert (again['ticks'], again['violations_total']) == (3 * EPISODE_TICKS, 3)
+    assert again['times']['target, calm']['n'] == 3
+    once_more = bench_limits(LimitBenchConfig(ticks=3 * EPISODE_TICKS, keep=str(path)))
+    assert len(ran) == 4
+    assert once_more['violations'] == again['violations']
+    with pytest.raises(InputError, match="'seed': 0"):
+        bench_limits(LimitBenchConfig(ticks=EPISODE_TICKS, seed=1, keep=str(path)))
+
+
+def test_quantiles_of_bins_are_within_a_hundredth() -> None:
+    """And never below the true ones."""
+    times = np.random.default_rng(0).lognormal(11.0, 1.0, 5000).astype(int)
+    found = quantiles(Counter(binned(times.tolist())))
+    assert found['n'] == 5000
+    ordered = np.sort(times) / 1e3
+    for name, index in (('p50_us', 2499), ('p99_us', 4949), ('max_us', 4999)):
+        assert 1.0 <= found[name] / ordered[index] <= 1.011, name
