@@ -181,8 +181,10 @@ class ResidualController:
         self.takeover.clear()
 
     def reset(self) -> None:
-        """Forget holds and faults: the arm is another one, as in a new simulated world."""
+        """Forget holds, faults and time: the arm is another one, as in a new simulated world."""
         self._in_episode = False
+        self._clock.start(-np.inf)
+        self.arm.forget_state('no joint state has arrived yet')
         self.machine = StateMachine()
         self.arm.robot_problem = ''
 
