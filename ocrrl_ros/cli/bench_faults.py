@@ -63,8 +63,8 @@ class BenchFaults:
                           soft_wrap=True)
         console.print(f'targets: {result["targets"]}', highlight=False, soft_wrap=True)
         if result['hog'] is not None:
-            console.print(f'periods of received targets: {result["hog"]}', highlight=False,
-                          soft_wrap=True)
+            console.print(f'periods between targets by their stamps: {result["hog"]}',
+                          highlight=False, soft_wrap=True)
         git = read_git_state()
         return result | {'machine': describe_machine(), 'git': git.commit,
                          'git_dirty': git.dirty}
@@ -113,11 +113,11 @@ class BenchFaults:
         if self.hog_s > 0.0:
             first = len(graph.targets)
             graph.watch(5.0)
-            hog = {'undisturbed': _periods(graph.received_s[first:])}
+            hog = {'undisturbed': _periods([stamp_s for stamp_s, _ in graph.targets[first:]])}
             first = len(graph.targets)
             with hogging(self.hogs):
                 graph.watch(self.hog_s)
-            hog['hogged'] = _periods(graph.received_s[first:])
+            hog['hogged'] = _periods([stamp_s for stamp_s, _ in graph.targets[first:]])
             hog['scheduler'] = graph.diagnostics.get('residual_policy', {}).get('scheduler', '')
             broken.append(_judged(graph.targets[first:]))
         targets = {name: sum(found[name] for found in broken) for name in broken[0]}
@@ -143,11 +143,13 @@ def hogging(count: int) -> Any:
 def _row(name: str, restarts: list[Any]) -> dict[str, Any]:
     """Summarise the kills of one node."""
     import numpy as np
+    from ocrrl_ros.evaluation.faults.faulty_episode import without_numbers
     row: dict[str, Any] = {'node': name, 'n': len(restarts)}
     for what in ('alive_s', 'moving_s', 'silence_s'):
         times = [getattr(restart, what) for restart in restarts]
         row[what] = {'median': float(np.median(times)), 'worst': max(times), 'all': times}
-    states = dict.fromkeys(text for restart in restarts for text in restart.states)
+    states = dict.fromkeys(
+        without_numbers(text) for restart in restarts for text in restart.states)
     return row | {'states': list(states), 'passed': row['moving_s']['worst'] <= MOVING_GOAL_S}
 
 
@@ -161,10 +163,10 @@ def _judged(targets: list[Any]) -> dict[str, int]:
         np.reshape([q for _, q in targets], (-1, 7)), JointLimits.for_image())
 
 
-def _periods(received_s: list[float]) -> dict[str, float]:
-    """Return quantiles of the periods of received targets, ms; pauses between episodes apart."""
+def _periods(stamps_s: list[float]) -> dict[str, float]:
+    """Return quantiles of the sender's periods, ms; pauses between episodes are left out."""
     import numpy as np
-    periods_ms = 1e3 * np.diff(received_s)
+    periods_ms = 1e3 * np.diff(stamps_s)
     periods_ms = periods_ms[periods_ms < 200.0]
     if not len(periods_ms):
         return {'n': 0}

@@ -41,8 +41,8 @@ from std_msgs.msg import String
 NODE_NAME = 'pose_estimator'
 _EXTRINSICS_TOPIC = 'camera/camera/extrinsics/base_to_color'
 _POSE_TOPIC = 'current_pose'
-_FROZEN = ('the camera shows the same depth image again and again: it has frozen, and no object is '
-           'tracked until it shows another')
+_FROZEN = ('the camera shows the same depth image again and again: it has frozen, and no object '
+           'is tracked until it shows another')
 _ANY_POSE = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0)
 
 
