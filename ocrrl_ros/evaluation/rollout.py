@@ -190,6 +190,7 @@ class _Run:
             # What stopped the last episode is of the last world.
             controller.stop_episode()
             controller.resume(0.0)
+        controller.arm.forget_state('the time of another episode begins')
         hook.begin(controller)
         self._take_state(0.0)
         controller.start_episode(0.0)
