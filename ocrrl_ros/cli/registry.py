@@ -39,6 +39,8 @@ COMMANDS: tuple[CommandEntry, ...] = (
            'measure the command loop of the running stack from a second process'),
     _entry('bench camera', 'bench_camera', 'BenchCamera',
            'count the camera frames that reach other processes while the stack runs'),
+    _entry('bench faults', 'bench_faults', 'BenchFaults',
+           'kill every node of the running stack and time its return'),
     _entry('bench residual', 'bench_residual', 'BenchResidual',
            'measure the residual network and the policy tick'),
     _entry('bench limits', 'bench_limits', 'BenchLimits',

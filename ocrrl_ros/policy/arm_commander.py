@@ -9,6 +9,8 @@ from ocrrl_ros.policy.plausible import check_joint_state
 from ocrrl_ros.policy.target_follower import TargetFollower
 
 _AT_REST_RAD_S = 1e-9
+#: Silence of the arm after which a hold is not sent on: it may be anywhere when it is back, s.
+_AWAY_S = 1.0
 #: Oldest state by which the arm is said not to follow, s.
 _TRACKED_S = 0.04
 #: A state that is older by less was overtaken; by more, it is of another clock, s.
@@ -37,6 +39,7 @@ class ArmCommander:
         self._max_state_age_s = max_state_age_s
         self._state_stamp_s = -np.inf
         self._missing = 'no joint state has arrived yet'
+        self._away_since_s: float | None = None
         self._is_streaming = False
         self._is_moving = False
         self._is_restart = False
@@ -52,6 +55,7 @@ class ArmCommander:
         q, dq = check_joint_state(q, dq, self.follower.shaper.limits)
         if not 0.0 < self._state_stamp_s - stamp_s <= _OVERTAKEN_S:
             self.q, self.dq, self._state_stamp_s = q, dq, stamp_s
+            self._away_since_s = None
 
     def forget_state(self, reason: str) -> None:
         """Wait for a new measured state before anything moves."""
@@ -86,12 +90,14 @@ class ArmCommander:
         """
         Start anew where the arm does not follow its command.
 
-        An old state says nothing: the arm has moved since, and is no longer where that says.
+        An old state says nothing: the arm has moved since, and is no longer where that says. Nor
+        does an arm follow that was away for so long that the command has ended.
 
         :return: why that could not be done, or an empty string.
         """
-        is_fresh = now_s - self._state_stamp_s <= _TRACKED_S
-        lost = self.follower.lost(self.q) if is_fresh else ''
+        lost = '' if self._is_streaming else 'the arm was away'
+        if not lost and now_s - self._state_stamp_s <= _TRACKED_S:
+            lost = self.follower.lost(self.q)
         if not lost:
             return ''
         try:
@@ -113,9 +119,19 @@ class ArmCommander:
             self._is_moving = False
 
     def give_way(self, now_s: float) -> None:
-        """Let the force of a hold fade, while it is known where the arm is."""
-        if self._is_streaming and not self.stale_reason(now_s):
-            self.follower.give_way(self.q, now_s)
+        """
+        Let the force of a hold fade, while it is known where the arm is.
+
+        Where that has not been known for a second the hold is not sent on: an arm that comes back
+        somewhere else would be pulled to it.
+        """
+        if not self.stale_reason(now_s):
+            if self._is_streaming:
+                self.follower.give_way(self.q, now_s)
+        elif self._away_since_s is None or now_s < self._away_since_s:
+            self._away_since_s = now_s
+        elif now_s - self._away_since_s > _AWAY_S:
+            self.silence()
 
     def silence(self) -> None:
         """Command nothing until the next start."""

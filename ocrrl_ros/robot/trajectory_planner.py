@@ -141,8 +141,12 @@ class TrajectoryPlanner:
     def is_inside(self, state: State, stop: Plan) -> bool:
         """Return whether a state and its stop keep the limits, with no room to spare."""
         slack = 1.0 + 1e-9
-        if (np.abs(state[1]) > slack * self.max_velocity).any() or (
-                np.abs(state[2]) > slack * self.max_acceleration).any():
+        velocity, acceleration = np.array(state[1]), np.array(state[2])
+        # Taking the acceleration away costs time, in which it goes on to change the velocity.
+        turning = velocity + 0.5 * acceleration * np.abs(acceleration) / self.max_jerk
+        fastest = np.maximum(np.abs(velocity), np.abs(turning))
+        if (fastest > slack * self.max_velocity).any() or (
+                np.abs(acceleration) > slack * self.max_acceleration).any():
             return False
         return self._guard.is_free(stop.trajectory) or self._guard.just_keeps_limit(
             stop.trajectory)

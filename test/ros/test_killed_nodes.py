@@ -21,7 +21,7 @@ PATIENCE_S = 300.0
 #: What is shown while the node is away; None where the policy can do without it for a while.
 SHOWN = {
     'base_policy': 'base policy is stale', 'mujoco_bridge': 'joint state',
-    'episode': 'episode ended', 'residual_policy': 'started during episode'}
+    'episode': 'episode ended', 'residual_policy': 'idle'}
 
 
 @pytest.fixture(scope='module')

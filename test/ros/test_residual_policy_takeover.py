@@ -170,11 +170,13 @@ def test_what_the_person_did_is_in_the_episode_of_the_recorder(person, probe, tm
         'fast_topics': ['franka/joint_states:sensor_msgs/msg/JointState']},
         ros_arguments=('-r', '__ns:=/recorded'))
     with running(recorder):
-        person.arm.live_until(lambda: probe.node.count_subscribers(
-            f'/recorded/{GRIPPER_TOPIC}') == 2, 'the recorder')
+        person.arm.live_until(lambda: all(
+            probe.node.count_subscribers(f'/recorded/{topic}') == 2
+            for topic in (GRIPPER_TOPIC, TARGET_TOPIC, 'residual_policy/action')), 'the recorder')
         person.arm.stop()
         person.arm.start()
         person.arm.live_until(lambda: list(tmp_path.glob('bags/*')), 'a bag')
+        person.arm.live(1.0)
         assert person.moves()
         person.arm.publish(GRIPPER_TOPIC, Float64MultiArray(data=[0.5]), qos.LATEST)
         person.steer(0.6)

@@ -144,6 +144,20 @@ def test_camera_info_round_trip_and_refusal_of_distortion():
         images.camera_info_to_intrinsics(message)
 
 
+@pytest.mark.parametrize('wrong', [float('nan'), float('inf'), 1e30, -1e30])
+@pytest.mark.parametrize('index', [0, 2, 4, 5])
+def test_camera_info_that_no_camera_has_is_refused(index, wrong):
+    camera = Intrinsics(fx=615.0, fy=614.0, cx=319.5, cy=240.5, width=640, height=480)
+    message = images.camera_info(camera, 'camera_color_optical_frame', 0.0)
+    message.k[index] = wrong
+    with pytest.raises(InputError, match='my_info has (focal|principal)'):
+        images.camera_info_to_intrinsics(message, 'my_info')
+    message = images.camera_info(camera, 'camera_color_optical_frame', 0.0)
+    message.d = [0.0, wrong]
+    with pytest.raises(InputError, match='distortion'):
+        images.camera_info_to_intrinsics(message)
+
+
 def test_chunk_round_trip():
     chunk = random_chunk()
     found = chunks.messages_to_chunk(*chunks.chunk_to_messages(chunk))

@@ -61,3 +61,15 @@ def test_refused_input_becomes_a_warning_and_other_errors_stay_errors():
     assert rig.log == ['no use']
     with pytest.raises(ZeroDivisionError):
         rig.warnings.attempt(fail, ZeroDivisionError())
+
+
+def test_a_refusal_that_does_not_name_its_topic_gets_it():
+    rig = Rig()
+
+    def fail(text):
+        raise InputError(text)
+
+    rig.warnings.attempt(fail, 'joint state is nonsense', source='arm/joint_states')
+    rig.warnings.attempt(fail, 'arm/joint_states is empty', source='arm/joint_states')
+    assert rig.log == [
+        'arm/joint_states: joint state is nonsense', 'arm/joint_states is empty']

@@ -281,6 +281,7 @@ def test_state_outside_the_invariant_set_is_not_restored() -> None:
     rest = np.zeros(7)
     for q, dq, ddq in (
             (READY, shaper.max_velocity * 1.01, rest), (READY, rest, shaper.max_acceleration + 1),
+            (READY, shaper.max_velocity, shaper.max_acceleration),
             (LIMITS.position_upper - 0.01, np.full(7, 0.5), rest)):
         with pytest.raises(InputError, match='invariant set'):
             shaper.restore(q, dq, ddq)

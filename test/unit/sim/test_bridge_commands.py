@@ -119,3 +119,20 @@ def test_what_follows_a_cartesian_motion_starts_from_the_measured_position():
 def test_impossible_trajectory_is_refused(times, positions):
     with pytest.raises(InputError, match='trajectory'):
         JointTrajectoryPlan(np.array(times), positions)
+
+
+@pytest.mark.parametrize('wrong', [np.nan, np.inf, 1e30, -1e30])
+def test_targets_that_the_physics_would_not_survive_are_refused_and_change_nothing(wrong):
+    commander = ArmCommander(Q)
+    bad = Q.copy()
+    bad[3] = wrong
+    for attempt in (
+            lambda: commander.on_joint_target(bad, np.zeros(7)),
+            lambda: commander.on_joint_target(Q, bad),
+            lambda: commander.on_pose_target(np.array([wrong, *POSE[1:]])),
+            lambda: commander.on_wrench(np.array([0.0, 0, 0, 0, 0, wrong]), POSE),
+            lambda: JointTrajectoryPlan(np.array([1.0]), bad[None]),
+            lambda: JointTrajectoryPlan(np.array([1.0]), Q[None], bad[None])):
+        with pytest.raises(InputError):
+            attempt()
+    np.testing.assert_array_equal(commander.joint_command(0.0)[0], Q)

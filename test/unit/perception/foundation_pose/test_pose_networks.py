@@ -39,7 +39,7 @@ def test_a_scorer_that_is_asked_in_parts_is_noticed():
     (analytic_refiner(names=('a', 'b')), 'has inputs a, b; needed: input1, input2'),
     (analytic_scorer(), 'has outputs output1; needed: output1, output2'),
     (analytic_refiner(side=128), r'input1 has shape \[.N., 128, 128, 6\]; needed: \(N, 160'),
-    (b'no model', 'a model in memory is no model that onnxruntime can load')])
+    (b'no model', 'a model in memory is no model that onnx can read')])
 def test_other_models_are_refused_by_what_differs(model, message):
     with pytest.raises(BundleError, match=message):
         PairNetwork(model, REFINER_OUTPUTS, batch=1)
