@@ -8,7 +8,6 @@ import sys
 import tempfile
 from typing import Any
 
-from ocrrl_ros.cli.demo import isolate_graph
 from ocrrl_ros.core.errors import ConfigError, UnknownNameError
 from rich.console import Console
 from rich.table import Table
@@ -53,7 +52,8 @@ class BenchFaults:
 
     def run(self, console: Console) -> dict[str, Any]:
         """Kill, hog, and print what came of it."""
-        isolate_graph()
+        from ocrrl_ros.interfaces.locality import run_apart
+        run_apart()
         from ocrrl_ros.evaluation.provenance import describe_machine, read_git_state
         with tempfile.TemporaryDirectory(prefix='ocrrl_faults_') as folder:
             result = self._measure(Path(folder), console)
