@@ -12,6 +12,8 @@ from collections.abc import Callable
 
 from ocrrl_ros.interfaces import episode_state
 from ocrrl_ros.interfaces.access_config import AccessConfig, COMMON_REPLY, NodeAccess
+from ocrrl_ros.interfaces.arm_sinks import SinkConfig
+from ocrrl_ros.interfaces.arming_gate import arming_for_sink
 from ocrrl_ros.interfaces.graph_plan import COMPOSABLE, LOCKSTEP_NODES
 from ocrrl_ros.interfaces.gripper_drivers import DriverNames
 from ocrrl_ros.interfaces.gripper_state import GRIPPER_COMMAND_TOPIC, GRIPPER_STATE_TOPIC
@@ -20,6 +22,7 @@ from ocrrl_ros.interfaces.lockstep import CLOCK_TOPIC, DONE_TOPIC
 from ocrrl_ros.interfaces.monitor import DIAGNOSTICS_TOPIC
 from ocrrl_ros.interfaces.qos import ARM_TOPICS, CAMERA_TOPICS, TopicSpec
 from ocrrl_ros.interfaces.recorded_topics import recorded_fast_topics, recorded_topics
+from ocrrl_ros.robot.arming_config import ArmingConfig
 
 _CAMERA_INFO = 'camera/camera/color/camera_info'
 _ALIGNED = 'camera/camera/aligned_depth_to_color'
@@ -27,6 +30,7 @@ _EXTRINSICS = 'camera/camera/extrinsics/base_to_color'
 _INSTRUCTION = 'base_policy/instruction'
 _JOINTS = 'franka/joint_states'
 _ROBOT_STATE = 'franka_robot_state_broadcaster/robot_state'
+_OWN_POSE = 'franka_robot_state_broadcaster/current_pose'
 _RECOVERY = 'action_server/error_recovery'
 #: What the nodes of the command ros2 are called; a pattern, as DDS takes them.
 _ROS2CLI = '_ros2cli*'
@@ -82,6 +86,7 @@ def _base_policy(config: AccessConfig) -> tuple[NodeAccess, ...]:
 
 def _residual_policy(config: AccessConfig) -> tuple[NodeAccess, ...]:
     has_franka = 'franka_msgs' in config.packages
+    heard, asked = _preflight(config)
     return (NodeAccess(
         node='residual_policy',
         publish=frozenset({
@@ -91,8 +96,31 @@ def _residual_policy(config: AccessConfig) -> tuple[NodeAccess, ...]:
             _JOINTS, GRIPPER_STATE_TOPIC, _INSTRUCTION, episode_state.TOPIC,
             'operator/deadman', *_TELEOP,
             *(f'base_policy/{name}_chunk' for name in ('tcp', 'joint', 'gripper'))} | _where(
-                has_franka, _ROBOT_STATE),
-        reply=frozenset(_SWITCHES), call=_where(has_franka, _RECOVERY)),)
+                has_franka, _ROBOT_STATE) | heard,
+        reply=frozenset(_SWITCHES), request=asked,
+        call=_where(has_franka and config.preflight != 'fci', _RECOVERY)),)
+
+
+def _preflight(config: AccessConfig) -> tuple[frozenset[str], frozenset[str]]:
+    """Return what is heard and asked to know whether the arm may move, and to recover it."""
+    arm = config.preflight
+    manager = ('list_controllers', 'switch_controller', 'list_hardware_components',
+               'set_hardware_component_state')
+    asked = frozenset({'fci_arm/error_recovery'}) if arm == 'fci' else _where(
+        'controller_manager_msgs' in config.packages,
+        *(f'controller_manager/{name}' for name in manager))
+    if arm == 'none':
+        return frozenset(), asked
+    heard = _where(True, 'current_pose') | _where(
+        arm == 'fci', DIAGNOSTICS_TOPIC, 'fci_arm/state') | _where(
+        arm == 'franka_ros2', _OWN_POSE) | _where(arm != 'sim', 'gripper/state')
+    if arm == 'franka_ros2':
+        checks = arming_for_sink(
+            ArmingConfig(arm=arm, controllers=config.arming_controllers), config.sink,
+            SinkConfig())
+        asked |= {f'{name}/{kind}_parameters' for name in checks.allowed_controllers
+                  for kind in ('list', 'get')}
+    return heard, asked
 
 
 def _recorder(config: AccessConfig) -> tuple[NodeAccess, ...]:

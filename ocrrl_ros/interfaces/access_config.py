@@ -11,9 +11,11 @@ from ocrrl_ros.interfaces.arm_sinks import SinkName
 from ocrrl_ros.interfaces.gripper_drivers import DriverName
 from ocrrl_ros.policy.task_spec import known_task_specs, load_task_spec
 
-Package = Literal['control_msgs', 'franka_msgs', 'tf2_msgs', 'vision_msgs']
+Package = Literal[
+    'control_msgs', 'controller_manager_msgs', 'franka_msgs', 'tf2_msgs', 'vision_msgs']
 #: Message packages that the wheels lack; a full installation has them.
-PACKAGES: tuple[Package, ...] = ('control_msgs', 'franka_msgs', 'tf2_msgs', 'vision_msgs')
+PACKAGES: tuple[Package, ...] = (
+    'control_msgs', 'controller_manager_msgs', 'franka_msgs', 'tf2_msgs', 'vision_msgs')
 
 
 def _setting(default: object, description: str) -> dataclasses.Field:
@@ -34,6 +36,11 @@ class AccessConfig:
     namespace: str = _setting('', 'namespace of every node')
     sink: SinkName = _setting('crisp_joint', 'as the launch argument')
     gripper: DriverName = _setting('franka', 'driver of the hand, as the launch argument')
+    preflight: Literal['none', 'sim', 'franka_ros2', 'fci'] = _setting(
+        'franka_ros2', 'arm that residual_policy looks at before an episode, as arming.arm; none '
+        'where preflight is off')
+    arming_controllers: tuple[str, ...] = _setting(
+        (), 'controllers whose parameters are looked at, as arming.controllers')
     image_residual: bool = _setting(False, 'the residual sees the picture instead of poses')
     wrist_camera: bool = _setting(False, 'pose_estimator: tcp_T_camera is set')
     prompts: bool = _setting(False, 'pose_estimator: mask_backend is not colour')

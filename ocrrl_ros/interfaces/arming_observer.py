@@ -24,6 +24,8 @@ from sensor_msgs.msg import JointState
 
 #: A report of the same time is computed once.
 _REPORT_S = 0.1
+#: After so long without a look what was seen counts no more.
+_PAUSE_S = 1.0
 _OWN_POSE = 'franka_robot_state_broadcaster/current_pose'
 
 
@@ -67,6 +69,8 @@ class ArmingObserver:
             node, config, self._robot, joint_state_topic, types or installed_types())
         self._due_s = [float('-inf')] * len(self._sources)
         self._next = 0
+        self._stepped_s = float('-inf')
+        self._unseen = set(range(len(self._sources)))
         self._report: ArmingReport | None = None
         self._reported_s = float('-inf')
         if config.skip:
@@ -76,6 +80,9 @@ class ArmingObserver:
     def step(self, now_s: float) -> None:
         """Look at the next source that is due."""
         count = len(self._sources)
+        if not 0.0 <= now_s - self._stepped_s < _PAUSE_S:
+            self._unseen = set(range(count))
+        self._stepped_s = now_s
         for index in ((self._next + i) % count for i in range(count)):
             source = self._sources[index]
             wait_s = self._due_s[index] - now_s
@@ -84,6 +91,7 @@ class ArmingObserver:
                 self._due_s[index] = now_s + source.period_s
                 self._next = (index + 1) % count
                 source.look(now_s)
+                self._unseen.discard(index)
                 return
 
     def observation(self, now_s: float) -> ArmObservation:
@@ -100,7 +108,13 @@ class ArmingObserver:
             self.observation(now_s), self.config, self._robot, self._kinematics)
 
     def refusals(self, now_s: float) -> list[str]:
-        """Return why the arm may not move, what is known to be wrong first; empty: it may."""
+        """
+        Return why the arm may not move, what is known to be wrong first; empty: it may.
+
+        After a pause, as for an episode, everything has to be looked at anew.
+        """
+        if self._unseen:
+            return ['the arm has not been looked at since it rests']
         return self._newest(now_s).blocking
 
     def values(self, now_s: float) -> dict[str, str]:

@@ -15,6 +15,8 @@ from rclpy.parameter import parameter_value_to_python
 
 _ANSWER_S = 2.0
 _REPEAT_S = 1.0
+#: An answer is asked for anew before it is older, but where nobody has looked for a while.
+_MAX_AGE_S = _REPEAT_S + _ANSWER_S + 1.0
 _LIST = 'controller_manager/list_controllers'
 TARGET_TOPICS = ('target_joint', 'target_pose', 'target_wrench')
 
@@ -31,17 +33,19 @@ class Question:
         self._client = PolledClient(node, service_type, name)
         self.name = name
         self._asked_s: float | None = None
-        self._due_s = float('-inf')
+        self._due_s = self._answered_s = float('-inf')
         self.answer: Any = None
         self.problem = f'there is no service {name}'
 
     def look(self, now_s: float, make_request: Callable[[], Any]) -> None:
         """Take the answer, or ask where it is time to."""
+        if self.answer is not None and now_s - self._answered_s > _MAX_AGE_S:
+            self.answer, self.problem = None, f'{self.name} has not answered anew yet'
         if self._asked_s is not None:
             answer = self._client.take()
             if answer is not None:
                 self.answer, self.problem, self._asked_s = answer, '', None
-                self._due_s = now_s + _REPEAT_S
+                self._answered_s, self._due_s = now_s, now_s + _REPEAT_S
             elif now_s - self._asked_s > _ANSWER_S:
                 self._fail(f'{self.name} has not answered within {_ANSWER_S:g} s')
         elif not self._client.is_ready():

@@ -34,6 +34,9 @@ _POSE_RATE_HZ = 100.0
 #: Simulated controllers that listen to a sink and to nothing else.
 _ARM_CONTROLLERS = {
     'gello_joint': 'gello', 'equilibrium_pose': 'cartesian_impedance_example'}
+#: CRISP's controllers, as it names them; one that is not active is not commanded.
+_CRISP_CONTROLLERS = {
+    'crisp_joint': 'joint_impedance_controller', 'crisp_pose': 'cartesian_impedance_controller'}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -261,7 +264,12 @@ def _residual(config: GraphConfig) -> dict[str, Any]:
     if config.robot == 'fr3':
         parameters |= {
             'controller.require_deadman': True, 'controller.residual_gain': _FR3_GAIN,
-            'speed_scale': 0.1}
+            'speed_scale': 0.1, 'preflight': True, 'arming.arm': config.arm_driver}
+        if config.gripper == 'none':
+            # Nobody publishes gripper/state then.
+            parameters['arming.skip'] = ['gripper']
+        if config.arm_driver == 'franka_ros2' and config.sink in _CRISP_CONTROLLERS:
+            parameters['recovery.controller'] = _CRISP_CONTROLLERS[config.sink]
     if config.robot == 'sim':
         parameters['recovery.driver'] = 'none'
     if config.arm_driver == 'fci':

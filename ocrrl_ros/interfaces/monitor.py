@@ -45,6 +45,7 @@ class LoopMonitor:
         self.periods = PeriodStatistics(capacity=4096, overrun_s=overrun_s)
         self._inputs: dict[str, tuple[float, float]] = {}
         self._extra: dict[str, object] = {}
+        self._sources: dict[str, Callable[[], object]] = {}
         self._problems: dict[str, str] = {}
         self._reported_overruns = 0
 
@@ -59,6 +60,10 @@ class LoopMonitor:
     def set_value(self, name: str, value: object) -> None:
         """Add a value to every following report."""
         self._extra[name] = value
+
+    def set_source(self, name: str, read: Callable[[], object]) -> None:
+        """Add what ``read`` returns to every following report."""
+        self._sources[name] = read
 
     def set_problem(self, name: str, text: str) -> None:
         """Warn of something in every following report, until it is set to ''."""
@@ -93,6 +98,7 @@ class LoopMonitor:
         if fresh:
             problems.append(f'{fresh} periods above {_OVERRUN_FACTOR:g} x nominal')
         values.update(self._extra)
+        values.update((name, read()) for name, read in self._sources.items())
         level = DiagnosticStatus.WARN if problems else DiagnosticStatus.OK
         return status_message(
             self._name, level[0], '; '.join(problems) or 'running', values)

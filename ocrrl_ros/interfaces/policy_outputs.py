@@ -8,18 +8,22 @@ from geometry_msgs.msg import Point
 import numpy as np
 from ocrrl_ros.core.se3 import quat_to_rotvec
 from ocrrl_ros.interfaces.conversions import named_vector, to_stamp
+from ocrrl_ros.interfaces.gripper_state import GRIPPER_COMMAND_TOPIC
 from ocrrl_ros.interfaces.input_warnings import cause_of
 from ocrrl_ros.interfaces.monitor import status_message
-from ocrrl_ros.interfaces.qos import LATCHED, RELIABLE
+from ocrrl_ros.interfaces.qos import LATCHED, LATEST, RELIABLE
 from ocrrl_ros.policy.composition import ACTION_NAMES
 from ocrrl_ros.policy.controller import ControllerState, PolicyAction, ResidualController
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
+from std_msgs.msg import Float64MultiArray
 from visualization_msgs.msg import Marker, MarkerArray
 
 _AXES = ('x', 'y', 'z')
 #: Corrections are millimetres; drawn at this scale they can be seen.
 _ARROW_SCALE = 5.0
+_GRIPPER_PERIOD_S = 1.0 / 30.0
+_TIME_TOLERANCE_S = 1e-6
 _LEVELS = {
     ControllerState.HOLDING: DiagnosticStatus.WARN,
     ControllerState.TAKEOVER: DiagnosticStatus.WARN,
@@ -64,7 +68,7 @@ def correction_arrow(action: PolicyAction) -> Marker:
 
 
 class PolicyOutputs:
-    """Publishes ``residual_policy/{action,state,arrows}``."""
+    """Publishes ``residual_policy/{action,state,arrows}`` and the opening of the gripper."""
 
     def __init__(self, node: Node):
         """Create the publishers."""
@@ -72,6 +76,8 @@ class PolicyOutputs:
         self._state = node.create_publisher(
             DiagnosticStatus, 'residual_policy/state', LATCHED)
         self._arrows = node.create_publisher(MarkerArray, 'residual_policy/arrows', RELIABLE)
+        self._gripper = node.create_publisher(Float64MultiArray, GRIPPER_COMMAND_TOPIC, LATEST)
+        self._gripper_due_s = float('-inf')
         self._last: tuple[ControllerState, bool, str, bool, float] | None = None
 
     def action(self, action: PolicyAction) -> None:
@@ -79,6 +85,13 @@ class PolicyOutputs:
         self._action.publish(named_vector(action_vector(action), action.stamp_s))
         if self._arrows.get_subscription_count():
             self._arrows.publish(MarkerArray(markers=[correction_arrow(action)]))
+
+    def gripper(self, opening: float, now_s: float) -> None:
+        """Publish an opening, 0..1, at 30 Hz; the driver adds hysteresis."""
+        early_s = self._gripper_due_s - _TIME_TOLERANCE_S - now_s
+        if not 0.0 < early_s <= _GRIPPER_PERIOD_S:
+            self._gripper_due_s = now_s + _GRIPPER_PERIOD_S
+            self._gripper.publish(Float64MultiArray(data=[opening]))
 
     def state(self, controller: ResidualController) -> bool:
         """Publish state and reason when they changed, and return whether they did."""

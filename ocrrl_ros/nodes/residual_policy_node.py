@@ -11,12 +11,12 @@ import numpy as np
 from ocrrl_ros.core.errors import ConfigError, InputError
 from ocrrl_ros.interfaces import episode_state
 from ocrrl_ros.interfaces.arm_sinks import make_sink, SinkConfig, SinkName
+from ocrrl_ros.interfaces.arming_gate import arming_for_sink, ArmingGate
 from ocrrl_ros.interfaces.chunk_conversions import BASE_FRAME
 from ocrrl_ros.interfaces.chunk_inbox import ChunkInbox
 from ocrrl_ros.interfaces.conversions import (
     from_stamp, has_joints, joint_values, pose_with_covariance_to_arrays)
-from ocrrl_ros.interfaces.gripper_state import (
-    GRIPPER_COMMAND_TOPIC, GRIPPER_STATE_TOPIC, opening_from_message)
+from ocrrl_ros.interfaces.gripper_state import GRIPPER_STATE_TOPIC, opening_from_message
 from ocrrl_ros.interfaces.homing_clients import HomingName, make_homing
 from ocrrl_ros.interfaces.image_conversions import COLOUR_TOPIC, image_to_rgb
 from ocrrl_ros.interfaces.input_warnings import InputWarnings
@@ -24,7 +24,7 @@ from ocrrl_ros.interfaces.operator_services import OperatorServices
 from ocrrl_ros.interfaces.parameters import declare_config, follow_changes
 from ocrrl_ros.interfaces.policy_outputs import PolicyOutputs
 from ocrrl_ros.interfaces.polling import PolledSubscription
-from ocrrl_ros.interfaces.qos import LATCHED, LATEST, LATEST_BEST_EFFORT, RELIABLE, SENSOR_DATA
+from ocrrl_ros.interfaces.qos import LATCHED, LATEST_BEST_EFFORT, RELIABLE, SENSOR_DATA
 from ocrrl_ros.interfaces.recovery_service import RecoveryService
 from ocrrl_ros.interfaces.robot_watch import RobotWatch
 from ocrrl_ros.interfaces.spin import loop_node
@@ -36,16 +36,16 @@ from ocrrl_ros.policy.controller import Command, ControllerConfig, ControllerSta
 from ocrrl_ros.policy.episode_homing import EpisodeHoming
 from ocrrl_ros.policy.image_residual import ImageResidualController
 from ocrrl_ros.policy.task_spec import load_task_spec
+from ocrrl_ros.robot.arming_config import ArmingConfig
 from ocrrl_ros.robot.fault_recovery import RecoveryConfig
 from ocrrl_ros.robot.fr3 import ARM_JOINT_NAMES
 from ocrrl_ros.robot.homing import HomingConfig
 from ocrrl_ros.robot.robot_config import load_robot, RobotConfig
 from rclpy.node import Node
 from sensor_msgs.msg import Image, JointState
-from std_msgs.msg import Bool, Float64MultiArray, String
+from std_msgs.msg import Bool, String
 
 NODE_NAME = 'residual_policy'
-_GRIPPER_PERIOD_S = 1.0 / 30.0
 _TIME_TOLERANCE_S = 1e-6
 #: Above this rate inputs and policy tick take turns: together they take longer than a period.
 _SPLIT_ABOVE_HZ = 500.0
@@ -91,6 +91,10 @@ class ResidualPolicyConfig:
             'DiagnosticStatus of a driver other than franka_ros2, as fci_arm/state; while it is '
             'not OK the arm is not commanded. Empty: none. FrankaRobotState is always heeded')})
     recovery: RecoveryConfig = RecoveryConfig()
+    preflight: bool = dataclasses.field(
+        default=False, metadata={'description': (
+            'whether an episode is refused while the arm fails the checks of docs/robot.md')})
+    arming: ArmingConfig = ArmingConfig()
     controller: ControllerConfig = ControllerConfig()
 
     def __post_init__(self) -> None:
@@ -120,10 +124,12 @@ class ResidualPolicyNode(Node):
         self._warnings = InputWarnings(self)
         self._sink = make_sink(self.config.sink, self, self.config.arm_sink)
         self._homing = self._make_homing(robot)
+        self._gate = ArmingGate(
+            self, arming_for_sink(self.config.arming, self.config.sink, self.config.arm_sink),
+            robot, self.config.joint_state_topic) if self.config.preflight else None
         self._q: np.ndarray | None = None
         self._is_silent = True
         self._outputs = PolicyOutputs(self)
-        self._gripper = self.create_publisher(Float64MultiArray, GRIPPER_COMMAND_TOPIC, LATEST)
         self._subscribe()
         self._teleop = TeleopInbox(self, self.controller.takeover)
         self._watch = RobotWatch(
@@ -138,12 +144,14 @@ class ResidualPolicyNode(Node):
         self._first_s: float | None = None
         self._policy_due_s = float('-inf')
         self._takes_turns = self.config.controller.command_rate_hz > _SPLIT_ABOVE_HZ
-        self._gripper_due_s = float('-inf')
         self._command_clock = CommandClock(1.0 / self.config.controller.command_rate_hz)
         self._now_s = 0.0
         self.loop = TickLoop(self, LoopConfig(
             rate_hz=self.config.controller.command_rate_hz,
             realtime_priority=self.config.realtime_priority))
+        torque_rate = self.controller.arm.follower.torque_rate
+        self.loop.monitor.set_source(
+            'torque_rate_peak_nm_s', lambda: float(torque_rate.take_peak().max()))
 
     def _make_homing(self, robot: RobotConfig) -> EpisodeHoming | None:
         """Return what brings the arm home before an episode, None for nothing."""
@@ -186,7 +194,7 @@ class ResidualPolicyNode(Node):
         self._is_silent = command is None
         if command is not None:
             self._sink.send(command, now_s, self.controller.arm.follower.preview)
-            self._send_gripper(command, now_s)
+            self._outputs.gripper(command.gripper, now_s)
         else:
             self._tick_without_command(now_s)
         if self._sink.problem is not None:
@@ -264,6 +272,8 @@ class ResidualPolicyNode(Node):
             if problem:
                 self._stop_homing(problem)
         self._recovery.step(now_s)
+        if self._gate is not None and self.controller.state is ControllerState.IDLE:
+            self._gate.step(now_s, self.loop.monitor)
 
     def _take_gripper(self, now_s: float) -> None:
         """Take the gripper's opening."""
@@ -311,6 +321,8 @@ class ResidualPolicyNode(Node):
     def _start(self, now_s: float) -> None:
         """Bring the arm home, start the episode, or show why not and try again next tick."""
         try:
+            if self._gate is not None and self.controller.state is ControllerState.IDLE:
+                self._gate.check(now_s)
             # Homing waits until the arm has come to rest after the last episode.
             if self._homing is not None and not (
                     self._is_silent and self._homing.is_home(now_s)):
@@ -367,13 +379,6 @@ class ResidualPolicyNode(Node):
             stamp_s = from_stamp(message.header.stamp)
             self.controller.on_image(image_to_rgb(message), stamp_s)
             self.loop.monitor.on_input('image', stamp_s)
-
-    def _send_gripper(self, command: Command, now_s: float) -> None:
-        """Publish the opening at 30 Hz; the driver adds hysteresis."""
-        early_s = self._gripper_due_s - _TIME_TOLERANCE_S - now_s
-        if not 0.0 < early_s <= _GRIPPER_PERIOD_S:
-            self._gripper_due_s = now_s + _GRIPPER_PERIOD_S
-            self._gripper.publish(Float64MultiArray(data=[command.gripper]))
 
     def _on_settings(self, config: ResidualPolicyConfig) -> None:
         """Apply the parameters that may be set while the node runs."""

@@ -61,16 +61,29 @@ class Case:
 
 
 TASK = {'tasks': ('cube_lift',)}
+ALONE = TASK | {'preflight': 'none'}
 CUBE = {'task': 'cube_lift'}
+NO_RESIDUAL = {'residual': 'none'}
 CASES = {
     'episode': Case('episode'),
     'base_policy': Case('base_policy', {}, {}, bundles=('bundle',)),
-    'residual_policy': Case('residual_policy', CUBE, TASK, bundles=('residual',)),
+    'residual_policy': Case('residual_policy', CUBE, ALONE, bundles=('residual',)),
+    'residual_policy with preflight': Case(
+        'residual_policy', CUBE | NO_RESIDUAL | {
+            'preflight': True, 'arming.arm': 'franka_ros2'}, TASK),
+    'residual_policy with preflight of fci_arm': Case(
+        'residual_policy', CUBE | NO_RESIDUAL | {
+            'preflight': True, 'arming.arm': 'fci', 'robot_state_topic': 'fci_arm/state',
+            'recovery.driver': 'fci_arm'}, TASK | {'preflight': 'fci'}),
+    'residual_policy with preflight of a simulated arm': Case(
+        'residual_policy', CUBE | NO_RESIDUAL | {
+            'preflight': True, 'arming.arm': 'sim', 'sink': 'crisp_pose'},
+        TASK | {'preflight': 'sim', 'sink': 'crisp_pose'}),
     'residual_policy of two objects by pose': Case(
         'residual_policy', {'task': 'stack_cube', 'residual': 'none', 'sink': 'crisp_pose'},
-        {'tasks': ('stack_cube',), 'sink': 'crisp_pose'}),
+        {'tasks': ('stack_cube',), 'sink': 'crisp_pose', 'preflight': 'none'}),
     'residual_policy that sees': Case(
-        'residual_policy', CUBE, TASK | {'image_residual': True}, bundles=('image',)),
+        'residual_policy', CUBE, ALONE | {'image_residual': True}, bundles=('image',)),
     'pose_estimator': Case('pose_estimator', CUBE, TASK),
     'pose_estimator on the wrist': Case(
         'pose_estimator', CUBE | {'tcp_T_camera': [0.05, 0.0, -0.05, 0.0, 0.0, 0.0, 1.0]},

@@ -81,6 +81,9 @@ def test_real_robot_starts_slow_without_residual_and_with_deadman():
     assert residual['arm_sink.robot'] == 'fr3'
     assert residual['controller.require_deadman'] is True
     assert residual['speed_scale'] == 0.1
+    assert residual['preflight'] is True and residual['arming.arm'] == 'franka_ros2'
+    assert residual['recovery.controller'] == 'joint_impedance_controller'
+    assert 'arming.skip' not in residual
     assert plan['base_policy']['replan.latency_s'] == 0.0
 
 
@@ -107,7 +110,9 @@ def test_the_gripper_node_is_started_on_the_real_robot_unless_it_is_not_wanted()
     real = ('robot:=fr3', 'robot_ip:=10.0.0.2')
     assert _plan(*real)['gripper'] == {'driver': 'franka'}
     assert _plan(*real, 'gripper:=crisp')['gripper'] == {'driver': 'crisp'}
-    assert 'gripper' not in _plan(*real, 'gripper:=none')
+    without = _plan(*real, 'gripper:=none')
+    assert 'gripper' not in without
+    assert without['residual_policy']['arming.skip'] == ['gripper']
     assert 'gripper' not in _plan('robot:=sim') and 'gripper' not in _plan('gripper:=none')
 
 
@@ -119,6 +124,8 @@ def test_the_driver_without_a_real_time_pc_is_started_where_it_is_asked_for():
     assert plan['residual_policy']['sink'] == 'crisp_joint'
     assert plan['residual_policy']['robot_state_topic'] == 'fci_arm/state'
     assert plan['residual_policy']['recovery.driver'] == 'fci_arm'
+    assert plan['residual_policy']['arming.arm'] == 'fci'
+    assert 'recovery.controller' not in plan['residual_policy']
 
 
 def test_a_recovery_asks_the_driver_of_the_real_arm_alone():
@@ -175,3 +182,15 @@ def test_composed_nodes_share_a_process_and_keep_their_own_parameters():
     (['a', 'b'], '["a", "b"]')])
 def test_parameter_values_are_written_as_yaml(value, text):
     assert parameter_text(value) == text
+
+
+def test_a_simulated_arm_starts_without_preflight_and_without_a_controller_to_watch():
+    residual = _plan('robot:=sim')['residual_policy']
+    assert not {'preflight', 'arming.arm', 'recovery.controller'} & set(residual)
+
+
+def test_the_controller_that_is_watched_is_that_of_the_sink():
+    real = ('robot:=fr3', 'robot_ip:=10.0.0.2')
+    assert _plan(*real, 'sink:=crisp_pose')['residual_policy'][
+        'recovery.controller'] == 'cartesian_impedance_controller'
+    assert 'recovery.controller' not in _plan(*real, 'sink:=gello_joint')['residual_policy']

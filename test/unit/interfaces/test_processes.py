@@ -95,6 +95,12 @@ def test_monitor_warns_of_overruns_and_stale_inputs():
     assert float(values['age_camera_ms']) == pytest.approx(500.0)
 
 
+def test_what_is_read_for_a_report_is_read_anew_for_each():
+    monitor, readings = LoopMonitor('arm', 0.001), iter((3.0, 4.0))
+    monitor.set_source('peak', lambda: next(readings))
+    assert [monitor.status(now_s).values[-1].value for now_s in (1.0, 2.0)] == ['3', '4']
+
+
 def test_deadline_loop_catches_up_short_delays_and_reports_long_ones(monkeypatch):
     now = [100.0]
     monkeypatch.setattr('time.monotonic', lambda: now[0])

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Refuse episodes while the arm fails the checks of `ocrrl doctor --robot`."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from ocrrl_ros.core.errors import ConfigError, InputError
+from ocrrl_ros.interfaces.arm_sinks import SinkConfig
+from ocrrl_ros.interfaces.arming_observer import ArmingObserver, OptionalTypes
+from ocrrl_ros.interfaces.monitor import LoopMonitor
+from ocrrl_ros.robot.arming_config import ArmingConfig
+from ocrrl_ros.robot.robot_config import RobotConfig
+from rclpy.node import Node
+
+_REPORT_PERIOD_S = 1.0
+_SHOWN = 3
+
+
+def arming_for_sink(config: ArmingConfig, sink: str, settings: SinkConfig) -> ArmingConfig:
+    """
+    Return the checks for the controller that a sink feeds.
+
+    :raises ConfigError: nobody has said which controller that is.
+    """
+    target = 'target_pose' if sink == 'crisp_pose' else 'target_joint'
+    controllers = config.controllers
+    if sink == 'jtc_trajectory' and not controllers:
+        controllers = (settings.jtc_controller,)
+    known = config.arm != 'franka_ros2' or sink.startswith('crisp_') or controllers
+    if not known:
+        raise ConfigError(
+            f'arming.controllers is empty; with preflight and sink {sink} the name of the '
+            'controller that takes the targets is expected')
+    return dataclasses.replace(config, target=target, controllers=controllers)
+
+
+class ArmingGate:
+    """Looks at an arm at rest and says whether an episode may begin."""
+
+    def __init__(
+            self, node: Node, config: ArmingConfig, robot: RobotConfig, joint_state_topic: str,
+            types: OptionalTypes | None = None):
+        """
+        Subscribe; nothing is known yet.
+
+        :param config: of ``arming_for_sink``.
+        :param types: message types of packages that are no wheels; the installed ones by default.
+        """
+        self._observer = ArmingObserver(
+            node, config, robot, joint_state_topic=joint_state_topic, types=types)
+        self._told_s = float('-inf')
+
+    def step(self, now_s: float, monitor: LoopMonitor) -> None:
+        """Look at one thing, for an arm at rest; the verdict goes to /diagnostics."""
+        self._observer.step(now_s)
+        if not 0.0 <= now_s - self._told_s < _REPORT_PERIOD_S:
+            self._told_s = now_s
+            for name, value in self._observer.values(now_s).items():
+                monitor.set_value(name, value)
+
+    def check(self, now_s: float) -> None:
+        """
+        Let an episode begin.
+
+        :raises InputError: something is wrong or unknown; the message names the first facts.
+        """
+        refusals = self._observer.refusals(now_s)
+        if refusals:
+            rest = len(refusals) - _SHOWN
+            more = f'; and {rest} more (ocrrl doctor --robot)' if rest > 0 else ''
+            raise InputError(f'preflight refuses: {"; ".join(refusals[:_SHOWN])}{more}')
