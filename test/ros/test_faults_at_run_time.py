@@ -25,7 +25,7 @@ def policy(ros, probe, tmp_path):
         MODULE, tmp_path / 'log.txt', parameters, ('-r', f'__ns:=/{namespace}'))
     with running(node):
         arm = Arm(probe, node, f'{namespace}/')
-        arm.bundle, arm.namespace, arm.parameters = bundle, namespace, parameters
+        arm.bundle, arm.parameters = bundle, parameters
         probe.until(lambda: arm.states, what='a first state of the node')
         arm.start()
         move(arm)
@@ -44,7 +44,7 @@ def move(arm):
 
 
 def test_two_publishers_of_targets_are_a_fault_and_silence_until_resume(policy):
-    arm, topic = policy, f'{policy.namespace}/target_joint'
+    arm, topic = policy, f'{policy.namespace}target_joint'
     other = arm.probe.node.create_publisher(JointState, topic, qos.LATEST)
     other.publish(conv.joint_state(ARM_JOINT_NAMES, READY, np.zeros(7)))
     arm.live_until(lambda: 'publishers on' in arm.states[-1].message, 'the fault')
