@@ -12,6 +12,7 @@ BAD_M, BAD_RAD = 0.015, np.radians(15.0)
 CHI2_95_3DOF = 7.815
 CHI2_95_2DOF = 5.991
 LONG_FRAMES = 1000
+RETURN_S = 0.5
 PHASES = ('free', 'near', 'held')
 
 
@@ -129,7 +130,7 @@ def absence(samples: Sequence[Sample]) -> dict[str, Any]:
 
     ``stale_frames`` (frames that are valid though it is gone) and ``return_s`` (from the first
     frame in which it is back to the first valid one) over the sequences in which it leaves;
-    ``not_returned`` counts those without a valid frame after it.
+    ``not_returned`` counts those in which it stays for half a second without a valid frame.
     """
     stale, back, missed = [], [], 0
     for number in {sample.sequence for sample in samples if not sample.is_there}:
@@ -139,7 +140,7 @@ def absence(samples: Sequence[Sample]) -> dict[str, Any]:
         stale.append(sum(s.valid for s in inside[gone:] if not s.is_there))
         seen_s = next((s.stamp_s for s in there if s.valid), None)
         if seen_s is None:
-            missed += bool(there)
+            missed += bool(there) and there[-1].stamp_s - there[0].stamp_s >= RETURN_S
         else:
             back.append(seen_s - there[0].stamp_s)
     return {'stale_frames': _quantiles(stale), 'return_s': _quantiles(back),

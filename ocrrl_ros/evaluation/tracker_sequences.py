@@ -42,6 +42,7 @@ REPLAN_TICKS = 8
 TICK_S = 0.05
 COMMAND_S = 0.005
 NEAR_M = 0.1
+_MARGIN_PX = 40.0
 REST_S, LIFT_S, TASK_S = 0.5, 7.0, 10.0
 
 
@@ -163,12 +164,23 @@ class SequenceSource:
                 motion = motion.moved(knocked(motion.at(time_s), rng), time_s)
             pose = motion.at(time_s) if twin is None else twin.object_pose(time_s)
             is_there = not away_s[0] <= time_s < away_s[1]
+            if time_s >= away_s[1] and not self._shows(pose):
+                # It has left the picture by itself meanwhile, and cannot come back.
+                return
             if not is_there:
                 pose = se3.pose(np.array(OUT_OF_VIEW_M), pose[3:])
             truth = {target: TrueObject(
                 pose=pose, phase=0, speed=motion.speed, is_there=is_there)}
             yield self._look(
                 self._carried_state(time_s, target, pose), truth, noise, plate, twin)
+
+    def _shows(self, base_T_object: np.ndarray) -> bool:
+        """Return whether the middle of an object lies well inside the picture."""
+        camera = self._domain.camera
+        point = se3.pose_transform(se3.pose_inverse(camera.true_pose()), base_T_object[:3])
+        u, v = camera.true_intrinsics().project(point)
+        return bool(_MARGIN_PX < u < camera.width - _MARGIN_PX
+                    and _MARGIN_PX < v < camera.height - _MARGIN_PX)
 
     def _motion(self, row: str, rng: np.random.Generator, target: str) -> Motion | Round:
         """Return how an object is carried."""

@@ -74,9 +74,11 @@ def test_frames_that_stay_valid_without_an_object_and_the_way_back_are_counted()
 
 
 def test_an_object_that_is_not_found_again_is_named_and_others_do_not_count():
-    lost = course([1, 0, 1, 1], [1, 0, 0, 0])
+    lost, soon_over = (
+        course([1, 0] + [1] * count, [1, 0] + [0] * count) for count in (17, 10))
     found = absence(lost + course([1, 1], [1, 1], sequence=1))
     assert found['not_returned'] == 1 and found['return_s'] is None
+    assert absence(soon_over)['not_returned'] == 0
     assert absence([PERFECT])['stale_frames'] is None
 
 
@@ -163,6 +165,10 @@ def test_pose_log_keeps_objects_apart():
     assert found['bowl']['bias_m'] == pytest.approx(3.0 * found['block']['bias_m'])
 
 
+#: A sequence of seed 0 whose cube leaves the picture while it is gone.
+LEAVES = 24
+
+
 def poses(scene, row, index=0):
     """Return what is true of the cube in every frame."""
     return [frame.objects['cube'] for frame in scene.sequence(row, 0, index, 'cube')]
@@ -173,6 +179,11 @@ def test_an_object_vanishes_for_a_while_and_goes_on_where_it_would_have_been(sou
     gone = [i for i, seen in enumerate(there) if not seen]
     assert there[0] and there[-1] and 5 <= len(gone) <= 20
     assert gone == list(range(gone[0], gone[-1] + 1))
+
+
+def test_a_sequence_ends_where_what_vanished_has_left_the_picture(source):
+    seen = poses(source('cube_lift'), 'vanish', index=LEAVES)
+    assert len(seen) < 60 and not seen[-1].is_there
 
 
 def test_a_view_is_one_frame(source):
