@@ -15,6 +15,7 @@ from ocrrl_ros.core.errors import UnknownNameError
 from ocrrl_ros.interfaces.child_processes import end_with_parent
 from ocrrl_ros.interfaces.graph_plan import NodePlan, process_arguments, process_executable
 from ocrrl_ros.interfaces.security import enclave_arguments
+from ocrrl_ros.interfaces.spare_process import SpareProcess
 from ocrrl_ros.interfaces.spin import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, sparing_environment
 
 #: Patience after SIGINT, until SIGTERM and until SIGKILL.
@@ -23,6 +24,8 @@ KILL_AFTER_S = 12.0
 _MAX_RESTARTS = 3
 #: Longer than the start of any node, the renderer's patience of 60 s included.
 _START_S = 90.0
+#: After the last start of a process the others need the processors more than a spare one does.
+_SPARE_AFTER_S = 5.0
 
 
 @dataclasses.dataclass
@@ -57,12 +60,14 @@ def _group_name(group: tuple[NodePlan, ...]) -> str:
     return '+'.join(plan.name for plan in group)
 
 
+def _module(group: tuple[NodePlan, ...]) -> str:
+    return f'ocrrl_ros.nodes.{process_executable(group)}_node'
+
+
 def process_command(
         group: tuple[NodePlan, ...], namespace: str = '', params_file: str = '') -> list[str]:
     """Return the command line of one process of the graph."""
-    command = [
-        sys.executable, '-m', f'ocrrl_ros.nodes.{process_executable(group)}_node',
-        *process_arguments(group)]
+    command = [sys.executable, '-m', _module(group), *process_arguments(group)]
     if namespace:
         command += ['-r', f'__ns:=/{namespace.strip("/")}']
     command += enclave_arguments(process_executable(group), namespace, os.environ)
@@ -90,6 +95,7 @@ class Supervisor:
         self._params_file = params_file
         self._max_restarts = max_restarts
         self._children: list[_Child] = []
+        self._spare: SpareProcess | None = None
 
     def start(self, is_stopping: Callable[[], bool] = lambda: False) -> None:
         """
@@ -107,10 +113,18 @@ class Supervisor:
 
     def _spawn(self, group: tuple[NodePlan, ...]) -> subprocess.Popen:
         """Start one process in its own group, so that a Ctrl-C reaches it once, through us."""
-        return subprocess.Popen(
-            process_command(group, self._namespace, self._params_file), start_new_session=True,
-            preexec_fn=end_with_parent(),
-            env=dict(os.environ) | sparing_environment() | {'PYTHONUNBUFFERED': '1'})
+        command = process_command(group, self._namespace, self._params_file)
+        spare, self._spare = self._spare, None
+        warm = None if spare is None else spare.become(command[2], command[3:])
+        return warm or subprocess.Popen(
+            command, start_new_session=True, preexec_fn=end_with_parent(), env=_environment())
+
+    def _keep_spare(self) -> None:
+        """Have a process ready that has imported the nodes, once they have had time to start."""
+        newest_s = max((child.started_s for child in self._children), default=float('inf'))
+        if self._spare is None and time.monotonic() - newest_s > _SPARE_AFTER_S:
+            self._spare = SpareProcess(sorted({_module(group) for group in self._groups}),
+                                       _environment())
 
     def check(self) -> int | None:
         """
@@ -130,6 +144,7 @@ class Supervisor:
             self._log(
                 f'{child.name}: died with code {code}; restart {child.restarts} of '
                 f'{child.max_restarts}, pid {child.process.pid}')
+        self._keep_spare()
         return None
 
     def pid(self, name: str) -> int:
@@ -145,6 +160,9 @@ class Supervisor:
 
     def stop(self) -> None:
         """Interrupt every process, last started first, and wait; insist where one hangs."""
+        if self._spare is not None:
+            self._spare.stop()
+            self._spare = None
         for child in reversed(self._children):
             _signal_group(child.process, signal.SIGINT)
         started_s = time.monotonic()
@@ -158,6 +176,10 @@ class Supervisor:
                         _signal_group(child.process, number)
             time.sleep(0.02)
         self._children.clear()
+
+
+def _environment() -> dict[str, str]:
+    return dict(os.environ) | sparing_environment() | {'PYTHONUNBUFFERED': '1'}
 
 
 def _signal_group(process: subprocess.Popen, number: signal.Signals) -> None:
