@@ -30,6 +30,8 @@ class BenchFaults:
     nodes: tuple[str, ...] = field(
         default=NODES, metadata={'description': 'nodes to kill, one after another'})
     repeats: int = field(default=5, metadata={'description': 'kills of each node'})
+    rest_s: float = field(default=12.0, metadata={
+        'description': 'time before each kill, in which the stack gets a spare process ready, s'})
     hog_s: float = field(
         default=20.0, metadata={'description': 'how long the processors are hogged, s; 0: not'})
     hogs: int = field(default=2, metadata={'description': 'processes that hog them'})
@@ -45,6 +47,8 @@ class BenchFaults:
                 raise UnknownNameError('node', name, NODES, '--nodes')
         if not 1 <= self.repeats <= 100:
             raise ConfigError(f'repeats is {self.repeats}; allowed: 1 .. 100')
+        if not 0.0 <= self.rest_s <= 600.0:
+            raise ConfigError(f'rest_s is {self.rest_s} s; allowed: 0 .. 600')
         if not 0.0 <= self.hog_s <= 600.0:
             raise ConfigError(f'hog_s is {self.hog_s} s; allowed: 0 .. 600')
         if not 1 <= self.hogs <= 64:
@@ -103,8 +107,8 @@ class BenchFaults:
         for name in self.nodes:
             first, restarts = len(graph.targets), []
             for _ in range(self.repeats):
+                graph.watch(self.rest_s)
                 restarts.append(graph.kill(name))
-                graph.watch(1.0)
             rows.append(_row(name, restarts))
             if name != 'mujoco_bridge':
                 # A new simulator begins at its start, where the target then begins anew.

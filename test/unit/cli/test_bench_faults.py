@@ -9,7 +9,7 @@ import pytest
 
 @pytest.mark.parametrize(('settings', 'words'), [
     ({'repeats': 0}, 'repeats is 0'), ({'hog_s': -1.0}, 'hog_s is -1.0'),
-    ({'hogs': 0}, 'hogs is 0')])
+    ({'hogs': 0}, 'hogs is 0'), ({'rest_s': -1.0}, 'rest_s is -1.0')])
 def test_settings_without_meaning_are_refused(settings, words):
     with pytest.raises(ConfigError, match=words):
         BenchFaults(**settings)
