@@ -13,7 +13,7 @@ import numpy as np
 from ocrrl_ros.core import se3
 from ocrrl_ros.core.errors import InputError
 from ocrrl_ros.evaluation.failure_modes import classify, GraspTrace, lifted, LIFTED_M
-from ocrrl_ros.sim.experts import CUP_GRASP_M
+from ocrrl_ros.sim.experts import cup_grasp
 from ocrrl_ros.sim.tasks import lowest_points, Task, TaskState
 from ocrrl_ros.sim.tasks import pick_place, stand_cup
 from ocrrl_ros.sim.tasks.close_drawer import CLOSED_M, CloseDrawer
@@ -105,12 +105,12 @@ def _across_cup(poses: np.ndarray) -> np.ndarray:
     """
     Return where a lying cup is grasped (T, 7): y level and across its axis, z up.
 
-    The place is that of the expert and of the operator, which grasp beyond the middle.
+    The place is that of the expert and of the operator, which grasp beyond the middle and lean.
     """
     along = se3.quat_rotate(poses[:, 3:], np.array([0.0, 0.0, 1.0]))
     turn = np.zeros((len(poses), 3))
     turn[:, 2] = np.arctan2(along[:, 1], along[:, 0])
-    return se3.pose(poses[:, :3] + CUP_GRASP_M * along, se3.quat_from_rotvec(turn))
+    return se3.pose(cup_grasp(poses)[:, :3], se3.quat_from_rotvec(turn))
 
 
 def _upright(task: StandCup, states: TaskState) -> np.ndarray:

@@ -20,9 +20,13 @@ from ocrrl_ros.sim.truth import TruthState
 _WRIST_LIMIT_RAD = 0.75 * np.pi
 #: How far above its resting height an object is let go.
 _DROP_M = 0.002
-#: The cup is held this far above its middle, where it is wider but the hand clears the table.
-CUP_GRASP_M = 0.015
+#: The cup is held this far above its middle, where it is wider but the hand clears the table; the
+#: fingers reach over its axis so far that its rim does not touch the palm; and the hand leans
+#: towards the mouth, so that it need not turn level, with the wrist below the table, to stand the
+#: cup up (docs/notes/tasks.md).
+_CUP_GRASP_M, _CUP_PALM_M, _CUP_LEAN_RAD = 0.012, 0.018, np.deg2rad(25.0)
 _CUP_PLACE_M = (0.58, 0.0)
+_UP = np.array([0.0, 0.0, 1.0])
 #: Hand level and pointing away from the robot, its x axis up.
 _LEVEL_HAND = se3.matrix_to_quat(np.array([[0.0, 0, 1], [0, -1, 0], [1, 0, 0]]))
 
@@ -39,6 +43,21 @@ def box_grasp(truth: TruthState) -> np.ndarray:
     """Return base_T_tcp (N, 7) that grasps the first object, a box, from above."""
     box = truth.object_poses[:, 0]
     return se3.pose(box[:, :3], grasp_quaternions(box[:, 3:], truth.base_T_tcp[:, 3:]))
+
+
+def cup_grasp(cup: np.ndarray) -> np.ndarray:
+    """
+    Return base_T_tcp (N, 7) that grasps a lying cup across its side.
+
+    The hand's x axis is towards the mouth, seen from above.
+
+    :param cup: base_T_cup (N, 7).
+    """
+    along = se3.quat_rotate(cup[:, 3:], _UP)
+    lean = se3.quat_from_rotvec(np.array([[0.0, -_CUP_LEAN_RAD, 0.0]]))
+    quaternion = se3.quat_multiply(down_with_yaw(yaw_of(cup[:, 3:], axis=2)), lean)
+    back = se3.quat_rotate(quaternion, np.array([0.0, 0.0, -_CUP_PALM_M]))
+    return se3.pose(cup[:, :3] + _CUP_GRASP_M * along + back, quaternion)
 
 
 def keep_level(truth: TruthState) -> np.ndarray:
@@ -115,20 +134,21 @@ class CubeOnCube:
 
 
 class CupUpright:
-    """Grasp the lying cup across its side, turn the hand level, set it on its base."""
+    """Grasp the lying cup across its side, turn the hand away from the robot, set the cup down."""
 
     def __init__(self, task: StandCup):
         """Take nothing from the task."""
 
     def grasp(self, truth: TruthState) -> np.ndarray:
-        """Return the grasp from above, the hand's x axis towards the mouth, base_T_tcp (N, 7)."""
-        cup = truth.object_poses[:, 0]
-        along = se3.quat_rotate(cup[:, 3:], np.array([0.0, 0.0, 1.0]))
-        return se3.pose(
-            cup[:, :3] + CUP_GRASP_M * along, down_with_yaw(yaw_of(cup[:, 3:], axis=2)))
+        """Return the grasp from above, base_T_tcp (N, 7)."""
+        return cup_grasp(truth.object_poses[:, 0])
 
     def goal(self, truth: TruthState, tcp_T_object: np.ndarray) -> np.ndarray:
-        """Return base_T_tcp (N, 7), hand level, with the cup upright just above the table."""
+        """
+        Return base_T_tcp (N, 7) with the cup upright just above the table.
+
+        The hand is as near to level as the way allows in which it holds the cup.
+        """
         level = np.broadcast_to(_LEVEL_HAND, (len(truth), 4))
         quaternion = upright(level, tcp_T_object)
         place = np.empty((len(truth), 3))
@@ -139,7 +159,7 @@ class CupUpright:
     def done(self, truth: TruthState) -> np.ndarray:
         """Return (N,) bool: upright and on the table."""
         cup = truth.object_poses[:, 0]
-        up = se3.quat_rotate(cup[:, 3:], np.array([0.0, 0.0, 1.0]))[:, 2]
+        up = se3.quat_rotate(cup[:, 3:], _UP)[:, 2]
         base = cup[:, 2] - truth.object_half_extents[:, 0, 2] * up
         return (up > np.cos(np.deg2rad(8.0))) & (base < 2 * _DROP_M)
 

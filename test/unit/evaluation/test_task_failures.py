@@ -7,7 +7,7 @@ from ocrrl_ros.core import se3
 from ocrrl_ros.core.errors import InputError
 from ocrrl_ros.evaluation.failure_modes import FAILURE_MODES
 from ocrrl_ros.evaluation.task_failures import EpisodeTruth, join_states, name_failure
-from ocrrl_ros.sim.experts import CUP_GRASP_M
+from ocrrl_ros.sim.experts import cup_grasp
 from ocrrl_ros.sim.object_shapes import Drawer, lying_pose
 from ocrrl_ros.sim.tasks import get_task
 from ocrrl_ros.sim.tasks.stand_cup import CUP
@@ -43,7 +43,7 @@ def make_episode(name, *, offset=(0.0, 0.0, 0.0), yaw=0.0, opens=80, held=HELD, 
     contact = np.zeros((TICKS, len(start), 2), dtype=bool)
     grasp, turn = start[0, :3].copy(), 0.0
     if name == 'stand_cup':
-        grasp += CUP_GRASP_M * se3.quat_rotate(start[0, 3:], np.array([0.0, 0, 1]))
+        grasp = cup_grasp(start[:1])[0, :3]
         turn = 0.3
     if held is not None:
         poses[held, 0, 2] += 0.05

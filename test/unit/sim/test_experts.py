@@ -10,7 +10,7 @@ from ocrrl_ros.evaluation.chunk_schedule import RolloutConfig
 from ocrrl_ros.evaluation.rollout_factory import build_rollout, RolloutSettings
 from ocrrl_ros.policy.base_policy import BaseInputs
 from ocrrl_ros.sim.domain import load_domain
-from ocrrl_ros.sim.experts import expert_for
+from ocrrl_ros.sim.experts import CupUpright, expert_for
 from ocrrl_ros.sim.physics import load_physics
 from ocrrl_ros.sim.place_expert import upright
 from ocrrl_ros.sim.scripted_motion import advance, MotionConfig, nearest_yaw
@@ -18,6 +18,8 @@ from ocrrl_ros.sim.seeding import episode_rngs
 from ocrrl_ros.sim.tasks import get_task, known_tasks
 from ocrrl_ros.sim.world import SimWorld
 import pytest
+
+UP = np.array([0.0, 0.0, 1.0])
 
 
 def inputs(task, truth):
@@ -68,6 +70,24 @@ def test_worlds_are_independent_of_their_batch(start):
         for field in dataclasses.fields(truth)})
     single, batch = (expert.infer(inputs(task, state)).poses for state in (truth, twice))
     np.testing.assert_allclose(batch, np.concatenate([single, single]), atol=1e-12)
+
+
+def test_the_cup_is_stood_up_by_a_hand_that_stays_above_level():
+    world = SimWorld(get_task('stand_cup'), load_domain('sim'), load_physics())
+    rule = CupUpright(world.task)
+    for seed in range(10):
+        world.reset(np.random.default_rng(seed))
+        truth = world.task_state()
+        grasp = rule.grasp(truth)
+        held = se3.pose_multiply(se3.pose_inverse(grasp), truth.object_poses[:, 0])
+        goal = rule.goal(truth, held)
+        cup = se3.quat_rotate(se3.pose_multiply(goal, held)[:, 3:], UP)
+        np.testing.assert_allclose(cup, [UP], atol=1e-9)
+        # A level hand would have its wrist below the table (docs/notes/tasks.md).
+        leaning, tilted = (np.degrees(np.arccos(-se3.quat_rotate(hand[:, 3:], UP)[0, 2]))
+                           for hand in (grasp, goal))
+        assert leaning == pytest.approx(25.0, abs=2.0) and tilted < 67.0
+        assert 0.05 < goal[0, 2] < 0.09
 
 
 def test_upright_holds_the_objects_axis_vertical_with_the_least_turn():
