@@ -14,6 +14,7 @@ from ocrrl_ros.core import se3
 from ocrrl_ros.core.errors import InputError
 from ocrrl_ros.evaluation.failure_modes import classify, GraspTrace, lifted, LIFTED_M
 from ocrrl_ros.sim.experts import cup_grasp
+from ocrrl_ros.sim.scripted_motion import yaw_of
 from ocrrl_ros.sim.tasks import lowest_points, Task, TaskState
 from ocrrl_ros.sim.tasks import pick_place, stand_cup
 from ocrrl_ros.sim.tasks.close_drawer import CLOSED_M, CloseDrawer
@@ -107,9 +108,8 @@ def _across_cup(poses: np.ndarray) -> np.ndarray:
 
     The place is that of the expert and of the operator, which grasp beyond the middle and lean.
     """
-    along = se3.quat_rotate(poses[:, 3:], np.array([0.0, 0.0, 1.0]))
     turn = np.zeros((len(poses), 3))
-    turn[:, 2] = np.arctan2(along[:, 1], along[:, 0])
+    turn[:, 2] = yaw_of(poses[:, 3:], axis=2)
     return se3.pose(cup_grasp(poses)[:, :3], se3.quat_from_rotvec(turn))
 
 

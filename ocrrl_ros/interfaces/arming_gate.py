@@ -9,7 +9,7 @@ from ocrrl_ros.core.errors import ConfigError, InputError
 from ocrrl_ros.interfaces.arm_sinks import SinkConfig
 from ocrrl_ros.interfaces.arming_observer import ArmingObserver, OptionalTypes
 from ocrrl_ros.interfaces.monitor import LoopMonitor
-from ocrrl_ros.robot.arming_config import ArmingConfig
+from ocrrl_ros.robot.arming_config import ArmingConfig, TARGET_OF_SINK
 from ocrrl_ros.robot.robot_config import RobotConfig
 from rclpy.node import Node
 
@@ -23,11 +23,11 @@ def arming_for_sink(config: ArmingConfig, sink: str, settings: SinkConfig) -> Ar
 
     :raises ConfigError: nobody has said which controller that is.
     """
-    target = 'target_pose' if sink == 'crisp_pose' else 'target_joint'
+    target = TARGET_OF_SINK.get(sink, 'target_joint')
     controllers = config.controllers
     if sink == 'jtc_trajectory' and not controllers:
         controllers = (settings.jtc_controller,)
-    known = config.arm != 'franka_ros2' or sink.startswith('crisp_') or controllers
+    known = config.arm != 'franka_ros2' or sink in TARGET_OF_SINK or controllers
     if not known:
         raise ConfigError(
             f'arming.controllers is empty; with preflight and sink {sink} the name of the '

@@ -16,6 +16,7 @@ from ocrrl_ros.core.errors import ConfigError, UnknownNameError
 from ocrrl_ros.core.resources import bundle_path, default_base, default_residual
 from ocrrl_ros.interfaces.recorded_topics import recorded_fast_topics, recorded_topics
 from ocrrl_ros.policy.task_spec import known_task_specs, load_task_spec
+from ocrrl_ros.robot.arming_config import ArmingConfig, TARGET_OF_SINK
 
 #: Sub-systems, one launch file each.
 SUBSYSTEMS = {
@@ -34,9 +35,6 @@ _POSE_RATE_HZ = 100.0
 #: Simulated controllers that listen to a sink and to nothing else.
 _ARM_CONTROLLERS = {
     'gello_joint': 'gello', 'equilibrium_pose': 'cartesian_impedance_example'}
-#: CRISP's controllers, as it names them; one that is not active is not commanded.
-_CRISP_CONTROLLERS = {
-    'crisp_joint': 'joint_impedance_controller', 'crisp_pose': 'cartesian_impedance_controller'}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -268,8 +266,9 @@ def _residual(config: GraphConfig) -> dict[str, Any]:
         if config.gripper == 'none':
             # Nobody publishes gripper/state then.
             parameters['arming.skip'] = ['gripper']
-        if config.arm_driver == 'franka_ros2' and config.sink in _CRISP_CONTROLLERS:
-            parameters['recovery.controller'] = _CRISP_CONTROLLERS[config.sink]
+        if config.arm_driver == 'franka_ros2' and config.sink in TARGET_OF_SINK:
+            checks = ArmingConfig(target=TARGET_OF_SINK[config.sink])
+            parameters['recovery.controller'], = checks.allowed_controllers
     if config.robot == 'sim':
         parameters['recovery.driver'] = 'none'
     if config.arm_driver == 'fci':

@@ -114,8 +114,9 @@ class Supervisor:
     def _spawn(self, group: tuple[NodePlan, ...]) -> subprocess.Popen:
         """Start one process in its own group, so that a Ctrl-C reaches it once, through us."""
         command = process_command(group, self._namespace, self._params_file)
+        _, _, module, *arguments = command
         spare, self._spare = self._spare, None
-        warm = None if spare is None else spare.become(command[2], command[3:])
+        warm = None if spare is None else spare.become(module, arguments)
         return warm or subprocess.Popen(
             command, start_new_session=True, preexec_fn=end_with_parent(), env=_environment())
 

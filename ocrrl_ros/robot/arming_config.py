@@ -32,6 +32,9 @@ REQUIRED: dict[str, tuple[str, ...]] = {
     'franka_ros2': tuple(FACTS),
     'fci': tuple(fact for fact in FACTS if fact not in ('controller', 'gains')),
 }
+#: Topics of the sinks that feed CRISP.
+TARGET_OF_SINK: dict[str, TargetName] = {
+    'crisp_joint': 'target_joint', 'crisp_pose': 'target_pose'}
 _CONTROLLERS = {
     'target_joint': ('joint_impedance_controller',),
     'target_pose': ('cartesian_impedance_controller',)}

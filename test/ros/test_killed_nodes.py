@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every node of the simulated stack killed with SIGKILL under the supervisor, and two hogs."""
 
-import subprocess
-import sys
-
 import numpy as np
+from ocrrl_ros.cli.bench_faults import hogging
 from ocrrl_ros.core.errors import UnknownNameError
 from ocrrl_ros.evaluation.faults.received_targets import count_broken_targets
 from ocrrl_ros.interfaces.graph_plan import GraphConfig, group_processes, plan_graph
@@ -61,15 +59,10 @@ def test_a_killed_node_comes_back_and_the_policy_moves_the_arm_again(graph, name
 
 
 def test_limits_are_kept_beside_two_processes_that_hog_the_processors(graph):
-    hogs = [subprocess.Popen([sys.executable, '-c', 'while True: pass']) for _ in range(2)]
-    try:
+    with hogging(2):
         first = len(graph.targets)
         graph.watch(5.0)
         rows = graph.targets[first:]
-    finally:
-        for hog in hogs:
-            hog.kill()
-            hog.wait()
     counts = count_broken_targets(
         np.array([stamp for stamp, _ in rows]), np.array([q for _, q in rows]),
         JointLimits.for_image())

@@ -13,8 +13,6 @@ import pytest
 from std_msgs.msg import String
 from tiny_bundles import tiny_residual
 
-EPISODE = 'ocrrl_ros.nodes.episode_node'
-
 
 @pytest.fixture
 def supervised(ros, monkeypatch):
