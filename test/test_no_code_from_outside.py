@@ -23,6 +23,7 @@ BY_NAME = {
     'ocrrl_ros/cli/main.py': 'the registry of commands',
     'ocrrl_ros/cli/cell_commands.py': 'the registry of commands',
     'ocrrl_ros/nodes/composed_node.py': 'the names of COMPOSABLE',
+    'ocrrl_ros/interfaces/spare_process.py': "ocrrl_ros.nodes, of the supervisor's own plan",
     'ocrrl_ros/interfaces/recording.py': 'package.msg of a read-only parameter, by pattern',
     'ocrrl_ros/interfaces/optional.py': 'literals of its callers'}
 

@@ -17,6 +17,9 @@ import sys
 
 from ocrrl_ros.interfaces.child_processes import end_with_parent
 
+#: Nothing else is imported by name.
+_NODES = 'ocrrl_ros.nodes'
+
 
 class SpareProcess:
     """One such process; it is a node once, and the caller's from then on."""
@@ -25,7 +28,7 @@ class SpareProcess:
         """
         Start it.
 
-        :param modules: names of the nodes' modules, to be imported.
+        :param modules: names of modules of ``ocrrl_ros.nodes``, to be imported.
         :param environment: of the process, and of the node that it will be.
         """
         self._process = subprocess.Popen(
@@ -36,7 +39,7 @@ class SpareProcess:
         """
         Let it be a node, and return its process; None where it has ended.
 
-        :param module: the node's module, whose ``main`` is called.
+        :param module: one of the modules given at the start, whose ``main`` is called.
         :param arguments: the node's command line.
         """
         order = json.dumps({'module': module, 'arguments': arguments}) + '\n'
@@ -59,8 +62,8 @@ def main() -> int:
     """Import, wait for the order, be the node."""
     # Until then Ctrl-C and the end of the parent end it without a word.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    for name in sys.argv[1:]:
-        importlib.import_module(name)
+    nodes = {name: importlib.import_module(name) for name in sys.argv[1:]
+             if name.startswith(f'{_NODES}.')}
     line = sys.stdin.readline()
     if not line:
         return 0
@@ -68,7 +71,7 @@ def main() -> int:
     with open(os.devnull, encoding='utf-8') as nothing:
         os.dup2(nothing.fileno(), sys.stdin.fileno())
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    module = importlib.import_module(order['module'])
+    module = nodes[order['module']]
     sys.argv = [str(module.__file__), *order['arguments']]
     return module.main()
 

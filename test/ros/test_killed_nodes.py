@@ -49,6 +49,7 @@ def test_a_killed_node_comes_back_and_the_policy_moves_the_arm_again(graph, name
     shown = [text for text in restart.states if SHOWN.get(name, 'executing') in text]
     assert shown, restart.states
     if name != 'mujoco_bridge':
+        graph.watch(0.5)
         # A new simulator begins at its start: the target starts anew from there.
         rows = graph.targets[first:]
         counts = count_broken_targets(

@@ -75,10 +75,18 @@ def test_a_spare_process_that_has_ended_is_not_missed(supervised, probe):
 def test_what_a_node_refuses_is_the_exit_code_of_the_spare_process(ros, tmp_path):
     bundle = tiny_residual(tmp_path / 'altered', np.zeros(7))
     (bundle / 'policy.onnx').write_bytes(b'')
-    spare = SpareProcess([], dict(os.environ))
-    process = spare.become('ocrrl_ros.nodes.residual_policy_node', [
-        '--ros-args', '-p', f'residual:={bundle}'])
+    node = 'ocrrl_ros.nodes.residual_policy_node'
+    spare = SpareProcess([node], dict(os.environ))
+    process = spare.become(node, ['--ros-args', '-p', f'residual:={bundle}'])
     assert process.wait(60) == 1
+
+
+def test_a_spare_process_is_no_other_module_than_a_node_it_was_started_with(capfd):
+    for known, told in (('ocrrl_ros.nodes.episode_node', 'ocrrl_ros.nodes.base_policy_node'),
+                        ('json.tool', 'json.tool')):
+        process = SpareProcess([known], dict(os.environ)).become(told, [])
+        assert process.wait(60) == 1
+        assert f"KeyError: '{told}'" in capfd.readouterr().err
 
 
 def test_a_spare_process_ends_quietly_while_it_waits_and_with_its_parents_pipe(capfd):
