@@ -30,7 +30,7 @@ class GuardConfig:
         default=-0.12, metadata={'description': (
             'the TCP stays above this height, m; the fingers reach 9 mm below it')})
     body_height_m: float = field(
-        default=-0.15, metadata={'description': (
+        default=0.0, metadata={'description': (
             'hand and arm from link 3 on stay above this height, m: that of the table for an arm '
             'that stands on one')})
     keep_out_planes: tuple[Plane, ...] = field(
