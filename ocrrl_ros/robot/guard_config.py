@@ -27,7 +27,7 @@ class GuardConfig:
         default=(0.85, 0.7, 1.0), metadata={'description': (
             'upper corner of the box that the TCP stays in, m')})
     minimum_height_m: float = field(
-        default=-0.12, metadata={'description': (
+        default=0.010, metadata={'description': (
             'the TCP stays above this height, m; the fingers reach 9 mm below it')})
     body_height_m: float = field(
         default=0.0, metadata={'description': (
