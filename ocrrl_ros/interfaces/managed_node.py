@@ -159,7 +159,7 @@ class ManagedNode(LifecycleNode):
             self._enter('finalized')
             return _FAILURE
         self._error = error
-        self._tell(error)
+        self._show_problem(error)
         return _SUCCESS
 
     def destroy_node(self) -> None:
@@ -214,7 +214,7 @@ class ManagedNode(LifecycleNode):
                 return _ERROR
             undo()
             self._enter(self.lifecycle)
-            self._tell(error)
+            self._show_problem(error)
             return _FAILURE
         self._enter(state)
         return _SUCCESS
@@ -227,7 +227,7 @@ class ManagedNode(LifecycleNode):
             'lifecycle', '' if state == 'active' else f'{state}: nothing is published')
         monitor.set_problem('transition', '')
 
-    def _tell(self, error: Exception | None) -> None:
+    def _show_problem(self, error: Exception | None) -> None:
         """Show what went wrong in every diagnosis, until something else is tried."""
         self.loop.monitor.set_problem('transition', '' if error is None else str(error))
 
