@@ -165,6 +165,8 @@ class ManagedNode(LifecycleNode):
     def destroy_node(self) -> None:
         """Let go of everything before the node goes."""
         self._release()
+        # rclpy leaves it, its services and with them the node to the garbage collector.
+        self._state_machine.destroy_when_not_in_use()
         super().destroy_node()
 
     def _begin(self) -> None:

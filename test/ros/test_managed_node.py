@@ -305,3 +305,11 @@ def test_lockstep_is_answered_in_every_state(small, probe, is_active):
 
     probe.until(answered, what='an answer')
     assert loop.node.done[-1] == ('step' if is_active else 'idle')
+
+
+def test_a_node_that_was_destroyed_is_seen_no_more(small, probe):
+    loop = small(autostart=True)
+    assert loop.state() == 'active'
+    loop.node.destroy_node()
+    probe.until(lambda: 'small' not in probe.node.get_node_names(), what='the end of the node')
+    probe.until(lambda: not probe.node.count_services('/small/get_state'), what='no service')

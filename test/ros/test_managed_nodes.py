@@ -95,8 +95,8 @@ def waiting(probe, folder, name, namespace, **parameters):
         ('-r', f'__ns:=/{namespace}') if namespace else ())
     with running(node):
         managed = Managed(probe, node, name, namespace)
-        assert managed.state() == 'unconfigured'
         assert managed.diagnosed('unconfigured') == DiagnosticStatus.WARN
+        assert managed.state() == 'unconfigured'
         yield managed
     assert node.process.returncode == 0 and 'Traceback' not in node.log, node.log
 
