@@ -12,12 +12,14 @@ from mock_fci import mock_robot
 import mock_fci_wire as wire
 import numpy as np
 from ocrrl_ros.interfaces import conversions as conv
+from ocrrl_ros.interfaces import episode_state
 from ocrrl_ros.interfaces import qos
 from ocrrl_ros.interfaces.image_conversions import COLOUR_TOPIC
 from ocrrl_ros.robot.fr3 import READY_POSITION
 import pytest
 from ros_harness import NodeProcess, Probe, running
 from sensor_msgs.msg import Image, JointState
+from std_msgs.msg import String
 from std_srvs.srv import Trigger
 from test_fci_arm_node import hear_phases, streaming
 from test_inputs_of_nodes import EXTRINSICS, FRAME, POSE, World
@@ -134,6 +136,24 @@ def test_base_policy_loads_plans_and_forgets_as_it_is_told(probe, tmp_path):
         managed.diagnosed('unconfigured', 'policy.onnx')
         assert managed.to('shutdown') == 'finalized'
         assert managed.diagnosed('finalized') == DiagnosticStatus.WARN
+
+
+def test_a_node_that_shares_a_process_is_told_alone_and_by_a_parameter_file(probe, tmp_path):
+    bundle = tiny_base(tmp_path / 'base', POSE, np.zeros(3))
+    (tmp_path / 'file.yaml').write_text(
+        f'base_policy: {{ros__parameters: {{autostart: false, bundle: {bundle}}}}}\n')
+    node = NodeProcess(
+        'ocrrl_ros.nodes.composed_node', tmp_path / 'log.txt', {},
+        ('--params-file', str(tmp_path / 'file.yaml')), ('episode,base_policy',))
+    states = probe.listen(String, episode_state.TOPIC, qos.LATCHED)
+    with running(node):
+        managed = Managed(probe, node, 'base_policy', '')
+        managed.diagnosed('unconfigured')
+        probe.until(lambda: states, what='a state of the other node')
+        assert managed.to('configure', 'activate') == 'active'
+        managed.diagnosed('active')
+        assert managed.to('deactivate', 'cleanup') == 'unconfigured'
+    assert node.process.returncode == 0 and 'Traceback' not in node.log, node.log
 
 
 def test_pose_estimator_loads_tracks_and_falls_silent_as_it_is_told(probe, tmp_path):
