@@ -269,7 +269,7 @@ class MockFciServer:
             'q': self._arm.q.tolist(), 'dq': self._arm.dq.tolist(), 'mode': self.mode,
             'target': None if target is None else target.tolist(), 'log': self.log,
             'max_velocity': self._arm.max_velocity.tolist(), 'times': self.times,
-            'setters': self.setters, **self.counts}
+            'setters': self.setters, 'is_connected': self._client is not None, **self.counts}
 
     def order_forget(self) -> None:
         """Forget times, so that the next motion is noted anew."""

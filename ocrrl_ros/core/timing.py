@@ -49,6 +49,10 @@ class PeriodStatistics:
             self.add(now_s - self._last_s)
         self._last_s = now_s
 
+    def pause(self) -> None:
+        """Count no time before the next tick: what comes in between is no period."""
+        self._last_s = None
+
     def samples(self) -> np.ndarray:
         """Return the durations in the ring in seconds, in no particular order."""
         return self._ring[:min(self.count, len(self._ring))].copy()

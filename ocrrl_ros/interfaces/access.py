@@ -14,7 +14,7 @@ from ocrrl_ros.interfaces import episode_state
 from ocrrl_ros.interfaces.access_config import AccessConfig, COMMON_REPLY, NodeAccess
 from ocrrl_ros.interfaces.arm_sinks import SinkConfig
 from ocrrl_ros.interfaces.arming_gate import arming_for_sink
-from ocrrl_ros.interfaces.graph_plan import COMPOSABLE, LOCKSTEP_NODES
+from ocrrl_ros.interfaces.graph_plan import COMPOSABLE, LOCKSTEP_NODES, MANAGED_NODES
 from ocrrl_ros.interfaces.gripper_drivers import DriverNames
 from ocrrl_ros.interfaces.gripper_state import GRIPPER_COMMAND_TOPIC, GRIPPER_STATE_TOPIC
 from ocrrl_ros.interfaces.image_conversions import COLOUR_TOPIC
@@ -35,6 +35,10 @@ _RECOVERY = 'action_server/error_recovery'
 #: What the nodes of the command ros2 are called; a pattern, as DDS takes them.
 _ROS2CLI = '_ros2cli*'
 _TELEOP = ('teleop/target_pose', 'teleop/gripper')
+#: What rclpy gives a lifecycle node; its topic tells of each transition.
+_LIFECYCLE = ('change_state', 'get_state', 'get_available_states', 'get_available_transitions',
+              'get_transition_graph')
+_TRANSITIONS = 'transition_event'
 #: Topics of the arm's face that the hand and robot_state_publisher have, not the arm's driver.
 _NOT_THE_ARM = ('robot_description', 'franka_gripper/joint_states', GRIPPER_STATE_TOPIC)
 _EPISODE = tuple(f'episode/{name}' for name in ('start', 'stop', 'mark_success', 'mark_failure'))
@@ -207,10 +211,12 @@ def _operator(config: AccessConfig) -> tuple[NodeAccess, ...]:
         node='operator',
         publish=frozenset({'operator/deadman', 'episode/instruction', *_TELEOP}) | _where(
             config.prompts, *(f'objects/{name}/prompt' for name in config.object_ids)),
-        subscribe=_poses(config) | frozenset(seen),
+        subscribe=_poses(config) | frozenset(seen) | {
+            f'{name}/{_TRANSITIONS}' for name in MANAGED_NODES},
         reply=frozenset(f'/{_ROS2CLI}{name[1:]}' for name in COMMON_REPLY),
         request=frozenset({
             *_EPISODE, *_SWITCHES, 'gripper/home', 'fci_arm/error_recovery', 'fci_arm/stop',
+            *(f'{name}/{service}' for name in MANAGED_NODES for service in _LIFECYCLE),
             *(f'residual_policy/{name}' for name in parameters)})),)
 
 
@@ -243,15 +249,18 @@ def process_access(process: str, config: AccessConfig) -> tuple[NodeAccess, ...]
     """
     if process == 'composed':
         return tuple(row for name in COMPOSABLE for row in process_access(name, config))
-    return tuple(_in_time(row, config) for row in _ROWS[process](config))
+    return tuple(_complete(row, config) for row in _ROWS[process](config))
 
 
-def _in_time(row: NodeAccess, config: AccessConfig) -> NodeAccess:
-    """Return a row with diagnostics and, in lockstep, the clock and the answers to it."""
+def _complete(row: NodeAccess, config: AccessConfig) -> NodeAccess:
+    """Return a row with diagnostics, lifecycle and, in lockstep, the clock and its answers."""
+    is_managed = row.node in MANAGED_NODES
     is_answering = config.lockstep and row.node in (*LOCKSTEP_NODES, 'recorder')
     publish = row.publish | _where(is_answering, DONE_TOPIC) | _where(
-        row.node not in _WITHOUT_DIAGNOSTICS, DIAGNOSTICS_TOPIC)
+        row.node not in _WITHOUT_DIAGNOSTICS, DIAGNOSTICS_TOPIC) | _where(
+        is_managed, f'~/{_TRANSITIONS}')
     hears_clock = config.lockstep and row.node not in _ON_WALL_TIME
     return NodeAccess(
         node=row.node, publish=publish, subscribe=row.subscribe | _where(hears_clock, CLOCK_TOPIC),
-        reply=row.reply, request=row.request, execute=row.execute, call=row.call)
+        reply=row.reply | _where(is_managed, *(f'~/{name}' for name in _LIFECYCLE)),
+        request=row.request, execute=row.execute, call=row.call)

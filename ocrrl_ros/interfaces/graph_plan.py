@@ -24,6 +24,8 @@ SUBSYSTEMS = {
     'policy': ('episode', 'base_policy', 'residual_policy', 'recorder')}
 #: Participants of lockstep: every node that takes part in a tick's outcome.
 LOCKSTEP_NODES = ('pose_estimator', 'base_policy', 'residual_policy', 'episode')
+#: Lifecycle nodes: their start is expensive or dangerous.
+MANAGED_NODES = ('fci_arm', 'camera', 'base_policy', 'pose_estimator')
 #: Nodes that can share a process; the bridge's physics wants one of its own.
 COMPOSABLE = ('episode', 'pose_estimator', 'base_policy', 'residual_policy', 'recorder')
 _FR3_GAIN = 0.0

@@ -82,7 +82,12 @@ def config_from_context(context: LaunchContext) -> GraphConfig:
 
 
 def process_action(group: tuple[NodePlan, ...], config: GraphConfig) -> Node:
-    """Return the action that runs one process; the graph ends when a needed one does."""
+    """
+    Return the action that runs one process; the graph ends when a needed one does.
+
+    A plain node also where it is a lifecycle node: those start themselves, here as under
+    ``stack``, and launch needs no right to change their state.
+    """
     files = [config.params_file] if config.params_file else []
     executable = process_executable(group)
     local = graph_environment(config, os.environ)

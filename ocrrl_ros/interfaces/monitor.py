@@ -53,6 +53,10 @@ class LoopMonitor:
         """Note the start of one loop period, monotonic seconds."""
         self.periods.tick(now_s)
 
+    def pause(self) -> None:
+        """Leave out the period that runs: something else than the loop's work has its time."""
+        self.periods.pause()
+
     def on_input(self, name: str, stamp_s: float, max_age_s: float = float('inf')) -> None:
         """Note the stamp of the newest message of an input."""
         self._inputs[name] = (stamp_s, max_age_s)
@@ -68,6 +72,11 @@ class LoopMonitor:
     def set_problem(self, name: str, text: str) -> None:
         """Warn of something in every following report, until it is set to ''."""
         self._problems[name] = text
+
+    def forget(self) -> None:
+        """Report no input, value and problem of before; periods and sources stay."""
+        for told in (self._inputs, self._extra, self._problems):
+            told.clear()
 
     def share_within(self, band_s: float) -> float:
         """Return the share of the newest periods that are the nominal one +- ``band_s``."""

@@ -12,7 +12,7 @@ from ocrrl_ros.interfaces.lockstep import LockstepClient
 from ocrrl_ros.interfaces.monitor import DiagnosticsPublisher, LoopMonitor
 from ocrrl_ros.interfaces.polling import PolledServices
 from ocrrl_ros.interfaces.realtime import (
-    DeadlineLoop, enter_realtime, freeze_garbage, Scheduling)
+    DeadlineLoop, enter_realtime, freeze_garbage, release_garbage, Scheduling)
 import rclpy
 from rclpy.node import Node
 
@@ -61,7 +61,7 @@ class TickLoop:
     def run(self, step: Callable[[float], None]) -> None:
         """Block until shutdown; the caller handles KeyboardInterrupt."""
         self.scheduling = enter_realtime(self._config.realtime_priority)
-        self.monitor.set_value('scheduler', self.scheduling.message)
+        self.monitor.set_source('scheduler', lambda: self.scheduling.message)
         if self._config.realtime_priority and not self.scheduling.is_fifo:
             self._node.get_logger().warning(self.scheduling.message)
         services = PolledServices(self._node)
@@ -70,6 +70,18 @@ class TickLoop:
             self._run_lockstep(step, services)
         else:
             self._run_wall(step, services)
+
+    def resume(self, *, collect: bool) -> None:
+        """
+        Go on after something long inside a step or a service, which is no late period.
+
+        :param collect: much was loaded or dropped; as before the first step the collector looks
+            once, and no more. That holds up every loop of the process.
+        """
+        if collect:
+            release_garbage()
+            freeze_garbage()
+        self.monitor.pause()
 
     def _run_wall(self, step: Callable[[float], None], services: PolledServices) -> None:
         """Step on absolute deadlines of the monotonic clock."""

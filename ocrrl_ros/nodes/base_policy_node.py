@@ -17,17 +17,16 @@ from ocrrl_ros.interfaces.conversions import from_stamp, pose_to_array
 from ocrrl_ros.interfaces.gripper_state import GRIPPER_STATE_TOPIC, opening_from_message
 from ocrrl_ros.interfaces.image_conversions import COLOUR_TOPIC, image_to_rgb
 from ocrrl_ros.interfaces.input_warnings import InputWarnings
-from ocrrl_ros.interfaces.parameters import declare_config
+from ocrrl_ros.interfaces.managed_node import ManagedConfig, ManagedNode
 from ocrrl_ros.interfaces.polling import PolledSubscription
 from ocrrl_ros.interfaces.qos import LATCHED, LATEST, LATEST_BEST_EFFORT
 from ocrrl_ros.interfaces.spin import loop_node
-from ocrrl_ros.interfaces.tick_loop import LoopConfig, TickLoop
+from ocrrl_ros.interfaces.tick_loop import LoopConfig
 from ocrrl_ros.policy.action_chunk import ActionChunk
 from ocrrl_ros.policy.adapters.onnx_policy import OnnxBasePolicy
 from ocrrl_ros.policy.base_policy import BaseInputs, BasePolicy
 from ocrrl_ros.policy.plausible import check_near
 from ocrrl_ros.policy.replanning import ReplanConfig, Replanner
-from rclpy.node import Node
 from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import String
 from trajectory_msgs.msg import JointTrajectory, MultiDOFJointTrajectory
@@ -40,7 +39,7 @@ _PATIENCE_S = 1.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class BasePolicyConfig:
+class BasePolicyConfig(ManagedConfig):
     """Settings of the base policy node."""
 
     bundle: str = dataclasses.field(
@@ -61,32 +60,57 @@ class BasePolicyConfig:
             raise ConfigError(f'noise_seed is {self.noise_seed}; allowed: >= 0')
 
 
-class BasePolicyNode(Node):
+class BasePolicyNode(ManagedNode):
     """
     Publishes ``base_policy/tcp_chunk`` and ``base_policy/gripper_chunk``.
+
+    Configured, it has loaded the policy; active, it hears the episode and plans.
 
     :param policy: injected in tests; by default the bundle that the parameters name.
     """
 
     def __init__(self, policy: BasePolicy | None = None, **arguments):
         """Load the policy and subscribe; nothing is published before an episode starts."""
-        super().__init__(NODE_NAME, **arguments)
-        self.config = declare_config(self, BasePolicyConfig)
-        bundle = None if policy else load_bundle(self.config.bundle, 'base')
-        self._policy = policy or OnnxBasePolicy.from_bundle(bundle, self.config.threads)
+        super().__init__(NODE_NAME, BasePolicyConfig, **arguments)
+        self._injected = policy
+        self._policy: BasePolicy | None = None
+        self._warnings = InputWarnings(self)
+        self._forget()
+        self._tcp_chunk = self.create_publisher(
+            MultiDOFJointTrajectory, 'base_policy/tcp_chunk', LATEST)
+        self._gripper_chunk = self.create_publisher(
+            JointTrajectory, 'base_policy/gripper_chunk', LATEST)
+        self.start()
+
+    def configure(self) -> None:
+        """
+        Load the policy.
+
+        :raises BundleError: its bundle is missing, altered or no base.
+        """
+        self._policy = self._injected or OnnxBasePolicy.from_bundle(
+            load_bundle(self.config.bundle, 'base'), self.config.threads)
+
+    def activate(self) -> None:
+        """Subscribe; an episode that runs is joined."""
+        self._inputs()
+
+    def deactivate(self) -> None:
+        """Drop plans and inputs."""
+        self._forget()
+
+    def cleanup(self) -> None:
+        """Drop the policy."""
+        self._policy = None
+
+    def _forget(self) -> None:
+        """Know of no episode and no input, and have no plan."""
         self._replanner = Replanner(self.config.replan)
         self._poses: collections.deque = collections.deque(maxlen=_HISTORY)
         self._opening: float | None = None
         self._instruction = ''
         self._due_since_s: float | None = None
         self._newest_image_s: float | None = None
-        self._warnings = InputWarnings(self)
-        self._inputs()
-        self._tcp_chunk = self.create_publisher(
-            MultiDOFJointTrajectory, 'base_policy/tcp_chunk', LATEST)
-        self._gripper_chunk = self.create_publisher(
-            JointTrajectory, 'base_policy/gripper_chunk', LATEST)
-        self.loop = TickLoop(self, self.config.loop)
 
     def _inputs(self) -> None:
         """Create the polled subscriptions."""
@@ -100,7 +124,7 @@ class BasePolicyNode(Node):
             self, String, 'base_policy/instruction', LATCHED)
         self._episode_in = PolledSubscription(self, String, episode_state.TOPIC, LATCHED)
 
-    def step(self, now_s: float) -> None:
+    def step_active(self, now_s: float) -> None:
         """Take what has arrived, plan when due, publish what is ready."""
         for take in (
                 self._take_episode, self._take_instruction, self._take_gripper, self._take_pose):

@@ -9,34 +9,34 @@ import sys
 
 import numpy as np
 from ocrrl_ros.core.errors import ConfigError, MissingDependencyError
-from ocrrl_ros.interfaces.parameters import declare_config
+from ocrrl_ros.interfaces.managed_node import ManagedConfig, ManagedNode
 from ocrrl_ros.interfaces.rgbd_outbox import RgbdOutbox
 from ocrrl_ros.interfaces.spin import loop_node
-from ocrrl_ros.interfaces.tick_loop import LoopConfig, TickLoop
+from ocrrl_ros.interfaces.tick_loop import LoopConfig
 from ocrrl_ros.perception.adapters.realsense.config import RealsenseConfig
 from ocrrl_ros.perception.adapters.realsense.connection import CameraConnection, CameraState
 from ocrrl_ros.perception.adapters.realsense.frames import CameraFrame
 from ocrrl_ros.perception.adapters.realsense.opener import RealsenseOpener
 from ocrrl_ros.perception.adapters.realsense.stamps import StampClock
 from ocrrl_ros.perception.adapters.realsense.statistics import FrameStatistics
-from rclpy.node import Node
 
 NODE_NAME = 'camera'
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class CameraConfig(RealsenseConfig):
+class CameraConfig(RealsenseConfig, ManagedConfig):
     """Settings of the camera node."""
 
     loop: LoopConfig = LoopConfig(rate_hz=200.0)
 
 
-class CameraNode(Node):
+class CameraNode(ManagedNode):
     """
     Publishes colour, depth on the same pixels, and what is known of both cameras.
 
     A camera that is unplugged is reported and looked for until it is back; several cameras are
-    several nodes, each in its own namespace.
+    several nodes, each in its own namespace. Configured, it has loaded the library; active, it
+    holds the camera.
     """
 
     def __init__(
@@ -48,22 +48,44 @@ class CameraNode(Node):
         :raises ConfigError: a setting is wrong, or the library is missing; the message has the
             install line.
         """
-        super().__init__(NODE_NAME, **arguments)
-        self.config = declare_config(self, CameraConfig)
-        try:
-            opener = make_opener(self.config)
-        except MissingDependencyError as error:
-            raise ConfigError(str(error)) from error
-        self._connection = CameraConnection(opener.open_source, self.config)
+        super().__init__(NODE_NAME, CameraConfig, **arguments)
+        self._make_opener = make_opener
+        self._opener: RealsenseOpener | None = None
+        self._connection: CameraConnection | None = None
         self._stamps = StampClock(self.config.latency_s)
         self._statistics = FrameStatistics()
         self._held_back = 0
         self._images = RgbdOutbox(self, aligned=self.config.align_depth.enable,
                                   camera_name=self.config.camera_name)
-        self.loop = TickLoop(self, self.config.loop)
+        self.start()
+
+    def configure(self) -> None:
+        """
+        Load the library.
+
+        :raises ConfigError: it is missing; the message has the install line.
+        """
+        try:
+            self._opener = self._make_opener(self.config)
+        except MissingDependencyError as error:
+            raise ConfigError(str(error)) from error
+
+    def activate(self) -> None:
+        """Look for the camera from the next step on."""
+        self._connection = CameraConnection(self._opener.open_source, self.config)
         self.loop.monitor.set_problem('state', 'searching: not opened yet')
 
-    def step(self, now_s: float) -> None:
+    def deactivate(self) -> None:
+        """Let the camera go."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def cleanup(self) -> None:
+        """Drop the library's context."""
+        self._opener = None
+
+    def step_active(self, now_s: float) -> None:
         """Publish the newest frame; find the camera where there is none."""
         frame = self._connection.step(now_s)
         for state, reason in self._connection.take_changes():
@@ -112,11 +134,6 @@ class CameraNode(Node):
                 ('depth_valid_share', valid), ('depth_lag_ms', frame.depth_lag_s * 1e3),
                 ('stamps_by', self._stamps.method)):
             monitor.set_value(name, value)
-
-    def destroy_node(self) -> None:
-        """Stop the camera before the node goes."""
-        self._connection.close()
-        super().destroy_node()
 
 
 def main(args: list[str] | None = None) -> int:

@@ -14,13 +14,13 @@ import time
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from ocrrl_ros.core.errors import ConfigError, MissingDependencyError
+from ocrrl_ros.interfaces.managed_node import ManagedConfig, ManagedNode
 from ocrrl_ros.interfaces.monitor import status_message
-from ocrrl_ros.interfaces.parameters import declare_config
 from ocrrl_ros.interfaces.polling import PolledSubscription
 from ocrrl_ros.interfaces.qos import LATCHED, topic
 from ocrrl_ros.interfaces.spin import loop_node
 from ocrrl_ros.interfaces.target_guard import joint_target, TargetGuard
-from ocrrl_ros.interfaces.tick_loop import LoopConfig, TickLoop
+from ocrrl_ros.interfaces.tick_loop import LoopConfig
 from ocrrl_ros.nodes.fci_arm_requests import FciRequests
 from ocrrl_ros.nodes.mujoco_bridge_publishers import StateTopics
 from ocrrl_ros.robot.adapters.franka_fci.config import FciConfig
@@ -31,7 +31,6 @@ from ocrrl_ros.robot.adapters.franka_fci.state import FciState
 from ocrrl_ros.robot.adapters.franka_fci.worker import FciPhase
 from ocrrl_ros.robot.kinematics import FrankaKinematics
 from ocrrl_ros.sim.bridge_config import BridgeRates
-from rclpy.node import Node
 from sensor_msgs.msg import JointState
 
 NODE_NAME = 'fci_arm'
@@ -67,15 +66,19 @@ class FciRates:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class FciArmConfig(FciConfig):
+class FciArmConfig(FciConfig, ManagedConfig):
     """Settings of the node."""
 
     rates: FciRates = FciRates()
     loop: LoopConfig = LoopConfig(rate_hz=200.0)
 
 
-class FciArmNode(Node):
-    """Publishes the arm's state and hands the newest ``target_joint`` to the robot."""
+class FciArmNode(ManagedNode):
+    """
+    Publishes the arm's state and hands the newest ``target_joint`` to the robot.
+
+    Configured, it has loaded the library; active, it holds the connection to the robot.
+    """
 
     def __init__(self, **arguments):
         """
@@ -84,36 +87,56 @@ class FciArmNode(Node):
         :raises ConfigError: a setting is wrong, or pylibfranka is missing; the message has the
             install line.
         """
-        super().__init__(NODE_NAME, **arguments)
-        self.config = config = declare_config(self, FciArmConfig)
-        try:
-            load_pylibfranka()
-        except MissingDependencyError as error:
-            raise ConfigError(str(error)) from error
+        super().__init__(NODE_NAME, FciArmConfig, **arguments)
+        config = self.config
         names = [item.name for item in dataclasses.fields(FciConfig)]
         self._link = FciLink(FciConfig(**{name: getattr(config, name) for name in names}))
         self._kinematics = FrankaKinematics()
         self._topics = StateTopics(
             self, config.rates.for_topics(), 1.0 / config.loop.rate_hz, with_hand=False)
-        target = topic('target_joint')
-        self._targets = PolledSubscription(self, JointState, target.name, target.qos)
+        self._targets: PolledSubscription[JointState] | None = None
         self._guard = TargetGuard(self.get_logger().warning)
         self._requests = FciRequests(self, self._link, config.recovery_timeout_s)
         self._state_topic = self.create_publisher(DiagnosticStatus, '~/state', LATCHED)
         self._told: tuple[object, ...] = ()
         self._counted = 0
         self._steps = 0
-        self.loop = TickLoop(self, config.loop)
+        self.start()
+
+    def configure(self) -> None:
+        """
+        Load the library.
+
+        :raises ConfigError: it is missing; the message has the install line.
+        """
+        try:
+            load_pylibfranka()
+        except MissingDependencyError as error:
+            raise ConfigError(str(error)) from error
+
+    def activate(self) -> None:
+        """Hear targets, and connect from the next step on."""
+        target = topic('target_joint')
+        self._targets = PolledSubscription(self, JointState, target.name, target.qos)
         self.loop.monitor.set_problem('phase', 'connecting')
 
-    def step(self, now_s: float) -> None:
+    def deactivate(self) -> None:
+        """End the motion and the connection."""
+        self._link.close()
+
+    def step_inactive(self, now_s: float) -> None:
+        """Say once that there is no connection, and refuse requests."""
+        self._answer()
+        reason = f'no connection while the node is {self.lifecycle}'
+        self._report(FciReport(phase=FciPhase.CLOSED, reason=reason), None)
+
+    def step_active(self, now_s: float) -> None:
         """Publish the newest state, pass on the newest target, serve requests."""
         monotonic_s = time.monotonic()
         state = self._link.step(monotonic_s)
         self._guard.take(
             self._targets, lambda message: self._pass_on(message, monotonic_s), monotonic_s)
-        for answer in self._requests.step():
-            self.get_logger().info(answer.message)
+        self._answer()
         self._steps += 1
         if state is not None:
             stamp_s = now_s - (monotonic_s - state.received_s)
@@ -121,6 +144,11 @@ class FciArmNode(Node):
             self._topics.publish(self._steps, stamp_s, lambda: reading)
             self._note(state, reading, stamp_s)
         self._report(self._link.report, state)
+
+    def _answer(self) -> None:
+        """Serve requests."""
+        for answer in self._requests.step():
+            self.get_logger().info(answer.message)
 
     def _pass_on(self, message: JointState, monotonic_s: float) -> None:
         """Hand a target to the robot's process, which checks it against the newest state."""
@@ -180,9 +208,8 @@ class FciArmNode(Node):
             'errors': ','.join(errors), 'in_motion': report.in_motion}))
 
     def destroy_node(self) -> None:
-        """End the motion and the connection before the node goes."""
+        """End requests, the motion and the connection before the node goes."""
         self._requests.close()
-        self._link.close()
         super().destroy_node()
 
 

@@ -16,13 +16,13 @@ from ocrrl_ros.interfaces import episode_state
 from ocrrl_ros.interfaces.conversions import checked_pose, from_stamp, transform_to_array
 from ocrrl_ros.interfaces.detection_inbox import DetectionInbox, subscribe_detections
 from ocrrl_ros.interfaces.input_warnings import InputWarnings
+from ocrrl_ros.interfaces.managed_node import ManagedConfig, ManagedNode
 from ocrrl_ros.interfaces.object_outputs import ObjectOutputs
-from ocrrl_ros.interfaces.parameters import declare_config
 from ocrrl_ros.interfaces.polling import PolledSubscription
 from ocrrl_ros.interfaces.qos import LATCHED, RELIABLE, SENSOR_DATA
 from ocrrl_ros.interfaces.rgbd_inbox import RgbdInbox
 from ocrrl_ros.interfaces.spin import loop_node
-from ocrrl_ros.interfaces.tick_loop import LoopConfig, TickLoop
+from ocrrl_ros.interfaces.tick_loop import LoopConfig
 from ocrrl_ros.perception.adapters.detections.config import DetectionsConfig
 from ocrrl_ros.perception.adapters.foundation_pose.config import FoundationPoseConfig
 from ocrrl_ros.perception.adapters.sam2_onnx import Sam2OnnxConfig
@@ -35,7 +35,6 @@ from ocrrl_ros.perception.pose_estimator import (
     load_tracker_config, MaskBackend, PoseBackend, PoseEstimator)
 from ocrrl_ros.perception.wrist_camera import WristCamera
 from ocrrl_ros.policy.task_spec import load_task_spec
-from rclpy.node import Node
 from std_msgs.msg import String
 
 NODE_NAME = 'pose_estimator'
@@ -47,7 +46,7 @@ _ANY_POSE = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PoseEstimatorConfig:
+class PoseEstimatorConfig(ManagedConfig):
     """Settings of the pose estimator node."""
 
     task: str = dataclasses.field(
@@ -85,14 +84,15 @@ class PoseEstimatorConfig:
                               'or on the wrist')
 
 
-class PoseEstimatorNode(Node):
+class PoseEstimatorNode(ManagedNode):
     """
     Tracks the task's objects with the embedded CPU tracker.
 
     Publishes ``objects/<id>/pose`` while the confidence gate is open, one pose with
     covariance[0] = -1 when it closes, and ``objects/status`` for every frame. Where vision_msgs is
     installed, valid objects are on ``objects/detections``, too. With SAM 2 it takes
-    ``objects/<id>/prompt``, a pixel on the object.
+    ``objects/<id>/prompt``, a pixel on the object. Configured, it has loaded and compiled what it
+    needs; active, it hears the camera.
     """
 
     def __init__(self, make_detections=subscribe_detections, **arguments):
@@ -105,11 +105,24 @@ class PoseEstimatorNode(Node):
         :param make_detections: subscribes this node to topics of detections.
         :raises ConfigError: a setting is wrong, or detections are asked for without vision_msgs.
         """
-        super().__init__(NODE_NAME, **arguments)
-        self.config = declare_config(self, PoseEstimatorConfig)
+        super().__init__(NODE_NAME, PoseEstimatorConfig, **arguments)
+        self._make_detections = make_detections
+        self._warnings = InputWarnings(self)
+        self._estimator: PoseEstimator | None = None
+        self.start()
+
+    def configure(self) -> None:
+        """
+        Load and compile.
+
+        :raises OcrrlError: task, objects or model files are missing or cannot be used, or
+            detections are asked for without vision_msgs.
+        """
         task = load_task_spec(self.config.task, f'parameter task of {NODE_NAME}')
         objects = [load_object(object_id) for object_id in task.object_ids]
-        detections_in = make_detections(
+        self._object_ids = task.object_ids
+        # Before the compiling, of which nothing would come without vision_msgs.
+        self._detections_in = self._make_detections(
             self, self.config.detections.sources(task.object_ids)) if (
                 self.config.pose_backend == 'detections') else None
         self._estimator = PoseEstimator(
@@ -121,12 +134,20 @@ class PoseEstimatorNode(Node):
                 sam2_video=self.config.sam2_video))
         self._estimator.warm_up()
         self._has_camera = bool(self.config.base_T_camera)
+        self._outputs = ObjectOutputs(self, objects)
+
+    def cleanup(self) -> None:
+        """Drop what was loaded."""
+        self._estimator = self._outputs = self._detections_in = None
+
+    def activate(self) -> None:
+        """Subscribe, and search anew: objects may have been put elsewhere."""
+        self._estimator.reset()
         self._wrist = WristCamera(
             np.array(self.config.tcp_T_camera)) if self.config.tcp_T_camera else None
         self._waiting: RgbdFrame | None = None
         self._frozen = FrozenCamera()
         self._episode = 0
-        self._warnings = InputWarnings(self)
         self._frames = RgbdInbox(self)
         self._extrinsics_in = PolledSubscription(
             self, TransformStamped, _EXTRINSICS_TOPIC, LATCHED)
@@ -137,13 +158,14 @@ class PoseEstimatorNode(Node):
         self._prompts_in = {} if self.config.mask_backend == 'colour' else {
             object_id: PolledSubscription(
                 self, PointStamped, f'objects/{object_id}/prompt', RELIABLE)
-            for object_id in task.object_ids}
-        self._detected = None if detections_in is None else DetectionInbox(
-            task.object_ids, self.config.detections, self._frames, detections_in, self._warnings)
-        self._outputs = ObjectOutputs(self, objects)
-        self.loop = TickLoop(self, self.config.loop)
+            for object_id in self._object_ids}
+        for waiting in (self._detections_in or {}).values():
+            waiting.take_all()
+        self._detected = None if self._detections_in is None else DetectionInbox(
+            self._object_ids, self.config.detections, self._frames, self._detections_in,
+            self._warnings)
 
-    def step(self, now_s: float) -> None:
+    def step_active(self, now_s: float) -> None:
         """Take the newest complete frame and publish what is seen in it."""
         take_frame = self._take_frame if self._wrist is None else self._take_wrist_frame
         for take in (self._take_camera, self._take_episode, self._take_prompts,

@@ -101,6 +101,25 @@ def test_what_is_read_for_a_report_is_read_anew_for_each():
     assert [monitor.status(now_s).values[-1].value for now_s in (1.0, 2.0)] == ['3', '4']
 
 
+def test_monitor_counts_no_pause_and_forgets_what_is_over():
+    monitor = LoopMonitor('arm', 0.001)
+    monitor.set_source('state', lambda: 'idle')
+    monitor.set_value('rate', 30.0)
+    monitor.set_problem('camera', 'frozen')
+    monitor.on_input('camera', 0.0, max_age_s=0.1)
+    for now_s in (0.0, 0.001):
+        monitor.tick(now_s)
+    monitor.pause()
+    monitor.forget()
+    for now_s in (60.0, 60.001):
+        monitor.tick(now_s)
+    status = monitor.status(60.0)
+    values = {item.key: item.value for item in status.values}
+    assert (status.level, status.message) == (b'\x00', 'running')
+    assert (values['periods'], values['overruns'], values['state']) == ('2', '0', 'idle')
+    assert not values.keys() & {'rate', 'age_camera_ms'}
+
+
 def test_deadline_loop_catches_up_short_delays_and_reports_long_ones(monkeypatch):
     now = [100.0]
     monkeypatch.setattr('time.monotonic', lambda: now[0])

@@ -27,6 +27,8 @@ _MODULE = 'ocrrl_ros.robot.adapters.franka_fci.process'
 _END_S = 2.0
 #: A connection that held this long makes the next pause a short one again.
 _GOOD_S = 5.0
+#: Phases in which a target is taken.
+_TAKING = (FciPhase.IDLE, FciPhase.MOVING, FciPhase.HOLDING)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,12 +88,7 @@ class FciLink:
             if now_s < self._next_start_s:
                 return None
             self._start(now_s)
-        newest = None
-        while (message := self._channel.receive()) is not None:
-            if isinstance(message, FciState):
-                newest = message
-            elif isinstance(message, dict):
-                self._on_event(message)
+        newest = self._take_messages()
         if not self._channel.is_open:
             self._on_end(now_s)
         return newest
@@ -124,10 +121,26 @@ class FciLink:
         return answers
 
     def close(self) -> None:
-        """End the process: a motion is ended, then the connection; what hangs is killed."""
-        if self._process is None:
-            return
-        self._channel.close()
+        """
+        End the process: a motion is ended, then the connection; what hangs is killed.
+
+        A later step connects anew, at once. Where a motion ran or was stopped, targets are then
+        refused until a recovery: whoever still sends the old ones must not start it again.
+        """
+        if self._process is not None:
+            self._take_messages()
+            self._latched = (
+                self._latched or self.report.in_motion or self.report.phase is FciPhase.STOPPED)
+            self._channel.close()
+            self._end_process()
+        self._give_up('the connection was ended')
+        self._pause_s, self._next_start_s = self._config.reconnect_s, -math.inf
+        # Why there was none is still worth knowing.
+        if self.report.phase.is_connected:
+            self.report = FciReport(phase=FciPhase.CLOSED, reason='the connection was ended')
+
+    def _end_process(self) -> None:
+        """Wait for the end of a process whose channel is closed, or bring it about."""
         # Without a connection there is no motion to end.
         limit_s = self._config.answer_timeout_s + _END_S
         try:
@@ -136,6 +149,22 @@ class FciLink:
             self._process.kill()
             self._process.wait()
         self._process = self._channel = None
+
+    def _give_up(self, reason: str) -> None:
+        """Answer the requests that nobody carries out any more with no."""
+        for number in self._open_requests:
+            self._answers.append(FciAnswer(number=number, success=False, message=reason))
+        self._open_requests.clear()
+
+    def _take_messages(self) -> FciState | None:
+        """Take what the process says and return the newest state."""
+        newest = None
+        while (message := self._channel.receive()) is not None:
+            if isinstance(message, FciState):
+                newest = message
+            elif isinstance(message, dict):
+                self._on_event(message)
+        return newest
 
     def _start(self, now_s: float) -> None:
         """Start a process with its end of a new channel."""
@@ -167,6 +196,8 @@ class FciLink:
                 number=event['answer'], success=event['success'], message=event['message']))
         else:
             self.report = FciReport(**(event | {'phase': FciPhase(event['phase'])}))
+            # Targets are taken: there has been a recovery since.
+            self._latched = self._latched and self.report.phase not in _TAKING
 
     def _on_end(self, now_s: float) -> None:
         """Note why the process has ended and when the next one starts."""
@@ -185,10 +216,7 @@ class FciLink:
         self._next_start_s = now_s + self._pause_s
         self._pause_s = min(2.0 * self._pause_s, self._config.reconnect_max_s)
         self.report = FciReport(phase=FciPhase.LOST, reason=reason)
-        for number in self._open_requests:
-            self._answers.append(FciAnswer(
-                number=number, success=False, message=f'the connection was lost: {reason}'))
-        self._open_requests.clear()
+        self._give_up(f'the connection was lost: {reason}')
 
 
 def _why_it_ended(code: int, doing: str, limit_s: float) -> str:

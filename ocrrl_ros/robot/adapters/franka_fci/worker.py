@@ -19,6 +19,7 @@ from ocrrl_ros.robot.limits import JointLimits
 #: Part of a period that a target may come early, so that a steady stream at the rate is not
 #: thinned out by its own jitter.
 _EARLY = 0.1
+_CUT_OFF = 'the connection was lost during a motion, or ended'
 
 
 class FciPhase(enum.Enum):
@@ -33,11 +34,13 @@ class FciPhase(enum.Enum):
     """A motion runs and stands still, as no target comes any more."""
     STOPPED = 'stopped'
     """No target is taken, for the reason that is given."""
+    CLOSED = 'closed'
+    """There is no connection, and none is to be made."""
 
     @property
     def is_connected(self) -> bool:
         """Return whether states come."""
-        return self not in (FciPhase.CONNECTING, FciPhase.LOST)
+        return self not in (FciPhase.CONNECTING, FciPhase.LOST, FciPhase.CLOSED)
 
 
 class MotionPort(Protocol):
@@ -88,7 +91,7 @@ class FciWorker:
         self._accepted_s = self._sent_s = -float('inf')
         self._in_motion = False
         self._mode = RobotMode.OTHER
-        self._latch = 'the connection was lost during a motion' if is_latched else ''
+        self._latch = _CUT_OFF if is_latched else ''
         self.phase, self.reason = FciPhase.CONNECTING, 'waiting for a first state'
         self.refusal = ''
         """Why the newest target was refused; empty when it was not."""

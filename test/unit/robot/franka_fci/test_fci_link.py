@@ -217,6 +217,35 @@ def test_a_robot_that_is_switched_off_and_on_is_found_and_waits_for_recovery(rob
     assert driver.link.losses == 1
 
 
+def test_after_a_recovery_a_connection_that_is_lost_at_rest_needs_no_other(robot, driver):
+    moving(driver)
+    robot.order('disconnect')
+    driver.until_phase(FciPhase.STOPPED)
+    driver.target = None
+    assert driver.ask('recover').success
+    driver.until_phase(FciPhase.IDLE)
+    robot.order('disconnect')
+    driver.until_phase(FciPhase.LOST)
+    driver.until_phase(FciPhase.IDLE)
+
+
+def test_a_link_that_was_closed_connects_anew_and_takes_up_no_motion(robot, driver):
+    moving(driver)
+    number = driver.link.request('stop')
+    driver.link.close()
+    assert driver.link.report.phase is FciPhase.CLOSED
+    assert driver.link.request('recover') == number + 1
+    answers = driver.link.take_answers()
+    assert [(answer.number, answer.success) for answer in answers] == [
+        (number, False), (number + 1, False)]
+    assert all('connection' in answer.message for answer in answers)
+    driver.until_phase(FciPhase.STOPPED)
+    driver.run(0.2)
+    assert robot.status()['moves'] == 1 and robot.status()['connections'] == 2
+    driver.link.close()
+    driver.until_phase(FciPhase.STOPPED)
+
+
 def test_a_connection_that_the_robot_closes_during_a_motion_is_lost(robot, driver):
     moving(driver)
     robot.order('disconnect')
