@@ -12,10 +12,16 @@ import json
 
 from ocrrl_ros.core.configuration import from_mapping, to_mapping
 from ocrrl_ros.core.errors import InputError
+from ocrrl_ros.interfaces.polling import PolledSubscription
+from ocrrl_ros.interfaces.qos import LATCHED
 from ocrrl_ros.policy.episode_clock import EpisodeState
+from rclpy.node import Node
 from std_msgs.msg import String
 
 TOPIC = 'episode/state'
+#: The node says it again this often: the end of an episode must not hang on one message. Fast DDS
+#: was seen to hold a reliable one back for minutes after a reader of it had been killed.
+REPEAT_S = 0.2
 
 
 def to_message(state: EpisodeState) -> String:
@@ -35,3 +41,21 @@ def from_message(message: String) -> EpisodeState:
     except ValueError as error:
         raise InputError(f'{TOPIC} holds no JSON: {message.data[:80]!r}') from error
     return from_mapping(EpisodeState, content, TOPIC)
+
+
+class EpisodeInbox:
+    """Hears the episode's state, and passes on what has changed."""
+
+    def __init__(self, node: Node):
+        """Subscribe; the state of now comes first, as the topic is latched."""
+        self._subscription = PolledSubscription(node, String, TOPIC, LATCHED)
+        self._last = ''
+
+    def take_changes(self) -> list[String]:
+        """Return the messages that have arrived, oldest first, less repetitions."""
+        changes = []
+        for message in self._subscription.take_all():
+            if message.data != self._last:
+                self._last = message.data
+                changes.append(message)
+        return changes

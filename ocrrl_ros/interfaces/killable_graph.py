@@ -15,7 +15,7 @@ from ocrrl_ros.core.errors import OcrrlError
 from ocrrl_ros.interfaces.conversions import from_stamp
 from ocrrl_ros.interfaces.monitor import DIAGNOSTICS_TOPIC
 from ocrrl_ros.interfaces.polling import PolledClient, PolledSubscription
-from ocrrl_ros.interfaces.qos import DEEP_RELIABLE, LATCHED
+from ocrrl_ros.interfaces.qos import DEEP_LATCHED, DEEP_RELIABLE
 from ocrrl_ros.interfaces.supervisor import Supervisor
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
@@ -65,7 +65,7 @@ class KillableGraph:
         self._check = check
         self._targets_in = PolledSubscription(node, JointState, 'target_joint', DEEP_RELIABLE)
         self._state_in = PolledSubscription(
-            node, DiagnosticStatus, 'residual_policy/state', LATCHED)
+            node, DiagnosticStatus, 'residual_policy/state', DEEP_LATCHED)
         self._diagnostics_in = PolledSubscription(
             node, DiagnosticArray, DIAGNOSTICS_TOPIC, DEEP_RELIABLE)
         self._start = PolledClient(node, Trigger, 'episode/start')

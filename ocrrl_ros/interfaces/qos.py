@@ -44,6 +44,8 @@ RECORDED = _profile(50, ReliabilityPolicy.BEST_EFFORT)
 IMAGE_STREAM = _profile(10, ReliabilityPolicy.RELIABLE)
 #: A receiver that must not lose a message (benchmarks, tests).
 DEEP_RELIABLE = _profile(100, ReliabilityPolicy.RELIABLE)
+#: The same for latched facts that may change twice before they are looked at.
+DEEP_LATCHED = _profile(100, ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -109,6 +109,7 @@ class BasePolicyNode(ManagedNode):
         self._poses: collections.deque = collections.deque(maxlen=_HISTORY)
         self._opening: float | None = None
         self._instruction = ''
+        self._episode = 0, False
         self._due_since_s: float | None = None
         self._newest_image_s: float | None = None
 
@@ -122,7 +123,7 @@ class BasePolicyNode(ManagedNode):
             self, JointState, GRIPPER_STATE_TOPIC, LATEST_BEST_EFFORT)
         self._instruction_in = PolledSubscription(
             self, String, 'base_policy/instruction', LATCHED)
-        self._episode_in = PolledSubscription(self, String, episode_state.TOPIC, LATCHED)
+        self._episode_in = episode_state.EpisodeInbox(self)
 
     def step_active(self, now_s: float) -> None:
         """Take what has arrived, plan when due, publish what is ready."""
@@ -143,12 +144,15 @@ class BasePolicyNode(ManagedNode):
 
     def _take_episode(self, now_s: float) -> None:
         """Plan while an episode runs."""
-        for message in self._episode_in.take_all():
+        for message in self._episode_in.take_changes():
             self._warnings.attempt(self._follow_episode, message, now_s)
 
     def _follow_episode(self, message: String, now_s: float) -> None:
         """Start or stop planning with the episode; each has random numbers of its own."""
         state = episode_state.from_message(message)
+        if (state.number, state.running) == self._episode:
+            return
+        self._episode = state.number, state.running
         if state.running:
             self._policy = self._policy.drawing_from(
                 np.random.default_rng([self.config.noise_seed, state.number]))

@@ -39,7 +39,8 @@ class EpisodeNode(Node):
     """
     Offers ``episode/{start,stop,mark_success,mark_failure}`` and publishes ``episode/state``.
 
-    A new sentence on ``episode/instruction`` (String) replaces the instruction.
+    The state is said at every change and repeated five times a second. A new sentence on
+    ``episode/instruction`` (String) replaces the instruction.
     """
 
     def __init__(self, **arguments):
@@ -72,6 +73,8 @@ class EpisodeNode(Node):
             self._warnings.attempt(self._on_instruction, message)
         if self._episode.is_overdue(now_s):
             self._episode.end('timeout', now_s)
+            self._publish_state()
+        elif abs(now_s - self._told_s) >= episode_state.REPEAT_S:
             self._publish_state()
 
     def _on_start(
@@ -107,6 +110,7 @@ class EpisodeNode(Node):
 
     def _publish_state(self) -> None:
         """Tell everybody what is going on."""
+        self._told_s = self._now_s
         self._state_out.publish(episode_state.to_message(self._episode.state))
 
 

@@ -153,7 +153,7 @@ class PoseEstimatorNode(ManagedNode):
             self, TransformStamped, _EXTRINSICS_TOPIC, LATCHED)
         self._hand_in = None if self._wrist is None else PolledSubscription(
             self, PoseStamped, _POSE_TOPIC, SENSOR_DATA)
-        self._episode_in = PolledSubscription(self, String, episode_state.TOPIC, LATCHED)
+        self._episode_in = episode_state.EpisodeInbox(self)
         # Of no use where masks are found by colour.
         self._prompts_in = {} if self.config.mask_backend == 'colour' else {
             object_id: PolledSubscription(
@@ -182,7 +182,7 @@ class PoseEstimatorNode(ManagedNode):
 
     def _take_episode(self) -> None:
         """Follow the episode node."""
-        for message in self._episode_in.take_all():
+        for message in self._episode_in.take_changes():
             self._warnings.attempt(self._follow_episode, message)
 
     def _follow_episode(self, message: String) -> None:

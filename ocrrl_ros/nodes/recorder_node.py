@@ -14,8 +14,6 @@ from ocrrl_ros.data.episode_log import EpisodeLog, load_bag_library
 from ocrrl_ros.interfaces import episode_state
 from ocrrl_ros.interfaces.input_warnings import InputWarnings
 from ocrrl_ros.interfaces.parameters import declare_config
-from ocrrl_ros.interfaces.polling import PolledSubscription
-from ocrrl_ros.interfaces.qos import LATCHED
 from ocrrl_ros.interfaces.recorded_topics import recorded_fast_topics, recorded_topics
 from ocrrl_ros.interfaces.recording import CompressedTap, RawTap
 from ocrrl_ros.interfaces.spin import loop_node
@@ -96,14 +94,14 @@ class RecorderNode(Node):
             self._taps.append(CompressedTap(
                 self, self._config.image_topic, self._write, self._config.image_rate_hz,
                 self._config.jpeg_quality))
-        self._episode_in = PolledSubscription(self, String, episode_state.TOPIC, LATCHED)
+        self._episode_in = episode_state.EpisodeInbox(self)
         self.loop = TickLoop(self, self._config.loop)
 
     def step(self, now_s: float) -> None:
         """Write what has arrived, stamped with the time of this look."""
         self._now_s = now_s
         states: list[tuple[String, EpisodeState]] = []
-        for message in self._episode_in.take_all():
+        for message in self._episode_in.take_changes():
             self._warnings.attempt(
                 lambda text: states.append((text, episode_state.from_message(text))), message)
         for message, state in states:

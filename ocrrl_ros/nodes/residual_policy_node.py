@@ -178,7 +178,7 @@ class ResidualPolicyNode(Node):
         self._chunks = ChunkInbox(self, self.controller.forward)
         self._instruction_in = PolledSubscription(
             self, String, 'base_policy/instruction', LATCHED)
-        self._episode_in = PolledSubscription(self, String, episode_state.TOPIC, LATCHED)
+        self._episode_in = episode_state.EpisodeInbox(self)
         self._deadman_in = PolledSubscription(self, Bool, 'operator/deadman', SENSOR_DATA)
 
     def step(self, now_s: float) -> None:
@@ -291,7 +291,7 @@ class ResidualPolicyNode(Node):
 
     def _take_episode(self, now_s: float) -> None:
         """Follow the episode node and the instruction; start as soon as the arm's state allows."""
-        for message in self._episode_in.take_all():
+        for message in self._episode_in.take_changes():
             self._warnings.attempt(self._follow_episode, message)
         if self._instruction_in.take_newest() is not None:
             self.controller.on_instruction(now_s)

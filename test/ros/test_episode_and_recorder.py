@@ -6,7 +6,7 @@ import time
 
 from mcap.reader import make_reader
 from ocrrl_ros.interfaces import qos
-from ocrrl_ros.interfaces.episode_state import from_message, to_message, TOPIC
+from ocrrl_ros.interfaces.episode_state import EpisodeInbox, from_message, to_message, TOPIC
 from ocrrl_ros.policy.episode_clock import EpisodeState
 import pytest
 from ros_harness import NodeProcess, running
@@ -58,6 +58,23 @@ def _only_new_bag(folder, known):
     found = [path for path in folder.iterdir() if path not in known]
     assert len(found) == 1
     return found[0]
+
+
+def test_state_is_repeated_and_a_repetition_is_no_change(graph, probe):
+    inbox = EpisodeInbox(probe.node)
+    taken = []
+
+    def has_repeated(count):
+        taken.extend(message.data for message in inbox.take_changes())
+        return len(probe.states) > count
+
+    probe.until(lambda: has_repeated(0) and taken, what='a state')
+    count = len(probe.states)
+    probe.until(lambda: has_repeated(count + 3), what='repetitions')
+    assert taken == [probe.states[-1].data]
+    assert probe.call(Trigger, 'episode/start').success
+    probe.until(lambda: has_repeated(0) and len(taken) > 2, what='a time-out')
+    assert [from_message(String(data=text)).running for text in taken] == [False, True, False]
 
 
 def test_instruction_of_the_task_is_announced(graph, probe):
