@@ -50,11 +50,14 @@ class EpisodeInbox:
         """Subscribe; the state of now comes first, as the topic is latched."""
         self._subscription = PolledSubscription(node, String, TOPIC, LATCHED)
         self._last = ''
+        self.is_heard = False
+        """Whether anything, a repetition too, had arrived when it was last looked."""
 
     def take_changes(self) -> list[String]:
         """Return the messages that have arrived, oldest first, less repetitions."""
-        changes = []
-        for message in self._subscription.take_all():
+        changes, messages = [], self._subscription.take_all()
+        self.is_heard = bool(messages)
+        for message in messages:
             if message.data != self._last:
                 self._last = message.data
                 changes.append(message)

@@ -293,11 +293,15 @@ class ResidualPolicyNode(Node):
         """Follow the episode node and the instruction; start as soon as the arm's state allows."""
         for message in self._episode_in.take_changes():
             self._warnings.attempt(self._follow_episode, message)
+        if self._episode_in.is_heard:
+            self.controller.on_episode(now_s)
         if self._instruction_in.take_newest() is not None:
             self.controller.on_instruction(now_s)
         must_resume = self.controller.machine.is_latched or (
             self.controller.state is ControllerState.FAULT)
-        if self._start_is_due and not must_resume:
+        if silence := self.controller.episode_problem(now_s):
+            self._stop_homing(silence)
+        elif self._start_is_due and not must_resume:
             self._start(now_s)
 
     def _follow_episode(self, message: String) -> None:

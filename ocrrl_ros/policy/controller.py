@@ -21,8 +21,8 @@ from ocrrl_ros.policy.clock_watch import ClockWatch
 from ocrrl_ros.policy.command import Command, PolicyAction
 from ocrrl_ros.policy.composition import ACTION_SIZE, compose, ResidualBounds
 from ocrrl_ros.policy.controller_config import ControllerConfig
-from ocrrl_ros.policy.deadman import Deadman
 from ocrrl_ros.policy.gate import ResidualGate
+from ocrrl_ros.policy.heartbeat import Heartbeat
 from ocrrl_ros.policy.object_poses import ObjectPoseBuffer, ObjectView
 from ocrrl_ros.policy.observation import (
     build_observation, ObservationInputs, ObservationLayout)
@@ -75,7 +75,12 @@ class ResidualController:
         self._objects = ObjectPoseBuffer(1, len(layout.object_ids), self.config.object_poses)
         self._opening = 1.0
         self._command_opening = 1.0
-        self._deadman = Deadman(self.config.require_deadman, self.config.max_deadman_age_s)
+        self._deadman = Heartbeat(
+            'dead-man switch', self.config.max_deadman_age_s,
+            is_required=self.config.require_deadman)
+        # Offline there is no episode node; where there is one, it must go on being heard.
+        self._episode = Heartbeat(
+            'episode/state', self.config.max_episode_age_s, is_required=False)
         self._clock = ClockWatch(self.config.object_poses.max_pose_age_s)
         self._in_episode = False
 
@@ -131,9 +136,18 @@ class ResidualController:
     def on_deadman(self, pressed: bool, now_s: float) -> None:
         """Take the operator's dead-man switch; letting go latches a hold."""
         if pressed:
-            self._deadman.press(now_s)
+            self._deadman.beat(now_s)
         elif self._deadman.is_required and self._in_episode:
             self.hold('dead-man switch released')
+
+    def on_episode(self, now_s: float) -> None:
+        """Take that the episode's state was heard; from then on its silence is a hold."""
+        self._episode.is_required = True
+        self._episode.beat(now_s)
+
+    def episode_problem(self, now_s: float) -> str:
+        """Return that the episode's state is silent, or an empty string."""
+        return self._episode.problem(now_s)
 
     def on_robot(self, problem: str) -> None:
         """
@@ -312,7 +326,8 @@ class ResidualController:
         if back_s := self._clock.went_back(now_s):
             self._forget(now_s)
             self.arm.forget_state(f'the clock went back by {back_s:.2f} s')
-            self._deadman.set_back(now_s)
+            for heartbeat in (self._deadman, self._episode):
+                heartbeat.set_back(now_s)
 
     def _wait(self, problem: str, now_s: float) -> None:
         """Brake, once, and let the force of the hold fade."""
@@ -358,7 +373,7 @@ class ResidualController:
 
     def _problem(self, now_s: float) -> str:
         """Return why nothing may move the arm now; a lost dead-man switch also latches."""
-        problem = self.arm.stale_reason(now_s)
+        problem = self.arm.stale_reason(now_s) or self.episode_problem(now_s)
         if not problem and (problem := self._deadman.problem(now_s)):
             self.hold(problem)
         return problem

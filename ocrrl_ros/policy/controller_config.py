@@ -29,6 +29,9 @@ class ControllerConfig:
         default=False, metadata={'description': 'move only while operator/deadman is held'})
     max_deadman_age_s: float = dataclasses.field(
         default=0.2, metadata={'description': 'deadman silence that latches a hold, s'})
+    max_episode_age_s: float = dataclasses.field(
+        default=1.0, metadata={'description': (
+            'silence of episode/state, which is repeated every 0.2 s, that is a hold, s')})
     max_takeover_age_s: float = dataclasses.field(
         default=0.2, metadata={'description': (
             'silence of teleop/target_pose after which base and residual go on, s')})
@@ -45,7 +48,7 @@ class ControllerConfig:
             'policy_period_s': (0.002, 0.05), 'aim_ahead_s': (0.005, 0.2),
             'command_rate_hz': (20.0, 1000.0),
             'max_state_age_s': (0.005, 1.0), 'max_deadman_age_s': (0.05, 1.0),
-            'max_takeover_age_s': (0.05, 1.0),
+            'max_takeover_age_s': (0.05, 1.0), 'max_episode_age_s': (0.5, 10.0),
             'residual_gain': (0.0, 1.0)}
         for name, (low, high) in ranges.items():
             if not low <= getattr(self, name) <= high:

@@ -15,14 +15,14 @@ from ocrrl_ros.core.se3 import pose
 from ocrrl_ros.interfaces import conversions as conv
 from ocrrl_ros.interfaces import qos
 from ocrrl_ros.interfaces.chunk_conversions import chunk_to_messages
-from ocrrl_ros.interfaces.episode_state import to_message, TOPIC
+from ocrrl_ros.interfaces.episode_state import REPEAT_S, to_message, TOPIC
 from ocrrl_ros.policy.action_chunk import ActionChunk
 from ocrrl_ros.policy.episode_clock import EpisodeState
 from ocrrl_ros.robot.fr3 import ARM_JOINT_NAMES, READY_POSITION
 from ocrrl_ros.robot.kinematics import FrankaKinematics
 from ros_harness import NodeProcess, Probe, running, WALL_LIMIT_S
 from sensor_msgs.msg import JointState
-from std_msgs.msg import Float64MultiArray
+from std_msgs.msg import Float64MultiArray, String
 
 MODULE = 'ocrrl_ros.nodes.residual_policy_node'
 READY = np.array(READY_POSITION)
@@ -30,7 +30,7 @@ KINEMATICS = FrankaKinematics()
 START = KINEMATICS.forward(READY)
 HALVES = ('gripper', 'tcp')
 #: A loaded machine lets the played arm pause for longer than a real one would.
-PATIENT = {'controller.max_state_age_s': 0.5}
+PATIENT = {'controller.max_state_age_s': 0.5, 'controller.max_episode_age_s': 5.0}
 
 
 class Arm:
@@ -52,6 +52,8 @@ class Arm:
             Float64MultiArray, 'gripper/gripper_position_controller/commands',
             qos.DEEP_RELIABLE)
         self.number = 0
+        self._episode: String | None = None
+        self._told_s = 0.0
         self._q = READY
 
     def _listen(self, kind: type, name: str, profile: object) -> list:
@@ -99,6 +101,8 @@ class Arm:
     def _beat(self, respond: bool) -> None:
         """Take what has arrived and report the joints once."""
         self.probe.poll()
+        if time.monotonic() - self._told_s >= REPEAT_S:
+            self._tell_episode()
         if self.targets:
             self._q = np.array(self.targets[-1].position)
         elif self.target_poses:
@@ -121,10 +125,21 @@ class Arm:
         self.live(0.3)
 
     def episode(self, running_now: bool) -> None:
-        """Publish the episode's state."""
-        self.publish(TOPIC, to_message(EpisodeState(
+        """Publish the episode's state, and go on repeating it while the arm lives."""
+        self._episode = to_message(EpisodeState(
             number=self.number, running=running_now, task='cube_lift',
-            started_s=self.now_s())), qos.LATCHED)
+            started_s=self.now_s()))
+        self._tell_episode()
+
+    def forget_episode(self) -> None:
+        """Repeat the episode's state no longer, as after the death of its node."""
+        self._episode = None
+
+    def _tell_episode(self) -> None:
+        """Publish the episode's state, if there is one."""
+        if self._episode is not None:
+            self._told_s = time.monotonic()
+            self.publish(TOPIC, self._episode, qos.LATCHED)
 
     def plan(
             self, offset: tuple[float, float, float] = (0.0, 0.05, 0.0),

@@ -68,6 +68,27 @@ def _check_form(message, sink):
         assert isinstance(message, PoseStamped) and message.header.frame_id == 'base'
 
 
+def test_arm_holds_while_the_episode_is_silent_and_goes_on_when_it_is_heard(
+        ros, probe, tmp_path):
+    with arm_beside_node(
+            probe, tmp_path, 'mute', controller__max_episode_age_s=0.5) as arm:
+        arm.start()
+        arm.plan()
+        arm.live_until(lambda: arm.targets, 'a first target')
+        arm.forget_episode()
+        silence = 'episode/state silent for'
+        arm.live_until(lambda: silence in arm.states[-1].message, 'the hold')
+        arm.live_until(lambda: arm.speed() < 1e-6, 'rest')
+        arm.plan()
+        arm.live(0.1)
+        assert silence in arm.states[-1].message
+        arm.episode(True)
+        arm.live(0.1)
+        arm.plan()
+        arm.live_until(lambda: arm.states[-1].message == 'executing', 'the motion')
+        arm.stop()
+
+
 def test_episode_that_runs_already_is_not_joined_but_the_next_one_is(ros, probe, tmp_path):
     # Its publisher has to be there before the node is.
     episode = probe.node.create_publisher(String, f'late/{TOPIC}', qos.LATCHED)

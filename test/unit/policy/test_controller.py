@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The deployment logic holds on every fault, names it, and is exact without a residual."""
 
+import re
+
 from controller_rig import FakeGate, FakeResidual, Rig, START, TICK_S
 import numpy as np
 from ocrrl_ros.core.errors import ConfigError, InputError, UnknownNameError
@@ -218,6 +220,32 @@ def test_lost_deadman_latches_a_hold():
     rig.run(0.3)
     assert rig.controller.machine.is_latched
     assert 'dead-man' in rig.controller.reason
+
+
+def test_silent_episode_holds_until_it_is_heard_again():
+    rig = Rig(max_episode_age_s=0.5)
+    rig.controller.on_episode(rig.now_s)
+    rig.plan()
+    rig.run(0.45)
+    assert rig.controller.state is ControllerState.RUNNING_BASE
+    rig.plan()
+    rig.run(0.3)
+    assert rig.controller.state is ControllerState.HOLDING
+    assert re.fullmatch(r'episode/state silent for 0\.\d+ s', rig.controller.reason)
+    assert np.abs(rig.command.dq).max() < 1e-6
+    assert not rig.controller.machine.is_latched
+    rig.controller.on_episode(rig.now_s)
+    rig.plan()
+    rig.run(0.1)
+    assert rig.controller.state is ControllerState.RUNNING_BASE
+
+
+def test_without_an_episode_node_nothing_waits_for_one():
+    rig = Rig(max_episode_age_s=0.5)
+    for chunk in range(3):
+        rig.plan()
+        rig.run(0.3)
+        assert rig.controller.state is ControllerState.RUNNING_BASE
 
 
 def test_released_deadman_latches_at_once():
