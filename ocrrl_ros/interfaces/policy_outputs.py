@@ -99,7 +99,7 @@ class PolicyOutputs:
         # Ages in a reason change every tick; the cause does not.
         current = (
             machine.state, machine.is_latched, cause_of(machine.reason), controller.enabled,
-            controller.residual_gain)
+            controller.config.residual_gain)
         if current == self._last:
             return False
         self._last = current
@@ -111,5 +111,5 @@ class PolicyOutputs:
         self._state.publish(status_message(
             'residual_policy', level[0], machine.reason, {
                 'state': machine.state.value, 'latched': machine.is_latched,
-                'residual': controller.enabled, 'residual_gain': controller.residual_gain}))
+                'residual': controller.enabled, 'residual_gain': controller.config.residual_gain}))
         return True

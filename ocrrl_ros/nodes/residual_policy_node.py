@@ -120,6 +120,7 @@ class ResidualPolicyNode(Node):
             self.config.task, network, self.config.controller, robot, gate=gate,
             speed_scale=self.config.speed_scale)
         self.controller.set_enabled(self.config.enable_residual)
+        self.controller.episode.is_required = True
         follow_changes(self, ResidualPolicyConfig, self._on_settings)
         self._warnings = InputWarnings(self)
         self._sink = make_sink(self.config.sink, self, self.config.arm_sink)
@@ -155,12 +156,12 @@ class ResidualPolicyNode(Node):
 
     def _make_homing(self, robot: RobotConfig) -> EpisodeHoming | None:
         """Return what brings the arm home before an episode, None for nothing."""
-        config, limits = self.config, self.config.controller
+        config = self.config
         motion = make_homing(
             config.homing, self, robot, config.homing_motion, config.arm_sink.jtc_controller)
         return None if motion is None else EpisodeHoming(
-            motion, max_state_age_s=limits.max_state_age_s,
-            max_deadman_age_s=limits.max_deadman_age_s if limits.require_deadman else None)
+            motion, max_state_age_s=config.controller.max_state_age_s,
+            heartbeats=(self.controller.deadman, self.controller.episode))
 
     def _subscribe(self) -> None:
         """Create the polled subscriptions."""
@@ -286,22 +287,18 @@ class ResidualPolicyNode(Node):
         message = self._deadman_in.take_newest()
         if message is not None:
             self.controller.on_deadman(message.data, now_s)
-            if self._homing is not None:
-                self._homing.on_deadman(message.data, now_s)
 
     def _take_episode(self, now_s: float) -> None:
         """Follow the episode node and the instruction; start as soon as the arm's state allows."""
         for message in self._episode_in.take_changes():
             self._warnings.attempt(self._follow_episode, message)
         if self._episode_in.is_heard:
-            self.controller.on_episode(now_s)
+            self.controller.episode.beat(now_s)
         if self._instruction_in.take_newest() is not None:
             self.controller.on_instruction(now_s)
         must_resume = self.controller.machine.is_latched or (
             self.controller.state is ControllerState.FAULT)
-        if silence := self.controller.episode_problem(now_s):
-            self._stop_homing(silence)
-        elif self._start_is_due and not must_resume:
+        if self._start_is_due and not must_resume:
             self._start(now_s)
 
     def _follow_episode(self, message: String) -> None:

@@ -63,23 +63,21 @@ class ResidualController:
         self.machine = StateMachine()
         self.takeover = Takeover(self.config.max_takeover_age_s)
         self.enabled = residual is not None
-        self.residual_gain = self.config.residual_gain
         self.chunks = ChunkBuffer(self.config.chunk)
         self._kinematics = kinematics
         self.arm = ArmCommander(follower, self.config.max_state_age_s)
         self._residual = residual
         self._gate = gate
         self._blend = blend or ResidualBlend(self.config.blend, layout.symmetries)
-        once_a_chunk = residual is not None and residual.acts_per == 'chunk'
-        self._hold = ActionHold() if once_a_chunk else None
+        self._hold = ActionHold() if residual and residual.acts_per == 'chunk' else None
         self._objects = ObjectPoseBuffer(1, len(layout.object_ids), self.config.object_poses)
         self._opening = 1.0
         self._command_opening = 1.0
-        self._deadman = Heartbeat(
-            'dead-man switch', self.config.max_deadman_age_s,
+        self.deadman = Heartbeat(
+            'dead-man switch', self.config.max_deadman_age_s, absent='is not pressed',
             is_required=self.config.require_deadman)
-        # Offline there is no episode node; where there is one, it must go on being heard.
-        self._episode = Heartbeat(
+        # Required by whoever has an episode node to listen to; offline there is none.
+        self.episode = Heartbeat(
             'episode/state', self.config.max_episode_age_s, is_required=False)
         self._clock = ClockWatch(self.config.object_poses.max_pose_age_s)
         self._in_episode = False
@@ -136,18 +134,11 @@ class ResidualController:
     def on_deadman(self, pressed: bool, now_s: float) -> None:
         """Take the operator's dead-man switch; letting go latches a hold."""
         if pressed:
-            self._deadman.beat(now_s)
-        elif self._deadman.is_required and self._in_episode:
+            self.deadman.beat(now_s)
+            return
+        self.deadman.forget()
+        if self.deadman.is_required and self._in_episode:
             self.hold('dead-man switch released')
-
-    def on_episode(self, now_s: float) -> None:
-        """Take that the episode's state was heard; from then on its silence is a hold."""
-        self._episode.is_required = True
-        self._episode.beat(now_s)
-
-    def episode_problem(self, now_s: float) -> str:
-        """Return that the episode's state is silent, or an empty string."""
-        return self._episode.problem(now_s)
 
     def on_robot(self, problem: str) -> None:
         """
@@ -227,7 +218,6 @@ class ResidualController:
         :raises ConfigError: the gain is outside that range.
         """
         self.config = dataclasses.replace(self.config, residual_gain=gain)
-        self.residual_gain = gain
 
     def set_speed_scale(self, scale: float) -> None:
         """
@@ -295,8 +285,7 @@ class ResidualController:
         action, gain, weight = self._residual_action(sample, now_s)
         bounds = self._residual.bounds if self._residual is not None else ResidualBounds()
         poses, openings = compose(
-            sample.poses[:1], sample.grippers[:1], action[None], bounds,
-            np.array([gain * weight]))
+            sample.poses[:1], sample.grippers[:1], action[None], bounds, np.array([gain * weight]))
         converged = self._aim(
             poses[0], sample.twist, float(openings[0]), ControllerState.RUNNING_RESIDUAL
             if gain > 0.0 else ControllerState.RUNNING_BASE)
@@ -312,7 +301,11 @@ class ResidualController:
             return False
         if not self._in_episode:
             return False
-        problem = '' if self.machine.is_latched else self._problem(now_s)
+        problem = ''
+        if not self.machine.is_latched:
+            problem = self.arm.stale_reason(now_s) or self.episode.problem(now_s)
+            if not problem and (problem := self.deadman.problem(now_s)):
+                self.hold(problem)
         if problem or self.machine.is_latched:
             self._wait(problem, now_s)
             return False
@@ -326,8 +319,8 @@ class ResidualController:
         if back_s := self._clock.went_back(now_s):
             self._forget(now_s)
             self.arm.forget_state(f'the clock went back by {back_s:.2f} s')
-            for heartbeat in (self._deadman, self._episode):
-                heartbeat.set_back(now_s)
+            self.deadman.set_back(now_s)
+            self.episode.set_back(now_s)
 
     def _wait(self, problem: str, now_s: float) -> None:
         """Brake, once, and let the force of the hold fade."""
@@ -371,13 +364,6 @@ class ResidualController:
         q, dq, is_restart = found
         return Command(q, dq, self._command_opening, is_restart)
 
-    def _problem(self, now_s: float) -> str:
-        """Return why nothing may move the arm now; a lost dead-man switch also latches."""
-        problem = self.arm.stale_reason(now_s) or self.episode_problem(now_s)
-        if not problem and (problem := self._deadman.problem(now_s)):
-            self.hold(problem)
-        return problem
-
     def _residual_action(
             self, sample: ChunkSample, now_s: float) -> tuple[np.ndarray, float, float]:
         """Return action (7,), gain and weight; the first two zero while it is off."""
@@ -396,7 +382,7 @@ class ResidualController:
             gain=np.array([gain])))
         action = self._answer(observation)
         weight = 1.0 if self._gate is None else float(self._gate.weight(observation, now_s)[0])
-        gain *= self.residual_gain
+        gain *= self.config.residual_gain
         action, left = self._blend.apply(action, gain * weight, observation, now_s)
         return action, gain, weight * left
 

@@ -3,28 +3,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from ocrrl_ros.core.errors import InputError
+from ocrrl_ros.policy.heartbeat import Heartbeat
 from ocrrl_ros.robot.homing import HomingMotion, HomingState
 
 
 class EpisodeHoming:
     """
-    Guards a homing motion by fresh joint states and, where it is required, the dead-man switch.
+    Guards a homing motion by fresh joint states and by what must be heard.
 
     :param motion: what moves the arm.
-    :param max_deadman_age_s: silence of the switch that ends the motion; None without a switch.
+    :param heartbeats: the dead-man switch and the episode's state; silence ends the motion.
     """
 
     def __init__(
             self, motion: HomingMotion, *, max_state_age_s: float,
-            max_deadman_age_s: float | None = None):
+            heartbeats: Sequence[Heartbeat] = ()):
         """Do nothing before ``is_home`` is asked."""
         self.motion = motion
         self._max_state_age_s = max_state_age_s
-        self._max_deadman_age_s = max_deadman_age_s
+        self._heartbeats = heartbeats
         self._q: np.ndarray | None = None
-        self._state_stamp_s = self._deadman_s = -np.inf
+        self._state_stamp_s = -np.inf
         self._is_begun = False
 
     @property
@@ -35,10 +38,6 @@ class EpisodeHoming:
     def on_joint_state(self, q: np.ndarray, stamp_s: float) -> None:
         """Take measured joint positions (7,) in rad."""
         self._q, self._state_stamp_s = q, stamp_s
-
-    def on_deadman(self, pressed: bool, now_s: float) -> None:
-        """Take the operator's dead-man switch; letting go ends the motion."""
-        self._deadman_s = now_s if pressed else -np.inf
 
     def is_home(self, now_s: float) -> bool:
         """
@@ -75,11 +74,5 @@ class EpisodeHoming:
         age_s = now_s - self._state_stamp_s
         if age_s > self._max_state_age_s:
             return f'joint state is {age_s:.3f} s old, allowed: {self._max_state_age_s} s'
-        if self._max_deadman_age_s is None:
-            return None
-        if np.isinf(self._deadman_s):
-            return 'dead-man switch is not pressed'
-        silence_s = now_s - self._deadman_s
-        if silence_s > self._max_deadman_age_s:
-            return f'dead-man switch silent for {silence_s:.2f} s'
-        return None
+        problems = (heartbeat.problem(now_s) for heartbeat in self._heartbeats)
+        return next((problem for problem in problems if problem), None)

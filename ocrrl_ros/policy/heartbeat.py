@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Something that must be heard again and again for the arm to move: how long it has been silent."""
+"""What must be heard again and again while the arm moves, and how long it has been silent."""
 
 from __future__ import annotations
 
@@ -10,21 +10,27 @@ class Heartbeat:
     """
     The newest beat of the dead-man switch, or of the episode's state.
 
-    :param name: what beats, for the message.
+    :param name: what beats, and ``absent``: how to say that it does not; for the message.
     :param max_age_s: silence after which the arm may not move.
     :param is_required: whether silence counts.
     """
 
-    def __init__(self, name: str, max_age_s: float, *, is_required: bool):
+    def __init__(
+            self, name: str, max_age_s: float, *, is_required: bool,
+            absent: str = 'has not been heard'):
         """Start unheard."""
-        self.name = name
         self.is_required = is_required
+        self._name, self._absent = name, absent
         self._max_age_s = max_age_s
         self._heard_s = -np.inf
 
     def beat(self, now_s: float) -> None:
         """Take a beat that arrived now."""
         self._heard_s = now_s
+
+    def forget(self) -> None:
+        """Take the news that it has ended."""
+        self._heard_s = -np.inf
 
     def set_back(self, now_s: float) -> None:
         """Count silence from now at the latest, as the clock was set back."""
@@ -33,6 +39,8 @@ class Heartbeat:
     def problem(self, now_s: float) -> str:
         """Return why the arm may not move now, or an empty string."""
         silence_s = now_s - self._heard_s
-        if self.is_required and silence_s > self._max_age_s:
-            return f'{self.name} silent for {silence_s:.2f} s'
-        return ''
+        if not self.is_required or silence_s <= self._max_age_s:
+            return ''
+        if np.isinf(silence_s):
+            return f'{self._name} {self._absent}'
+        return f'{self._name} silent for {silence_s:.2f} s'

@@ -106,7 +106,8 @@ def test_a_clock_set_back_hides_no_dead_man_switch_that_falls_silent(by_s):
 @pytest.mark.parametrize('by_s', [-1.0, -3600.0])
 def test_a_clock_set_back_hides_no_episode_that_falls_silent(by_s):
     rig = settled_rig(max_episode_age_s=0.5)
-    rig.controller.on_episode(rig.now_s)
+    rig.controller.episode.is_required = True
+    rig.controller.episode.beat(rig.now_s)
     controller = set_clock(rig, by_s)
     rig.run(0.6)
     assert 'episode/state silent' in controller.reason

@@ -175,7 +175,7 @@ def test_gain_changes_from_the_next_policy_tick_on_and_is_checked():
     assert rig.actions[-1].gain == 0.25
     with pytest.raises(ConfigError, match='residual_gain is 1.5'):
         rig.controller.set_residual_gain(1.5)
-    assert rig.controller.residual_gain == 0.25
+    assert rig.controller.config.residual_gain == 0.25
 
 
 def test_speed_scale_lowered_in_full_motion_brakes_within_the_limits():
@@ -224,7 +224,8 @@ def test_lost_deadman_latches_a_hold():
 
 def test_silent_episode_holds_until_it_is_heard_again():
     rig = Rig(max_episode_age_s=0.5)
-    rig.controller.on_episode(rig.now_s)
+    rig.controller.episode.is_required = True
+    rig.controller.episode.beat(rig.now_s)
     rig.plan()
     rig.run(0.45)
     assert rig.controller.state is ControllerState.RUNNING_BASE
@@ -234,7 +235,7 @@ def test_silent_episode_holds_until_it_is_heard_again():
     assert re.fullmatch(r'episode/state silent for 0\.\d+ s', rig.controller.reason)
     assert np.abs(rig.command.dq).max() < 1e-6
     assert not rig.controller.machine.is_latched
-    rig.controller.on_episode(rig.now_s)
+    rig.controller.episode.beat(rig.now_s)
     rig.plan()
     rig.run(0.1)
     assert rig.controller.state is ControllerState.RUNNING_BASE

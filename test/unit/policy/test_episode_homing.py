@@ -3,6 +3,7 @@
 import numpy as np
 from ocrrl_ros.core.errors import InputError
 from ocrrl_ros.policy.episode_homing import EpisodeHoming
+from ocrrl_ros.policy.heartbeat import Heartbeat
 from ocrrl_ros.robot.fr3 import READY_POSITION
 from ocrrl_ros.robot.homing import HomingConfig, HomingPlanner, HomingState, JointHoming
 import pytest
@@ -16,9 +17,10 @@ TICK_S = 0.005
 class Rig:
     """An arm that follows, and the homing of its episodes."""
 
-    def __init__(self, planner=PLANNER, **settings):
+    def __init__(self, planner=PLANNER):
+        self.switch = Heartbeat('switch', 0.2, is_required=True, absent='is not pressed')
         self.homing = EpisodeHoming(
-            JointHoming(planner), max_state_age_s=0.1, **settings)
+            JointHoming(planner), max_state_age_s=0.1, heartbeats=[self.switch])
         self.now_s, self.q, self.commands = 5.0, START, 0
         self.reports, self.pressed = True, True
 
@@ -28,7 +30,7 @@ class Rig:
         if self.reports:
             self.homing.on_joint_state(self.q, self.now_s)
         if self.pressed:
-            self.homing.on_deadman(True, self.now_s)
+            self.switch.beat(self.now_s)
         is_home = wants and self.homing.is_home(self.now_s)
         command = self.homing.tick(self.now_s)
         if command is not None:
@@ -83,9 +85,9 @@ def test_blocked_way_fails_and_is_named():
 
 
 @pytest.mark.parametrize('lose, words', [
-    ('reports', 'joint state is'), ('pressed', 'dead-man switch silent')])
+    ('reports', 'joint state is'), ('pressed', 'switch silent')])
 def test_loss_on_the_way_brakes_and_fails(lose, words):
-    rig = Rig(max_deadman_age_s=0.2)
+    rig = Rig()
     for _ in range(30):
         rig.tick()
     setattr(rig, lose, False)
@@ -101,7 +103,7 @@ def test_loss_on_the_way_brakes_and_fails(lose, words):
 
 
 def test_released_switch_stops_the_motion_at_once_and_lets_none_begin():
-    rig = Rig(max_deadman_age_s=0.2)
+    rig = Rig()
     rig.pressed = False
     with pytest.raises(InputError, match='not pressed'):
         rig.tick()
@@ -109,7 +111,7 @@ def test_released_switch_stops_the_motion_at_once_and_lets_none_begin():
     for _ in range(30):
         rig.tick()
     rig.pressed = False
-    rig.homing.on_deadman(False, rig.now_s)
+    rig.switch.forget()
     rig.tick()
     assert rig.homing.motion.state is HomingState.FAILED
 
