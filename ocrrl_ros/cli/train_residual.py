@@ -33,6 +33,10 @@ class TrainResidual:
     base: str = field(
         default='', metadata={'description': 'base bundle; default: models/base_sim. stand_in '
                               'and expert are scripted, for trials alone'})
+    other_bases: tuple[str, ...] | None = field(default=None, metadata={
+        'description': 'further base bundles, which act in some of the environments, so that the '
+        "residual does not count on one base's faults (config/train/environment.yaml); default: "
+        'models/base_sim_s1 and base_sim_s2 beside a bundle, and none: no others'})
     algorithm: Literal['td3', 'ppo'] = field(
         default='td3', metadata={'description': 'learner'})
     observation: Literal['poses', 'image'] = field(
@@ -95,7 +99,8 @@ class TrainResidual:
         trainer = self._trainer(variant)
         sees = self.observation == 'image'
         recipe = EnvRecipe(
-            task=self.task, base=self.base or str(model_path('base_sim')), seed=self.seed,
+            task=self.task, base=self.base or str(model_path('base_sim')),
+            other_bases=self._others(), seed=self.seed,
             env=self._environment(variant, guided=trainer.guided),
             observation=variant.observation,
             pose_model=variant.apply('pose_model', self.task, load_pose_model(
@@ -107,6 +112,15 @@ class TrainResidual:
             recipe=recipe, trainer=trainer, workers=min(workers, self.envs),
             torch_threads=self.learner_threads, final_episodes=self.episodes,
             acts_per=variant.acts_per, variant=self.variant, best=self.best)
+
+    def _others(self) -> tuple[str, ...]:
+        """Return the further bases: those asked for, or those that ship."""
+        from ocrrl_ros.core.resources import model_path
+        from ocrrl_ros.sim.vec_recipe import SCRIPTED_BASES
+        if self.other_bases is None:
+            return () if self.base in SCRIPTED_BASES else tuple(
+                str(model_path(name)) for name in ('base_sim_s1', 'base_sim_s2'))
+        return () if self.other_bases == ('none',) else self.other_bases
 
     def _trainer(self, variant: 'Variant') -> 'TrainerConfig':
         """Return the settings of the learner: those of the file, the variant, the options."""

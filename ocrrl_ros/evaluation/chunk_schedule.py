@@ -9,6 +9,7 @@ from ocrrl_ros.evaluation.pose_sources import PoseReading, World
 from ocrrl_ros.evaluation.seen_objects import SeenObjects
 from ocrrl_ros.policy.action_chunk import ActionChunk
 from ocrrl_ros.policy.base_policy import BaseInputs, BasePolicy
+from ocrrl_ros.policy.plan_lead import LeadConfig
 from ocrrl_ros.robot.kinematics import FrankaKinematics
 from ocrrl_ros.sim.renderer import SceneRenderer
 from ocrrl_ros.sim.world import SimWorld
@@ -29,6 +30,10 @@ class RolloutConfig:
         default=0.4, metadata={'description': 'time between starts of base inference, s'})
     chunk_latency_s: tuple[float, float] = field(
         default=(0.08, 0.20), metadata={'description': 'observation to chunk, uniform in, s'})
+    lead_rest_m: float = field(
+        default=LeadConfig().rest_m, metadata={'description': (
+            "how far the base's plan runs ahead of a hand at rest, m (policy/plan_lead.py); 10: "
+            'it never waits')})
     tracker_latency_s: float = field(
         default=0.03, metadata={'description': (
             "image in software to pose, s; the camera's delay comes on top. `make demo` measures "
@@ -45,6 +50,7 @@ class RolloutConfig:
         if not 0.0 <= low <= high < self.replan_period_s:
             raise ConfigError(f'chunk_latency_s is {self.chunk_latency_s} s; allowed: 0 <= low <= '
                               f'high < replan_period_s, {self.replan_period_s} s')
+        LeadConfig(rest_m=self.lead_rest_m)
         if not 0.0 <= self.tracker_latency_s <= 1.0:
             raise ConfigError(f'tracker_latency_s is {self.tracker_latency_s} s; allowed: 0 .. 1')
 

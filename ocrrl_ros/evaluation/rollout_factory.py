@@ -15,11 +15,13 @@ from ocrrl_ros.evaluation.rollout import Rollout
 from ocrrl_ros.evaluation.seen_objects import SeenObjects
 from ocrrl_ros.evaluation.stress import (
     OscillatingResidual, POSE_STRESSES, StressedPoses, StressName)
+from ocrrl_ros.policy.action_chunk import ChunkConfig
 from ocrrl_ros.policy.assembly import build_controller
 from ocrrl_ros.policy.blend import BlendConfig
 from ocrrl_ros.policy.composition import ResidualBounds
 from ocrrl_ros.policy.controller import ControllerConfig
 from ocrrl_ros.policy.image_residual import ImageResidualNetwork
+from ocrrl_ros.policy.plan_lead import LeadConfig
 from ocrrl_ros.robot.kinematics import FrankaKinematics
 from ocrrl_ros.sim.domain import load_domain
 from ocrrl_ros.sim.physics import load_physics
@@ -102,6 +104,7 @@ def build_rollout(settings: RolloutSettings, bundles: PolicyBundles | None = Non
     timing = settings.rollout
     config = ControllerConfig(
         policy_period_s=timing.policy_period_s, command_rate_hz=1.0 / timing.command_period_s,
+        chunk=ChunkConfig(lead=LeadConfig(rest_m=timing.lead_rest_m)),
         blend=BlendConfig(enabled=settings.blend))
 
     return Rollout(

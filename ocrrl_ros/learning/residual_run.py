@@ -79,7 +79,7 @@ class ResidualRun:
         :raises ConfigError: the run folder was begun with another pose sensor or environment.
         """
         recipe = self.config.recipe
-        self._check_unchanged('origin', recipe.origin, '--task and --base')
+        self._check_unchanged('origin', recipe.origin, '--task, --base and --other-bases')
         self._check_unchanged('pose_model', recipe.pose_model, '--pose-model')
         self._check_unchanged('environment', recipe.env, self.environment_options)
         prepare_torch(self.config.torch_threads)
@@ -294,6 +294,8 @@ class ResidualRun:
             'environment': to_mapping(recipe.env), 'pose_model': to_mapping(recipe.pose_model),
             'workers': self.config.workers, 'base': recipe.base if scripted else 'bundle',
             'base_sha256': '' if scripted else load_bundle(recipe.base, 'base').sha256,
+            'other_bases_sha256': [
+                load_bundle(folder, 'base').sha256 for folder in recipe.other_bases],
             'git': git.commit, 'git_dirty': git.dirty, 'machine': describe_machine()}
 
 

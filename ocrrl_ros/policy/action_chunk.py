@@ -15,6 +15,7 @@ import numpy as np
 from ocrrl_ros.core.errors import ConfigError, InputError
 from ocrrl_ros.core.se3 import pose_twist
 from ocrrl_ros.policy import kernels
+from ocrrl_ros.policy.plan_lead import LeadConfig, limit_lead
 from ocrrl_ros.policy.plausible import check_near
 
 _POSE = np.zeros(7)
@@ -86,7 +87,7 @@ def interpolate_chunks(
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ChunkConfig:
-    """When a chunk may still be executed."""
+    """When a chunk may still be executed, and how far it may run ahead of the hand."""
 
     max_chunk_age_s: float = dataclasses.field(
         default=2.0, metadata={'description': 'oldest chunk stamp that is executed, s'})
@@ -94,6 +95,7 @@ class ChunkConfig:
         default=0.3, metadata={'description': (
             'second base action in the observation, s ahead; only the value of the observation '
             'layout')})
+    lead: LeadConfig = LeadConfig()
 
     def __post_init__(self) -> None:
         """Refuse times that cannot work."""
@@ -118,6 +120,14 @@ class ChunkSample:
     grippers: np.ndarray
     phase: float
     twist: np.ndarray
+
+    def behind(
+            self, base_T_tcp: np.ndarray, tcp_velocity: np.ndarray,
+            config: LeadConfig) -> ChunkSample:
+        """Return it no further ahead of the hand (7,), moving at (3,) m/s, than it may be."""
+        poses, twists = limit_lead(
+            self.poses[None], self.twist[None], base_T_tcp[None], tcp_velocity[None], config)
+        return dataclasses.replace(self, poses=poses[0], twist=twists[0])
 
 
 def sample_chunk(

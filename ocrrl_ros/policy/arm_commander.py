@@ -7,6 +7,7 @@ import numpy as np
 from ocrrl_ros.core.errors import InputError
 from ocrrl_ros.policy.plausible import check_joint_state
 from ocrrl_ros.policy.target_follower import TargetFollower
+from ocrrl_ros.robot.kinematics import FrankaKinematics
 
 _AT_REST_RAD_S = 1e-9
 #: Silence of the arm after which a hold is not sent on: it may be anywhere when it is back, s.
@@ -56,6 +57,10 @@ class ArmCommander:
         if not 0.0 < self._state_stamp_s - stamp_s <= _OVERTAKEN_S:
             self.q, self.dq, self._state_stamp_s = q, dq, stamp_s
             self._away_since_s = None
+
+    def hand(self, kinematics: FrankaKinematics) -> tuple[np.ndarray, np.ndarray]:
+        """Return the measured base_T_tcp (7,) and velocity of the TCP (3,), m/s, base frame."""
+        return kinematics.forward(self.q), kinematics.jacobian(self.q)[:3] @ self.dq
 
     def forget_state(self, reason: str) -> None:
         """Wait for a new measured state before anything moves."""

@@ -280,9 +280,10 @@ class ResidualController:
         if problem is not None:
             self._wait(problem, now_s)
             return None
-        ahead = self.config.aim_ahead_s
-        sample = self.chunks.sample(now_s, ahead)
-        action, gain, weight = self._residual_action(sample, now_s)
+        hand = self.arm.hand(self._kinematics)
+        sample = self.chunks.sample(now_s, self.config.aim_ahead_s).behind(
+            *hand, self.config.chunk.lead)
+        action, gain, weight = self._residual_action(sample, hand, now_s)
         bounds = self._residual.bounds if self._residual is not None else ResidualBounds()
         poses, openings = compose(
             sample.poses[:1], sample.grippers[:1], action[None], bounds, np.array([gain * weight]))
@@ -365,15 +366,14 @@ class ResidualController:
         return Command(q, dq, self._command_opening, is_restart)
 
     def _residual_action(
-            self, sample: ChunkSample, now_s: float) -> tuple[np.ndarray, float, float]:
+            self, sample: ChunkSample, hand: tuple[np.ndarray, np.ndarray],
+            now_s: float) -> tuple[np.ndarray, float, float]:
         """Return action (7,), gain and weight; the first two zero while it is off."""
         view, gain = self._view(now_s)
         if not self.enabled or self._residual is None:
             return np.zeros(7), 0.0, 1.0
-        jacobian = self._kinematics.jacobian(self.arm.q)
         observation = build_observation(self.layout, ObservationInputs(
-            base_T_tcp=self._kinematics.forward(self.arm.q)[None],
-            tcp_velocity=(jacobian[:3] @ self.arm.dq)[None],
+            base_T_tcp=hand[0][None], tcp_velocity=hand[1][None],
             opening=np.array([self._opening]),
             objects=view,
             targets=sample.poses[None],

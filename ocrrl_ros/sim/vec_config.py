@@ -73,6 +73,9 @@ class VecEnvConfig:
     expert_share: float = field(default=0.0, metadata={'description': (
         'share of the environments whose base is the scripted expert, for a residual that leaves '
         'a good base alone; their episodes count in no success rate')})
+    other_base_share: float = field(default=0.0, metadata={'description': (
+        'share of the environments in which the other bases act, where there are any; their '
+        'episodes count in no success rate')})
     base_view: BaseViewConfig = field(default_factory=BaseViewConfig)
     critic_truth: bool = field(default=True, metadata={'description': (
         "whether critics see simulator truth beside the actor's observation; without they are "
@@ -100,8 +103,9 @@ class VecEnvConfig:
             raise ConfigError(
                 f'mid_start_share is {self.mid_start_share}, mid_starts {self.mid_starts}; '
                 'allowed: 0 .. 1, >= 1')
-        if not 0.0 <= self.expert_share < 1.0:
-            raise ConfigError(f'expert_share is {self.expert_share}; allowed: 0 .. below 1')
+        for name in ('expert_share', 'other_base_share'):
+            if not 0.0 <= getattr(self, name) < 1.0:
+                raise ConfigError(f'{name} is {getattr(self, name)}; allowed: 0 .. below 1')
         if not 0.0 < self.horizon_share <= 1.0:
             raise ConfigError(f'horizon_share is {self.horizon_share}; allowed: above 0, up to 1')
         if self.replan_ticks < 1 or self.replan_ticks * TICK_S + high > 15 * TICK_S + 1e-9:
@@ -113,4 +117,4 @@ class VecEnvConfig:
         """Return the same without training's aids: whole episodes, one base; for measuring."""
         return replace(
             self, guided=False, mid_start_share=0.0, stall_s=math.inf, expert_share=0.0,
-            base_view=BaseViewConfig())
+            other_base_share=0.0, base_view=BaseViewConfig())

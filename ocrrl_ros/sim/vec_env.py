@@ -15,6 +15,8 @@ from ocrrl_ros.policy.base_policy import BasePolicy
 from ocrrl_ros.policy.composition import ACTION_SIZE, compose, decompose
 from ocrrl_ros.policy.object_poses import ObjectPoseBuffer
 from ocrrl_ros.policy.observation import build_observation, ObservationInputs, ObservationLayout
+from ocrrl_ros.policy.plan_lead import limit_lead
+from ocrrl_ros.sim.base_pool import BasePool
 from ocrrl_ros.sim.domain import Domain
 from ocrrl_ros.sim.guide import keep_pace
 from ocrrl_ros.sim.physics import PhysicsConfig
@@ -93,6 +95,8 @@ class ResidualVecEnv(VecEnv):
             self._base = VecMixedBase(self._base, VecBase(
                 expert, task.instruction, config, rng, None, self._physics.truth),
                 self._expert_rows)
+        self._counts = ~self._expert_rows & (
+            base.owners == 0 if isinstance(base, BasePool) else True)
         self._guide = None if guide is None else VecBase(
             guide, task.instruction, config, rng, None, self._physics.truth, latency_s=0.0)
         count = len(task.object_ids)
@@ -171,7 +175,7 @@ class ResidualVecEnv(VecEnv):
         # Only a time limit bootstraps from the last observation of an episode.
         final = self._observe(truth) if truncated.any() else None
         done = success | failed | truncated
-        whole = self._whole & ~self._expert_rows
+        whole = self._whole & self._counts
         if done.any():
             self._start(np.nonzero(done)[0])
             truth = self._physics.truth()
@@ -249,10 +253,13 @@ class ResidualVecEnv(VecEnv):
         """Return the critic's observation (N, C) of now; remember plan and gain for acting."""
         with self._timed('observation'):
             reading = self._physics.reading
-            self._plan = self._base.sample(self.now_s, reading)
+            targets, openings, phase, twists = self._base.sample(self.now_s, reading)
+            targets, twists = limit_lead(
+                targets, twists, reading.base_T_tcp, reading.tcp_velocity,
+                self.config.chunk.lead)
+            self._plan = (targets, openings, phase, twists)
             view = self._objects.query(self.now_s)
             self._gain = self._objects.gain()
-            targets, openings, phase, _ = self._plan
             actor = build_observation(self.layout, ObservationInputs(
                 base_T_tcp=reading.base_T_tcp, tcp_velocity=reading.tcp_velocity,
                 opening=reading.opening, objects=view, targets=targets,

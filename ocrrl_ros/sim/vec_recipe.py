@@ -16,6 +16,7 @@ from ocrrl_ros.policy.adapters.onnx_policy import OnnxBasePolicy
 from ocrrl_ros.policy.base_policy import BasePolicy
 from ocrrl_ros.policy.observation import LayoutVariant, ObservationLayout
 from ocrrl_ros.policy.task_spec import load_task_spec
+from ocrrl_ros.sim.base_pool import BasePool, deal_rows
 from ocrrl_ros.sim.domain import load_domain
 from ocrrl_ros.sim.experts import expert_for
 from ocrrl_ros.sim.guide import guide_for
@@ -51,10 +52,12 @@ class EnvOrigin:
 
     :param base: name of a scripted base, or the hash of a bundle's network: the same network
         under another path, or with other metrics in its manifest, is the same base.
+    :param other_bases: the hashes of further bases that it is trained among.
     """
 
     task: str = ''
     base: str = ''
+    other_bases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +68,9 @@ class EnvRecipe:
     base: str = field(default='stand_in', metadata={
         'description': 'folder of a base bundle, or a scripted base for benchmarks: '
         + ', '.join(SCRIPTED_BASES)})
+    other_bases: tuple[str, ...] = field(default=(), metadata={'description': (
+        'folders of further base bundles, which act in a share of the environments, '
+        'env.other_base_share')})
     seed: int = 0
     env: VecEnvConfig = field(default_factory=VecEnvConfig)
     observation: LayoutVariant = field(
@@ -80,16 +86,28 @@ class EnvRecipe:
         load_task_spec(self.task).layout(self.observation)
         if self.seed < 0:
             raise ConfigError(f'seed is {self.seed}; allowed: >= 0')
-        if self.base not in SCRIPTED_BASES:
-            load_bundle(self.base, 'base', task=self.task)
+        if self.other_bases and self.base in SCRIPTED_BASES:
+            raise ConfigError(
+                f'other_bases is {self.other_bases} beside the scripted base {self.base}; '
+                'allowed: beside a base bundle')
+        for folder in self._bundles:
+            load_bundle(folder, 'base', task=self.task)
+
+    @property
+    def _bundles(self) -> tuple[str, ...]:
+        """Return the folders of all bases that are bundles, the own one first."""
+        own = () if self.base in SCRIPTED_BASES else (self.base,)
+        return (*own, *self.other_bases)
 
     @property
     def origin(self) -> EnvOrigin:
         """Return what a run on these environments must keep to be the same run."""
         if self.base in SCRIPTED_BASES:
             return EnvOrigin(task=self.task, base=self.base)
-        files = load_bundle(self.base, 'base', task=self.task).manifest.files
-        return EnvOrigin(task=self.task, base=files['policy.onnx'])
+        base, *others = (
+            load_bundle(folder, 'base', task=self.task).manifest.files['policy.onnx']
+            for folder in self._bundles)
+        return EnvOrigin(task=self.task, base=base, other_bases=tuple(others))
 
     @property
     def layout(self) -> ObservationLayout:
@@ -135,6 +153,12 @@ class EnvRecipe:
             return expert_for(get_task(self.task))
         if self.base == 'stand_in':
             return StandInBase(self.env.num_envs, rng, self.stand_in)
-        bundle = load_bundle(self.base, 'base', task=self.task)
         # The environment's own generator, which its saved state holds.
-        return OnnxBasePolicy.from_bundle(bundle).drawing_from(rng)
+        bases = [
+            OnnxBasePolicy.from_bundle(
+                load_bundle(folder, 'base', task=self.task)).drawing_from(rng)
+            for folder in self._bundles]
+        if len(bases) == 1 or self.env.other_base_share == 0.0:
+            return bases[0]
+        return BasePool(bases, deal_rows(
+            self.env.num_envs, self.env.other_base_share, len(bases) - 1))

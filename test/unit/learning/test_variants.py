@@ -54,7 +54,8 @@ NO_PULL = {
         'trainer.exploration.base_share': 0.0, **NO_PULL}),
     ('no_pull', NO_PULL),
     ('one_base', {
-        'recipe.env.expert_share': 0.0, 'recipe.env.base_view.shift_px': 0.0,
+        'recipe.env.expert_share': 0.0, 'recipe.env.other_base_share': 0.0,
+        'recipe.env.base_view.shift_px': 0.0,
         'recipe.env.base_view.gain': 0.0}),
     ('no_randomisation', {'recipe.env.randomize': False}),
     ('no_noise', {

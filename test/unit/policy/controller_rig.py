@@ -68,8 +68,10 @@ class Rig:
 
     def see_arm(self, q=None):
         """Report a measured state of now."""
-        q = q if q is not None else (READY if self.command is None else self.command.q)
-        self.controller.on_joint_state(q, np.zeros(7), self.now_s)
+        follows = q is None and self.command is not None
+        q = self.command.q if follows else READY if q is None else q
+        self.controller.on_joint_state(
+            q, self.command.dq if follows else np.zeros(7), self.now_s)
 
     def see_cube(self):
         """Report a cube of now below the hand."""

@@ -3,12 +3,14 @@
 
 import re
 
-from controller_rig import FakeGate, FakeResidual, Rig, START, TICK_S
+from controller_rig import FakeGate, FakeResidual, READY, Rig, START, TICK_S
 import numpy as np
 from ocrrl_ros.core.errors import ConfigError, InputError, UnknownNameError
 from ocrrl_ros.core.se3 import pose, pose_identity
+from ocrrl_ros.policy.action_chunk import ChunkConfig
 from ocrrl_ros.policy.assembly import build_controller
 from ocrrl_ros.policy.controller import ControllerState
+from ocrrl_ros.policy.plan_lead import LeadConfig
 import pytest
 
 
@@ -50,12 +52,33 @@ def test_disabled_residual_leaves_the_base_bit_for_bit():
 
 
 def test_enabled_residual_offsets_the_target_and_flips_the_gripper():
-    rig = Rig(FakeResidual())
+    rig = Rig(FakeResidual(), chunk=ChunkConfig(lead=LeadConfig(rest_m=1.0)))
     rig.see_cube()
     rig.plan((0.0, 0.0, 0.0))
     rig.run(0.6)
     assert np.allclose(rig.tcp()[:3] - START[:3], [0.02, 0, 0], atol=0.002)
     assert rig.command.gripper == 0.0
+
+
+def test_plan_waits_for_an_arm_that_is_held_back():
+    rig = Rig()
+    rig.plan((0.0, 0.3, 0.0))
+    for _ in range(100):
+        rig.see_arm(READY)
+        rig.run(TICK_S, see_arm=False)
+    leads = [action.base_pose[:3] - START[:3] for action in rig.actions]
+    assert np.linalg.norm(leads, axis=1).max() == pytest.approx(0.01, abs=1e-6)
+    assert np.allclose(leads[-1], [0.0, 0.01, 0.0], atol=1e-6)
+
+
+def test_residual_wins_against_a_base_that_leads_away_from_it_for_good():
+    # The base heads along y at 0.1 m/s; in the frame of a hand that points down that is -y.
+    for lead, wins in ((LeadConfig(), True), (LeadConfig(rest_m=1.0), False)):
+        rig = Rig(FakeResidual((0, 1.0, 0, 0, 0, 0, 0)), chunk=ChunkConfig(lead=lead))
+        rig.see_cube()
+        rig.plan((0.0, 0.08, 0.0))
+        rig.run(0.7)
+        assert bool(rig.tcp()[1] < -0.02) is wins
 
 
 def test_operator_gain_scales_the_residual():

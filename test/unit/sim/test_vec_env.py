@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 from ocrrl_ros.core.errors import BundleError, ConfigError, OcrrlError, UnknownNameError
 from ocrrl_ros.core.se3 import quat_angle
+from ocrrl_ros.policy.action_chunk import ChunkConfig
 from ocrrl_ros.policy.composition import ResidualBounds
+from ocrrl_ros.policy.plan_lead import LeadConfig
 from ocrrl_ros.sim.vec_config import BaseViewConfig, TICK_S, VecEnvConfig
 from ocrrl_ros.sim.vec_env import ResidualVecEnv
 from ocrrl_ros.sim.vec_recipe import EnvRecipe
@@ -57,7 +59,8 @@ def test_zero_residual_is_exactly_the_base():
 
 
 def test_residual_moves_the_tcp_by_its_bound_in_the_frame_of_the_target():
-    plain, moved = make(randomize=False), make(randomize=False)
+    free = ChunkConfig(lead=LeadConfig(rest_m=1.0))
+    plain, moved = (make(randomize=False, chunk=free) for _ in range(2))
     plain.reset()
     moved.reset()
     up = np.zeros((3, 7))

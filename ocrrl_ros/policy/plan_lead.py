@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+How far the base's plan may run ahead of a hand that does not follow it.
+
+A chunk is a course in time. Where residual, contact or a limit keeps the hand from following, its
+points run away until the next chunk begins at the measured hand again: the lead grows past the
+residual's bound, and base and residual hold each other in the balance for ever
+(docs/notes/residual.md, "A plan that waits for the hand"). So the lead of a hand at rest is
+bounded, and grows with its speed towards the target, as the lag of an arm that follows does. It is
+the anti-windup of the plan.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+from ocrrl_ros.core.errors import ConfigError
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LeadConfig:
+    """How far the base's target may lie ahead of the measured TCP."""
+
+    rest_m: float = dataclasses.field(
+        default=0.010, metadata={'description': 'largest lead of a hand at rest, m'})
+    speed_s: float = dataclasses.field(
+        default=0.15, metadata={
+            'description': "by how much it grows with the hand's speed that way, s"})
+
+    def __post_init__(self) -> None:
+        """Refuse leads with which nothing would ever move."""
+        for name, low, high in (('rest_m', 0.001, 10.0), ('speed_s', 0.0, 10.0)):
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise ConfigError(f'lead.{name} is {value}; allowed: {low} .. {high}')
+
+
+def limit_lead(
+        targets: np.ndarray, twists: np.ndarray, base_T_tcp: np.ndarray,
+        tcp_velocity: np.ndarray, config: LeadConfig) -> tuple[np.ndarray, np.ndarray]:
+    """
+    Return plans whose targets have waited for the hand; those within the lead stay as they are.
+
+    The whole plan is shifted back along the way to its first target, so that its course stays.
+
+    :param targets: (N, K, 7) base frame; the first one is executed now.
+    :param twists: (N, 6) velocity of the first target, base frame, m/s and rad/s.
+    :param base_T_tcp: (N, 7) measured.
+    :param tcp_velocity: (N, 3) measured, m/s, base frame.
+    :return: targets (N, K, 7) and twists (N, 6).
+    """
+    way = targets[:, 0, :3] - base_T_tcp[:, :3]
+    lead_m = np.linalg.norm(way, axis=1)
+    # What moves away from the target, or past it, does not lag behind it.
+    speed = np.maximum(np.sum(way * tcp_velocity, axis=1), 0.0) / np.maximum(lead_m, 1e-9)
+    allowed_m = config.rest_m + config.speed_s * speed
+    late = lead_m > allowed_m
+    if not late.any():
+        return targets, twists
+    share = np.where(late, allowed_m / np.maximum(lead_m, 1e-9), 1.0)[:, None]
+    targets, twists = targets.copy(), twists.copy()
+    targets[:, :, :3] -= ((1.0 - share) * way)[:, None]
+    twists[:, :3] *= share
+    return targets, twists
