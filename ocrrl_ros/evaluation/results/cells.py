@@ -39,16 +39,7 @@ class Cell:
 
     def arguments(self) -> list[str]:
         """Return the command line behind `ocrrl`, without `--json`."""
-        found = self.command.split()
-        for name, value in self.options.items():
-            flag = '--' + name.replace('_', '-')
-            if isinstance(value, bool):
-                found += [flag] if value else []
-            elif isinstance(value, (list, tuple)):
-                found += [flag, *map(str, value)]
-            else:
-                found += [flag, str(value)]
-        return found
+        return [*self.command.split(), *_flags(self.options)]
 
     def command_text(self) -> str:
         """Return the command as a person types it."""
@@ -128,6 +119,22 @@ class CellGroup:
                 values=values, n=int(self._count(options)), minutes=self.minutes, goal=self.goal,
                 minus=str(_filled(self.minus, values)), least=self.least,
                 control=self.control)
+
+
+def _flags(options: dict[str, Any]) -> list[str]:
+    """Return options as they are typed; settings inside settings have flags like all others."""
+    found: list[str] = []
+    for name, value in options.items():
+        flag = '--' + name.replace('_', '-')
+        if isinstance(value, dict):
+            found += _flags(value)
+        elif isinstance(value, bool):
+            found += [flag] if value else []
+        elif isinstance(value, (list, tuple)):
+            found += [flag, *map(str, value)]
+        else:
+            found += [flag, str(value)]
+    return found
 
 
 def _filled(item: Any, values: dict[str, Any]) -> Any:

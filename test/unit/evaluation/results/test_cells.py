@@ -33,6 +33,11 @@ def test_a_cell_is_typed_as_a_command_line():
         'ocrrl train residual --task one --seed 1 --out b/one --sets one/a --dry-run')
 
 
+def test_settings_inside_settings_are_typed_like_all_others():
+    cell = next(make_group(options={'task': '{task}', 'rollout': {'lead_rest_m': 10.0}}).expand())
+    assert cell.command_text() == 'ocrrl train residual --task one --lead-rest-m 10.0'
+
+
 @pytest.mark.parametrize(('changes', 'message'), [
     ({'minutes': 0}, 'minutes'), ({'goal': 1.5}, 'goal'), ({'n': None}, 'n is missing')])
 def test_groups_without_meaning_are_refused(changes, message):
