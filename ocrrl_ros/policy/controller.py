@@ -280,10 +280,11 @@ class ResidualController:
         if problem is not None:
             self._wait(problem, now_s)
             return None
+        view, gain = self._view(now_s)
         hand = self.arm.hand(self._kinematics)
         sample = self.chunks.sample(now_s, self.config.aim_ahead_s).behind(
-            *hand, self.config.chunk.lead)
-        action, gain, weight = self._residual_action(sample, hand, now_s)
+            *hand, gain * self.config.residual_gain * self.enabled, self.config.chunk.lead)
+        action, gain, weight = self._residual_action(sample, hand, view, gain, now_s)
         bounds = self._residual.bounds if self._residual is not None else ResidualBounds()
         poses, openings = compose(
             sample.poses[:1], sample.grippers[:1], action[None], bounds, np.array([gain * weight]))
@@ -366,16 +367,14 @@ class ResidualController:
         return Command(q, dq, self._command_opening, is_restart)
 
     def _residual_action(
-            self, sample: ChunkSample, hand: tuple[np.ndarray, np.ndarray],
-            now_s: float) -> tuple[np.ndarray, float, float]:
+            self, sample: ChunkSample, hand: tuple[np.ndarray, np.ndarray], view: ObjectView,
+            gain: float, now_s: float) -> tuple[np.ndarray, float, float]:
         """Return action (7,), gain and weight; the first two zero while it is off."""
-        view, gain = self._view(now_s)
         if not self.enabled or self._residual is None:
             return np.zeros(7), 0.0, 1.0
         observation = build_observation(self.layout, ObservationInputs(
             base_T_tcp=hand[0][None], tcp_velocity=hand[1][None],
-            opening=np.array([self._opening]),
-            objects=view,
+            opening=np.array([self._opening]), objects=view,
             targets=sample.poses[None],
             target_openings=sample.grippers[None],
             phase=np.array([sample.phase]),

@@ -7,7 +7,7 @@ points run away until the next chunk begins at the measured hand again: the lead
 residual's bound, and base and residual hold each other in the balance for ever
 (docs/notes/residual.md, "A plan that waits for the hand"). So the lead of a hand at rest is
 bounded, and grows with its speed towards the target, as the lag of an arm that follows does. It is
-the anti-windup of the plan.
+the anti-windup of the plan. A base alone is in nobody's balance and never waits.
 """
 
 from __future__ import annotations
@@ -36,9 +36,14 @@ class LeadConfig:
                 raise ConfigError(f'lead.{name} is {value}; allowed: {low} .. {high}')
 
 
+#: For a base alone.
+NEVER_WAITS = LeadConfig(rest_m=10.0)
+
+
 def limit_lead(
         targets: np.ndarray, twists: np.ndarray, base_T_tcp: np.ndarray,
-        tcp_velocity: np.ndarray, config: LeadConfig) -> tuple[np.ndarray, np.ndarray]:
+        tcp_velocity: np.ndarray, gain: np.ndarray,
+        config: LeadConfig) -> tuple[np.ndarray, np.ndarray]:
     """
     Return plans whose targets have waited for the hand; those within the lead stay as they are.
 
@@ -48,6 +53,8 @@ def limit_lead(
     :param twists: (N, 6) velocity of the first target, base frame, m/s and rad/s.
     :param base_T_tcp: (N, 7) measured.
     :param tcp_velocity: (N, 3) measured, m/s, base frame.
+    :param gain: (N,) in [0, 1], how much of the residual acts, and of the waiting counts; 0
+        returns the plan unchanged.
     :return: targets (N, K, 7) and twists (N, 6).
     """
     way = targets[:, 0, :3] - base_T_tcp[:, :3]
@@ -55,11 +62,11 @@ def limit_lead(
     # What moves away from the target, or past it, does not lag behind it.
     speed = np.maximum(np.sum(way * tcp_velocity, axis=1), 0.0) / np.maximum(lead_m, 1e-9)
     allowed_m = config.rest_m + config.speed_s * speed
-    late = lead_m > allowed_m
+    late = (lead_m > allowed_m) & (gain > 0.0)
     if not late.any():
         return targets, twists
-    share = np.where(late, allowed_m / np.maximum(lead_m, 1e-9), 1.0)[:, None]
+    cut = np.where(late, gain * (1.0 - allowed_m / np.maximum(lead_m, 1e-9)), 0.0)[:, None]
     targets, twists = targets.copy(), twists.copy()
-    targets[:, :, :3] -= ((1.0 - share) * way)[:, None]
-    twists[:, :3] *= share
+    targets[:, :, :3] -= (cut * way)[:, None]
+    twists[:, :3] *= 1.0 - cut
     return targets, twists

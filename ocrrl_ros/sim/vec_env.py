@@ -254,12 +254,12 @@ class ResidualVecEnv(VecEnv):
         with self._timed('observation'):
             reading = self._physics.reading
             targets, openings, phase, twists = self._base.sample(self.now_s, reading)
-            targets, twists = limit_lead(
-                targets, twists, reading.base_T_tcp, reading.tcp_velocity,
-                self.config.chunk.lead)
-            self._plan = (targets, openings, phase, twists)
             view = self._objects.query(self.now_s)
             self._gain = self._objects.gain()
+            targets, twists = limit_lead(
+                targets, twists, reading.base_T_tcp, reading.tcp_velocity, self._gain,
+                self.config.chunk.lead)
+            self._plan = (targets, openings, phase, twists)
             actor = build_observation(self.layout, ObservationInputs(
                 base_T_tcp=reading.base_T_tcp, tcp_velocity=reading.tcp_velocity,
                 opening=reading.opening, objects=view, targets=targets,

@@ -5,10 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 import numpy as np
 from ocrrl_ros.core.errors import ConfigError
-from ocrrl_ros.policy.plan_lead import LeadConfig, limit_lead
+from ocrrl_ros.policy.plan_lead import LeadConfig, limit_lead, NEVER_WAITS
 import pytest
 
 CONFIG = LeadConfig()
+ALL = np.ones(1)
 HAND = np.array([[0.4, 0.1, 0.3, 1.0, 0.0, 0.0, 0.0]])
 
 
@@ -22,13 +23,13 @@ def plan_towards(way, later=(0.03, 0.0, 0.0)):
 
 def test_plan_within_its_lead_stays_to_the_last_bit():
     targets, twists = plan_towards((0.0, 0.006, -0.0079)), np.arange(6.0)[None]
-    found, twist = limit_lead(targets, twists, HAND, np.zeros((1, 3)), CONFIG)
+    found, twist = limit_lead(targets, twists, HAND, np.zeros((1, 3)), ALL, CONFIG)
     assert found is targets and twist is twists
 
 
 def test_plan_ahead_of_a_hand_at_rest_is_shifted_as_a_whole():
     targets, twists = plan_towards((0.0, 0.03, -0.04)), np.ones((1, 6))
-    found, twist = limit_lead(targets, twists, HAND, np.zeros((1, 3)), CONFIG)
+    found, twist = limit_lead(targets, twists, HAND, np.zeros((1, 3)), ALL, CONFIG)
     np.testing.assert_allclose(found[0, 0, :3] - HAND[0, :3], [0.0, 0.006, -0.008], atol=1e-12)
     np.testing.assert_allclose(found[0, 1] - found[0, 0], targets[0, 1] - targets[0, 0])
     np.testing.assert_allclose(twist[0], [0.2, 0.2, 0.2, 1.0, 1.0, 1.0])
@@ -38,15 +39,26 @@ def test_plan_ahead_of_a_hand_at_rest_is_shifted_as_a_whole():
 def test_lead_grows_with_the_speed_of_the_hand_towards_the_target(lead_m, speed):
     found, _ = limit_lead(
         plan_towards((lead_m, 0.0, 0.0)), np.zeros((1, 6)), HAND, np.array([[speed, 0.3, 0.0]]),
-        CONFIG)
+        ALL, CONFIG)
     assert found[0, 0, 0] - HAND[0, 0] == pytest.approx(
         min(lead_m, 0.010 + 0.15 * max(speed, 0.0)), abs=1e-9)
+
+
+def test_waiting_fades_with_the_residual_and_a_base_alone_never_waits():
+    targets, twists = plan_towards((0.03, 0.0, 0.0)), np.ones((1, 6))
+    half, twist = limit_lead(targets, twists, HAND, np.zeros((1, 3)), 0.5 * ALL, CONFIG)
+    assert half[0, 0, 0] - HAND[0, 0] == pytest.approx(0.02)
+    assert twist[0, 0] == pytest.approx(2.0 / 3.0)
+    for gain, config in ((0.0 * ALL, CONFIG), (ALL, NEVER_WAITS)):
+        found, twist = limit_lead(targets, twists, HAND, np.zeros((1, 3)), gain, config)
+        assert found is targets and twist is twists
 
 
 def test_each_robot_has_its_own_lead():
     targets = np.concatenate([plan_towards((0.005, 0, 0)), plan_towards((0.1, 0, 0))])
     found, _ = limit_lead(
-        targets, np.zeros((2, 6)), np.repeat(HAND, 2, axis=0), np.zeros((2, 3)), CONFIG)
+        targets, np.zeros((2, 6)), np.repeat(HAND, 2, axis=0), np.zeros((2, 3)),
+        np.ones(2), CONFIG)
     assert (found[0] == targets[0]).all()
     assert found[1, 0, 0] == pytest.approx(0.41)
 
