@@ -9,6 +9,7 @@ the middle of a file, as on a full disk, and needs no rights.
 import os
 import resource
 import signal
+import time
 
 from diagnostic_msgs.msg import DiagnosticArray
 from mcap.exceptions import EndOfFile
@@ -109,7 +110,7 @@ class Recording:
 
     def __init__(self, probe, node, namespace):
         self.probe, self.node, self.namespace = probe, node, namespace
-        self.sent = 0
+        self.sent, self.said_s = 0, 0.0
         self.diagnostics = probe.listen(DiagnosticArray, '/diagnostics', qos.DEEP_RELIABLE)
 
     def episode(self, number, running_now):
@@ -122,9 +123,11 @@ class Recording:
         self.sent += 1
 
     def say_until(self, predicate, what):
-        """Send at about 50 Hz until the predicate holds."""
+        """Send at no more than 50 Hz until the predicate holds: chunks are to fit on the disk."""
         def sent():
-            self.say()
+            if time.monotonic() - self.said_s >= 0.02:
+                self.said_s = time.monotonic()
+                self.say()
             return predicate()
 
         self.probe.until(sent, what=f'{what}: {self.node.log[-2000:]}')
