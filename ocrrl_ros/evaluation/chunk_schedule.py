@@ -32,7 +32,7 @@ class RolloutConfig:
         default=(0.08, 0.20), metadata={'description': 'observation to chunk, uniform in, s'})
     lead_rest_m: float = field(
         default=LeadConfig().rest_m, metadata={'description': (
-            "how far the base's plan runs ahead of a hand at rest, while the residual acts, m "
+            "how far the base's plan runs ahead of a hand at rest, while the residual pulls, m "
             '(policy/plan_lead.py); 10: it never waits')})
     tracker_latency_s: float = field(
         default=0.03, metadata={'description': (

@@ -26,7 +26,7 @@ from ocrrl_ros.learning.residual_run_config import DEVELOPMENT_SEED, ResidualRun
 from ocrrl_ros.learning.residual_trainer import prepare_torch, ResidualTrainer
 from ocrrl_ros.policy.observation import ObservationLayout
 from ocrrl_ros.sim.pose_model_config import PoseModelConfig
-from ocrrl_ros.sim.vec_config import TICK_S, VecEnvConfig
+from ocrrl_ros.sim.vec_config import TICK_S
 from ocrrl_ros.sim.vec_contract import VecEnv
 from ocrrl_ros.sim.vec_recipe import SCRIPTED_BASES
 from ocrrl_ros.sim.vec_workers import make_env
@@ -169,8 +169,7 @@ class ResidualRun:
             # The base sees no poses: from the same starts it does the same, whatever the sensor.
             if base is None:
                 base = self._measured(
-                    sensor, 'base', lambda env: self._policy('base', trainer, gate, env),
-                    self.config.recipe.env.alone())
+                    sensor, 'base', lambda env: self._policy('base', trainer, gate, env))
             metrics[f'base_{name}'] = base
             for policy in ('residual',) if gate is None else ('residual', 'gated'):
                 metrics[f'{policy}_{name}'] = self._measured(
@@ -180,18 +179,15 @@ class ResidualRun:
     def _measured(
         self, sensor: PoseModelConfig, label: str,
         policy_in: Callable[[VecEnv], Callable[[np.ndarray], np.ndarray]],
-        env_config: VecEnvConfig | None = None,
     ) -> dict[str, Any]:
         """
         Return the success of a policy from the same starts as that of all others.
 
         :param policy_in: gives the policy for an environment.
-        :param env_config: of that environment; default: that of training without its aids.
         """
-        env_config = env_config or self.config.recipe.env.plain()
         recipe = replace(
             self.config.recipe, pose_model=sensor,
-            env=replace(env_config, acts_per=self.config.acts_per),
+            env=replace(self.config.recipe.env.plain(), acts_per=self.config.acts_per),
             seed=DEVELOPMENT_SEED + self.config.recipe.seed)
         env = make_env(recipe, self.config.workers)
         try:

@@ -122,12 +122,12 @@ class ChunkSample:
     twist: np.ndarray
 
     def behind(
-            self, base_T_tcp: np.ndarray, tcp_velocity: np.ndarray, gain: float,
+            self, base_T_tcp: np.ndarray, tcp_velocity: np.ndarray, pulled: float,
             config: LeadConfig) -> ChunkSample:
         """Return it no further ahead of the hand (7,), moving at (3,) m/s, than it may be."""
         poses, twists = limit_lead(
             self.poses[None], self.twist[None], base_T_tcp[None], tcp_velocity[None],
-            np.array([gain]), config)
+            np.array([pulled]), config)
         return dataclasses.replace(self, poses=poses[0], twist=twists[0])
 
 

@@ -24,8 +24,8 @@ from ocrrl_ros.policy.controller_config import ControllerConfig
 from ocrrl_ros.policy.gate import ResidualGate
 from ocrrl_ros.policy.heartbeat import Heartbeat
 from ocrrl_ros.policy.object_poses import ObjectPoseBuffer, ObjectView
-from ocrrl_ros.policy.observation import (
-    build_observation, ObservationInputs, ObservationLayout)
+from ocrrl_ros.policy.observation import build_observation, ObservationInputs, ObservationLayout
+from ocrrl_ros.policy.plan_lead import pull
 from ocrrl_ros.policy.plausible import check_near, check_planned_joints
 from ocrrl_ros.policy.residual import Residual
 from ocrrl_ros.policy.state_machine import ControllerState, StateMachine
@@ -71,8 +71,7 @@ class ResidualController:
         self._blend = blend or ResidualBlend(self.config.blend, layout.symmetries)
         self._hold = ActionHold() if residual and residual.acts_per == 'chunk' else None
         self._objects = ObjectPoseBuffer(1, len(layout.object_ids), self.config.object_poses)
-        self._opening = 1.0
-        self._command_opening = 1.0
+        self._opening = self._command_opening = 1.0
         self.deadman = Heartbeat(
             'dead-man switch', self.config.max_deadman_age_s, absent='is not pressed',
             is_required=self.config.require_deadman)
@@ -80,7 +79,7 @@ class ResidualController:
         self.episode = Heartbeat(
             'episode/state', self.config.max_episode_age_s, is_required=False)
         self._clock = ClockWatch(self.config.object_poses.max_pose_age_s)
-        self._in_episode = False
+        self._in_episode, self._pulled = False, 0.0
 
     @property
     def state(self) -> ControllerState:
@@ -180,6 +179,7 @@ class ResidualController:
         self._clock.start(now_s)
         self.chunks.clear(not_before_s=now_s)
         self._objects.reset(slice(None), now_s)
+        self._pulled = 0.0
         for part in (self._gate, self._hold, self._blend):
             if part is not None:
                 part.reset()
@@ -280,14 +280,14 @@ class ResidualController:
         if problem is not None:
             self._wait(problem, now_s)
             return None
-        view, gain = self._view(now_s)
-        hand = self.arm.hand(self._kinematics)
+        hand, lead = self.arm.hand(self._kinematics), self.config.chunk.lead
         sample = self.chunks.sample(now_s, self.config.aim_ahead_s).behind(
-            *hand, gain * self.config.residual_gain * self.enabled, self.config.chunk.lead)
-        action, gain, weight = self._residual_action(sample, hand, view, gain, now_s)
+            *hand, self._pulled, lead)
+        action, gain, weight = self._residual_action(sample, hand, now_s)
         bounds = self._residual.bounds if self._residual is not None else ResidualBounds()
         poses, openings = compose(
             sample.poses[:1], sample.grippers[:1], action[None], bounds, np.array([gain * weight]))
+        self._pulled = float(pull(sample.poses[:1], poses, lead)[0])
         converged = self._aim(
             poses[0], sample.twist, float(openings[0]), ControllerState.RUNNING_RESIDUAL
             if gain > 0.0 else ControllerState.RUNNING_BASE)
@@ -367,9 +367,10 @@ class ResidualController:
         return Command(q, dq, self._command_opening, is_restart)
 
     def _residual_action(
-            self, sample: ChunkSample, hand: tuple[np.ndarray, np.ndarray], view: ObjectView,
-            gain: float, now_s: float) -> tuple[np.ndarray, float, float]:
+            self, sample: ChunkSample, hand: tuple[np.ndarray, np.ndarray],
+            now_s: float) -> tuple[np.ndarray, float, float]:
         """Return action (7,), gain and weight; the first two zero while it is off."""
+        view, gain = self._view(now_s)
         if not self.enabled or self._residual is None:
             return np.zeros(7), 0.0, 1.0
         observation = build_observation(self.layout, ObservationInputs(

@@ -7,7 +7,8 @@ points run away until the next chunk begins at the measured hand again: the lead
 residual's bound, and base and residual hold each other in the balance for ever
 (docs/notes/residual.md, "A plan that waits for the hand"). So the lead of a hand at rest is
 bounded, and grows with its speed towards the target, as the lag of an arm that follows does. It is
-the anti-windup of the plan. A base alone is in nobody's balance and never waits.
+the anti-windup of the plan. It waits as far as the residual pulls: a base alone, or one whose
+residual adds nothing, is executed as it is.
 """
 
 from __future__ import annotations
@@ -36,13 +37,21 @@ class LeadConfig:
                 raise ConfigError(f'lead.{name} is {value}; allowed: {low} .. {high}')
 
 
-#: For a base alone.
-NEVER_WAITS = LeadConfig(rest_m=10.0)
+def pull(
+        base_targets: np.ndarray, targets: np.ndarray, config: LeadConfig) -> np.ndarray:
+    """
+    Return how hard a residual pulls (N,): from 0, not at all, to 1, by the lead at rest or more.
+
+    :param base_targets: (N, 7) before the residual.
+    :param targets: (N, 7) after it.
+    """
+    offset_m = np.linalg.norm(targets[:, :3] - base_targets[:, :3], axis=1)
+    return np.minimum(offset_m / config.rest_m, 1.0)
 
 
 def limit_lead(
         targets: np.ndarray, twists: np.ndarray, base_T_tcp: np.ndarray,
-        tcp_velocity: np.ndarray, gain: np.ndarray,
+        tcp_velocity: np.ndarray, pulled: np.ndarray,
         config: LeadConfig) -> tuple[np.ndarray, np.ndarray]:
     """
     Return plans whose targets have waited for the hand; those within the lead stay as they are.
@@ -53,8 +62,8 @@ def limit_lead(
     :param twists: (N, 6) velocity of the first target, base frame, m/s and rad/s.
     :param base_T_tcp: (N, 7) measured.
     :param tcp_velocity: (N, 3) measured, m/s, base frame.
-    :param gain: (N,) in [0, 1], how much of the residual acts, and of the waiting counts; 0
-        returns the plan unchanged.
+    :param pulled: (N,) in [0, 1], how hard the residual pulled in the last tick, see ``pull``; so
+        much of the waiting counts, and 0 returns the plan unchanged.
     :return: targets (N, K, 7) and twists (N, 6).
     """
     way = targets[:, 0, :3] - base_T_tcp[:, :3]
@@ -62,10 +71,10 @@ def limit_lead(
     # What moves away from the target, or past it, does not lag behind it.
     speed = np.maximum(np.sum(way * tcp_velocity, axis=1), 0.0) / np.maximum(lead_m, 1e-9)
     allowed_m = config.rest_m + config.speed_s * speed
-    late = (lead_m > allowed_m) & (gain > 0.0)
+    late = (lead_m > allowed_m) & (pulled > 0.0)
     if not late.any():
         return targets, twists
-    cut = np.where(late, gain * (1.0 - allowed_m / np.maximum(lead_m, 1e-9)), 0.0)[:, None]
+    cut = np.where(late, pulled * (1.0 - allowed_m / np.maximum(lead_m, 1e-9)), 0.0)[:, None]
     targets, twists = targets.copy(), twists.copy()
     targets[:, :, :3] -= (cut * way)[:, None]
     twists[:, :3] *= 1.0 - cut

@@ -11,7 +11,6 @@ from ocrrl_ros.policy.action_chunk import ChunkConfig
 from ocrrl_ros.policy.action_hold import ResidualRate
 from ocrrl_ros.policy.composition import ResidualBounds
 from ocrrl_ros.policy.object_poses import ObjectPoseConfig
-from ocrrl_ros.policy.plan_lead import NEVER_WAITS
 
 TICK_S = 0.05
 """Policy tick of training, the chunk step."""
@@ -119,7 +118,3 @@ class VecEnvConfig:
         return replace(
             self, guided=False, mid_start_share=0.0, stall_s=math.inf, expert_share=0.0,
             other_base_share=0.0, base_view=BaseViewConfig())
-
-    def alone(self) -> VecEnvConfig:
-        """Return the same for measuring the base alone, whose plan waits for nobody."""
-        return replace(self.plain(), chunk=replace(self.chunk, lead=NEVER_WAITS))

@@ -15,7 +15,7 @@ from ocrrl_ros.policy.base_policy import BasePolicy
 from ocrrl_ros.policy.composition import ACTION_SIZE, compose, decompose
 from ocrrl_ros.policy.object_poses import ObjectPoseBuffer
 from ocrrl_ros.policy.observation import build_observation, ObservationInputs, ObservationLayout
-from ocrrl_ros.policy.plan_lead import limit_lead
+from ocrrl_ros.policy.plan_lead import limit_lead, pull
 from ocrrl_ros.sim.base_pool import BasePool
 from ocrrl_ros.sim.domain import Domain
 from ocrrl_ros.sim.guide import keep_pace
@@ -113,6 +113,7 @@ class ResidualVecEnv(VecEnv):
         self._hold = ActionHold(self.num_envs)
         self._times: dict[str, float] = {}
         self._whole = np.ones(self.num_envs, bool)
+        self._pulled = np.zeros(self.num_envs)
         self._best_reward = np.zeros(self.num_envs)
         self._progress_age = np.zeros(self.num_envs, np.int64)
         self._pool = StartPool(config.mid_start_share)
@@ -218,6 +219,7 @@ class ResidualVecEnv(VecEnv):
         poses, openings = compose(
             targets[:, 0], openings[:, 0], action, self.config.bounds,
             np.where(active, self._gain, 0.0))
+        self._pulled = pull(targets[:, 0], poses, self.config.chunk.lead)
         with self._timed('inverse_kinematics_and_shaping'):
             self._arm.aim(active, poses, twists, openings)
         with self._timed('command_sampling'):
@@ -257,7 +259,7 @@ class ResidualVecEnv(VecEnv):
             view = self._objects.query(self.now_s)
             self._gain = self._objects.gain()
             targets, twists = limit_lead(
-                targets, twists, reading.base_T_tcp, reading.tcp_velocity, self._gain,
+                targets, twists, reading.base_T_tcp, reading.tcp_velocity, self._pulled,
                 self.config.chunk.lead)
             self._plan = (targets, openings, phase, twists)
             actor = build_observation(self.layout, ObservationInputs(
@@ -296,6 +298,7 @@ class ResidualVecEnv(VecEnv):
             self._success.reset(rows)
             self._hold.reset(rows)
             self._whole[rows] = [state is None for state in midway]
+            self._pulled[rows] = 0.0
             self._best_reward[rows] = 0.0
             self._progress_age[rows] = 0
             self._held[rows] = 0
@@ -317,7 +320,7 @@ class ResidualVecEnv(VecEnv):
         return {
             'rng': self._rng.bit_generator.state, 'tick': self._tick, 'age': self._age.copy(),
             'whole': self._whole.copy(), 'best_reward': self._best_reward.copy(),
-            'progress_age': self._progress_age.copy(),
+            'progress_age': self._progress_age.copy(), 'pulled': self._pulled.copy(),
             'held': self._held.copy(), 'success': array_state(self._success),
             'physics': self._physics.state_dict(), 'arm': self._arm.state_dict(),
             'base': self._base.state_dict(), 'sensor': self._sensor.state_dict(),
@@ -333,6 +336,7 @@ class ResidualVecEnv(VecEnv):
         self._whole = np.array(state['whole'])
         self._best_reward = np.array(state['best_reward'])
         self._progress_age = np.array(state['progress_age'])
+        self._pulled = np.array(state['pulled'])
         restore_array_state(self._success, state['success'])
         restore_array_state(self._objects, state['objects'])
         restore_array_state(self._hold, state.get('hold', {}))

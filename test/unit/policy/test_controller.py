@@ -62,7 +62,7 @@ def test_enabled_residual_offsets_the_target_and_flips_the_gripper():
 
 @pytest.mark.parametrize(('is_on', 'lead_m'), [(True, 0.01), (False, 0.2)])
 def test_plan_waits_for_an_arm_that_is_held_back_while_the_residual_acts(is_on, lead_m):
-    rig = Rig(FakeResidual(np.zeros(7)))
+    rig = Rig(FakeResidual())
     rig.controller.set_enabled(is_on)
     rig.plan((0.0, 0.3, 0.0))
     for _ in range(100):

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 import numpy as np
 from ocrrl_ros.core.errors import ConfigError
-from ocrrl_ros.policy.plan_lead import LeadConfig, limit_lead, NEVER_WAITS
+from ocrrl_ros.policy.plan_lead import LeadConfig, limit_lead, pull
 import pytest
 
 CONFIG = LeadConfig()
@@ -44,14 +44,20 @@ def test_lead_grows_with_the_speed_of_the_hand_towards_the_target(lead_m, speed)
         min(lead_m, 0.010 + 0.15 * max(speed, 0.0)), abs=1e-9)
 
 
-def test_waiting_fades_with_the_residual_and_a_base_alone_never_waits():
+def test_plan_waits_as_far_as_the_residual_pulls_and_a_base_alone_never():
     targets, twists = plan_towards((0.03, 0.0, 0.0)), np.ones((1, 6))
     half, twist = limit_lead(targets, twists, HAND, np.zeros((1, 3)), 0.5 * ALL, CONFIG)
     assert half[0, 0, 0] - HAND[0, 0] == pytest.approx(0.02)
     assert twist[0, 0] == pytest.approx(2.0 / 3.0)
-    for gain, config in ((0.0 * ALL, CONFIG), (ALL, NEVER_WAITS)):
-        found, twist = limit_lead(targets, twists, HAND, np.zeros((1, 3)), gain, config)
-        assert found is targets and twist is twists
+    found, twist = limit_lead(targets, twists, HAND, np.zeros((1, 3)), 0.0 * ALL, CONFIG)
+    assert found is targets and twist is twists
+
+
+def test_residual_pulls_fully_from_the_lead_at_rest_on():
+    moved = np.repeat(HAND, 3, axis=0)
+    moved[:, 1] += [0.0, 0.005, 0.02]
+    found = pull(np.repeat(HAND, 3, axis=0), moved, CONFIG)
+    np.testing.assert_allclose(found, [0.0, 0.5, 1.0])
 
 
 def test_each_robot_has_its_own_lead():
