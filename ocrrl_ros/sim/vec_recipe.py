@@ -153,12 +153,11 @@ class EnvRecipe:
             return expert_for(get_task(self.task))
         if self.base == 'stand_in':
             return StandInBase(self.env.num_envs, rng, self.stand_in)
+        others = self.other_bases if self.env.other_base_share > 0.0 else ()
         # The environment's own generator, which its saved state holds.
         bases = [
             OnnxBasePolicy.from_bundle(
                 load_bundle(folder, 'base', task=self.task)).drawing_from(rng)
-            for folder in self._bundles]
-        if len(bases) == 1 or self.env.other_base_share == 0.0:
-            return bases[0]
+            for folder in (self.base, *others)]
         return BasePool(bases, deal_rows(
-            self.env.num_envs, self.env.other_base_share, len(bases) - 1))
+            self.env.num_envs, self.env.other_base_share, len(others))) if others else bases[0]
