@@ -305,9 +305,10 @@ class ResidualController:
             return False
         problem = ''
         if not self.machine.is_latched:
-            problem = self.arm.stale_reason(now_s) or self.episode.problem(now_s)
+            problem = self.arm.stale_reason(now_s)
             if not problem and (problem := self.deadman.problem(now_s)):
                 self.hold(problem)
+            problem = problem or self.episode.problem(now_s)
         if problem or self.machine.is_latched:
             self._wait(problem, now_s)
             return False
@@ -376,8 +377,7 @@ class ResidualController:
         observation = build_observation(self.layout, ObservationInputs(
             base_T_tcp=hand[0][None], tcp_velocity=hand[1][None],
             opening=np.array([self._opening]), objects=view,
-            targets=sample.poses[None],
-            target_openings=sample.grippers[None],
+            targets=sample.poses[None], target_openings=sample.grippers[None],
             phase=np.array([sample.phase]),
             gain=np.array([gain])))
         action = self._answer(observation)

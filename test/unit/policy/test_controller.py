@@ -275,6 +275,19 @@ def test_without_an_episode_node_nothing_waits_for_one():
         assert rig.controller.state is ControllerState.RUNNING_BASE
 
 
+def test_silent_episode_hides_no_dead_man_switch_that_falls_silent():
+    rig = Rig(require_deadman=True, max_episode_age_s=0.5)
+    rig.controller.episode.is_required = True
+    rig.controller.on_deadman(True, rig.now_s)
+    rig.plan()
+    rig.run(0.1)
+    assert rig.controller.machine.state is ControllerState.HOLDING
+    assert rig.controller.reason == 'episode/state has not been heard'
+    rig.run(0.2)
+    assert rig.controller.machine.is_latched
+    assert 'dead-man switch silent' in rig.controller.reason
+
+
 def test_released_deadman_latches_at_once():
     rig = Rig(require_deadman=True)
     rig.controller.on_deadman(True, rig.now_s)
