@@ -217,7 +217,8 @@ class ObjectTracker:
         sums = self._kernels.compare(
             np.ascontiguousarray(segment.depth[::step, ::step]),
             np.ascontiguousarray(segment.mask[::step, ::step]), segment.camera / step,
-            np.ascontiguousarray(fit.rotation), fit.translation, self._model.shape.surfaces,
+            np.ascontiguousarray(fit.rotation), fit.translation,
+            self._model.shape.surfaces if fit.shape is None else fit.shape,
             self._confidence.tolerances)
         parts = image_parts(step * step * sums)
         turning = covariance[3:, 3:]
@@ -227,6 +228,7 @@ class ObjectTracker:
         variances = [np.linalg.eigvalsh(block)[-1] for block in (covariance[:3, :3], turning)]
         parts['innovation'] = surprise
         parts['size_doubt'] = fit.size_doubt
+        parts['size'] = fit.size
         parts['truncated'] = self._segmenter.share_outside(
             view.frame.intrinsics, fit.rotation, fit.translation)
         if segment.quality is not None:
@@ -284,4 +286,4 @@ class ObjectTracker:
 
 def _no_parts() -> dict[str, float]:
     """Return the figures of an image in which the object is not seen."""
-    return dict.fromkeys((*FEATURES, 'iou', 'occluded', 'visible_px'), 0.0)
+    return dict.fromkeys((*FEATURES, 'iou', 'occluded', 'visible_px', 'size'), 0.0)

@@ -25,6 +25,7 @@ from ocrrl_ros.perception.gate import GateConfig
 from ocrrl_ros.perception.kernels import BACKENDS, load_kernels
 from ocrrl_ros.perception.motion import MotionConfig
 from ocrrl_ros.perception.object_model import ObjectModel
+from ocrrl_ros.perception.object_size import SizeConfig
 from ocrrl_ros.perception.object_tracker import ObjectTracker, TrackingConfig
 from ocrrl_ros.perception.pose_fitter import EmbeddedFitter, PoseFitter
 from ocrrl_ros.perception.sdf_tracker import SolverConfig
@@ -64,6 +65,8 @@ class TrackerConfig:
         default_factory=SegmentationConfig, metadata={'description': 'colour segmentation'})
     solver: SolverConfig = field(
         default_factory=SolverConfig, metadata={'description': 'noise and effort of the fit'})
+    size: SizeConfig = field(
+        default_factory=SizeConfig, metadata={'description': 'sizes against those of the files'})
     motion: MotionConfig = field(
         default_factory=MotionConfig, metadata={'description': 'motion model'})
     confidence: ConfidenceConfig = field(
@@ -258,7 +261,7 @@ class PoseEstimator:
         if config.pose_backend == 'detections':
             from ocrrl_ros.perception.adapters.detections.fitter import DetectionFitter
             return DetectionFitter(model, config.detections)
-        return EmbeddedFitter(model, config.solver, load_kernels(config.backend))
+        return EmbeddedFitter(model, config.solver, load_kernels(config.backend), config.size)
 
     def _new_tracker(
             self, model: ObjectModel, tracking: TrackingConfig | None = None) -> ObjectTracker:

@@ -9,11 +9,17 @@ from typing import Protocol
 
 import numpy as np
 from ocrrl_ros.perception.object_model import ObjectModel
+from ocrrl_ros.perception.object_size import ObjectSize, SizeConfig
 from ocrrl_ros.perception.rotation import rotation_exp, rotation_log
 from ocrrl_ros.perception.sdf_tracker import (
     Fit, Observation, Prior, SdfTracker, SolverConfig)
 from ocrrl_ros.perception.segmentation import Segment
 from ocrrl_ros.perception.view import View
+
+DOUBTED = 0.3
+"""From this doubt on it may be another thing: nothing is learned of it."""
+RESIZED = 0.001
+"""Shapes follow the size in steps of this share."""
 
 
 class PoseFitter(Protocol):
@@ -71,11 +77,16 @@ class AssumedErrors:
 
 
 class EmbeddedFitter:
-    """Signed distance and silhouette of a primitive shape, on the CPU."""
+    """Signed distance and silhouette of a primitive shape, on the CPU, and the object's size."""
 
-    def __init__(self, model: ObjectModel, config: SolverConfig, kernels: ModuleType):
+    def __init__(self, model: ObjectModel, config: SolverConfig, kernels: ModuleType,
+                 size: SizeConfig | None = None):
         """Prepare the solver."""
+        self._size_config = size or SizeConfig()
+        self._size = ObjectSize(self._size_config)
         self._tracker = SdfTracker(model, config, kernels)
+        self._tracker.resize(1.0, self._size_config.compared)
+        self._used = 1.0
 
     def search(self, view: View, segment: Segment) -> Fit:
         """Try start rotations all around."""
@@ -85,9 +96,21 @@ class EmbeddedFitter:
     def follow(self, view: View, segment: Segment, prior: Prior) -> Fit:
         """Descend from the prediction."""
         observation = self._tracker.observe(segment, view.plane)
-        return self._doubted(observation, self._tracker.track(
+        fit = self._doubted(observation, self._tracker.track(
             observation, prior.rotation, prior.translation, prior))
+        if fit.size_doubt < DOUBTED and self._size.wants_frame():
+            self._learn_size(observation, fit)
+        return fit
 
     def _doubted(self, observation: Observation, fit: Fit) -> Fit:
-        """Return a fit that says whether another size would explain the picture better."""
-        return replace(fit, size_doubt=self._tracker.size_doubt(observation, fit))
+        """Return a fit that says whether a far other size would explain the picture better."""
+        return replace(
+            fit, size_doubt=self._tracker.size_doubt(observation, fit), size=self._used,
+            shape=self._tracker.shape)
+
+    def _learn_size(self, observation: Observation, fit: Fit) -> None:
+        """Take what a frame says about the size; the next one is fitted with that."""
+        self._size.update(*self._tracker.size_costs(observation, fit))
+        if abs(self._size.factor - self._used) > RESIZED:
+            self._used = self._size.factor
+            self._tracker.resize(self._used, self._size_config.compared)

@@ -113,6 +113,7 @@ class Fit:
 
     ``rotation`` (3, 3), ``translation`` (3,) m, ``information`` (6, 6) of translation and rotation
     vector without the prior, ``cost`` of the data, ``size_doubt`` of `SdfTracker.size_doubt`.
+    ``size`` over that of the object's file, and the ``shape`` of that size; None: the file's.
     """
 
     rotation: np.ndarray
@@ -120,6 +121,8 @@ class Fit:
     information: np.ndarray
     cost: float
     size_doubt: float = 0.0
+    size: float = 1.0
+    shape: Surfaces | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,11 +140,22 @@ class SdfTracker:
     def __init__(self, model: ObjectModel, config: SolverConfig, kernels: ModuleType) -> None:
         """Prepare the start rotations of the global search."""
         self._model, self._config, self._kernels = model, config, kernels
-        self._shape = model.shape.surfaces
-        self._others = [scaled(self._shape, factor) for factor in OTHER_SIZES]
+        self.resize(1.0, 0.0)
         spacing = np.radians(config.hypothesis_spacing_deg)
         self._starts = yaw_rotations(spacing) if model.upright else start_rotations(
             symmetry_group(model.symmetry), spacing)
+
+    def resize(self, factor: float, compared: float) -> None:
+        """
+        Go by another size from now on.
+
+        :param factor: the size over that of the object's file.
+        :param compared: share by which the sizes of `size_costs` are smaller and larger.
+        """
+        own = self._model.shape.surfaces
+        self.shape = own if factor == 1.0 else scaled(own, factor)
+        self._others = [scaled(self.shape, other) for other in OTHER_SIZES]
+        self._near = [scaled(self.shape, 1.0 + step) for step in (-compared, 0.0, compared)]
 
     def observe(self, segment: Segment, plane: np.ndarray) -> Observation:
         """
@@ -224,12 +238,22 @@ class SdfTracker:
             for shape in self._others)
         return max(0.0, float(np.log((own + 1.0) / (other + 1.0))))
 
+    def size_costs(self, observation: Observation, fit: Fit) -> tuple[float, float, float]:
+        """Return the costs of a smaller size, the present one and a larger one."""
+        sparse = _thinned(observation, SEARCH_POINTS, SEARCH_RAYS)
+        width = self._config.kernel_sigmas
+        smaller, own, larger = (
+            self._descend(
+                sparse, fit.rotation, fit.translation, width, SIZE_STEPS, None, shape).cost
+            for shape in self._near)
+        return smaller, own, larger
+
     def _descend(
             self, observation: Observation, rotation: np.ndarray, translation: np.ndarray,
             width: float, iterations: int, prior: Prior | None,
             shape: Surfaces | None = None) -> Fit:
         """Take Levenberg-Marquardt steps at one kernel width, with another shape if need be."""
-        surfaces = self._shape if shape is None else shape
+        surfaces = self.shape if shape is None else shape
         noise = self._noise(observation, width)
 
         def evaluate(
