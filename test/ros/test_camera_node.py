@@ -2,6 +2,7 @@
 """The node `camera` as a process, playing recordings of a software camera."""
 import os
 from pathlib import Path
+import signal
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 import numpy as np
@@ -11,7 +12,7 @@ from ocrrl_ros.interfaces.conversions import from_stamp
 from ocrrl_ros.interfaces.rgbd_inbox import RgbdInbox
 import pytest
 from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
-from ros_harness import NodeProcess, Probe, running
+from ros_harness import NodeProcess, Probe, processes_of_group, running
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from software_camera import (
     CARD_RGB, FAR_M, FOCAL_PX, FPS, HEIGHT, NEAR_M, WIDTH, write_recording)
@@ -110,6 +111,22 @@ def test_our_own_nodes_take_the_frames(heard, tmp_path):
     card = (frame.rgb == CARD_RGB).all(axis=-1)
     assert np.median(frame.depth_m[card]) == pytest.approx(NEAR_M)
     assert np.median(frame.depth_m[~card & (frame.depth_m > 0)]) == pytest.approx(FAR_M)
+
+
+def test_a_killed_camera_streams_again_once_it_is_started_again(heard, tmp_path):
+    probe, topics = heard()
+    with running(camera(tmp_path)) as node:
+        probe.until(lambda: all(len(got) >= 5 for got in topics.values()), what='frames')
+        os.kill(node.process.pid, signal.SIGKILL)
+        assert node.wait() == -signal.SIGKILL
+        probe.until(lambda: processes_of_group(node.process.pid) == [], what='all processes gone')
+    last_s = from_stamp(topics[DEPTH][-1].header.stamp)
+    for got in topics.values():
+        got.clear()
+    with running(camera(tmp_path)) as node:
+        probe.until(lambda: all(len(got) >= 5 for got in topics.values()), what='frames again')
+    assert node.process.returncode == 0, node.log
+    assert from_stamp(topics[DEPTH][0].header.stamp) > last_s
 
 
 def test_two_cameras_live_in_two_namespaces_with_frames_of_their_own(heard, tmp_path):

@@ -2,6 +2,8 @@
 """The node `fci_arm` as a process, with a mock robot on loopback."""
 from collections import deque
 import os
+import signal
+import time
 from types import SimpleNamespace
 
 from builtin_interfaces.msg import Time
@@ -96,6 +98,19 @@ def streaming(probe, target, predicate, what):
         return predicate()
 
     return probe.until(found, what=what)
+
+
+def rest(probe, robot):
+    """Wait until the robot has braked by itself; return its joint positions."""
+    seen = []
+
+    def found():
+        seen.append(robot.status()['q'])
+        time.sleep(0.05)
+        return robot.status()['q'] == seen[-1]
+
+    probe.until(found, what='rest')
+    return np.array(seen[-1])
 
 
 def test_every_state_topic_of_the_arm_arrives_with_names_types_frames_and_qos(
@@ -226,6 +241,29 @@ def test_diagnostics_have_packets_and_a_robot_that_comes_back_is_found(
             wait('idle')
             values = diagnosed(lambda status, values: values['phase'] == 'idle')
     assert values['robot_mode'] == 'idle' and float(values['ee_offset_mm']) < 0.1
+
+
+def test_a_killed_node_leaves_no_motion_and_its_successor_moves_the_arm(probe, robot, tmp_path):
+    joints = probe.listen(JointState, 'franka/joint_states', qos.SENSOR_DATA)
+    wait = hear_phases(probe)
+    with running(arm(tmp_path, robot.address)) as node:
+        wait('idle')
+        streaming(probe, NEAR, lambda: joints and joints[-1].velocity[0] > 0.05, 'motion')
+        os.kill(node.process.pid, signal.SIGKILL)
+        assert node.wait() == -signal.SIGKILL
+        # The process that holds the connection goes with it, and the robot ends its motion.
+        probe.until(lambda: processes_of_group(node.process.pid) == [], what='all processes gone')
+        probe.until(lambda: robot.status()['mode'] == wire.IDLE, what='the end of the motion')
+    at = rest(probe, robot)
+    joints.clear()
+    (tmp_path / 'second').mkdir()
+    with running(arm(tmp_path / 'second', robot.address)) as node:
+        wait('idle')
+        probe.until(lambda: joints, what='joint states of the successor')
+        np.testing.assert_allclose(joints[-1].position, at, atol=1e-4)
+        streaming(probe, NEAR, lambda: np.abs(
+            np.array(joints[-1].position) - NEAR).max() < 2e-3, 'the target')
+    assert node.process.returncode == 0, node.log
 
 
 def test_another_end_effector_in_desk_is_warned_of(probe, robot, tmp_path):
