@@ -36,7 +36,8 @@ class TrainResidual:
     other_bases: tuple[str, ...] | None = field(default=None, metadata={
         'description': 'further base bundles, which act in some of the environments, so that the '
         "residual does not count on one base's faults (config/train/environment.yaml); default: "
-        'models/base_sim_s1 and base_sim_s2 beside a bundle, and none: no others'})
+        'models/base_sim_s1 and base_sim_s2 beside a bundle, where they know the task; none: '
+        'no others'})
     algorithm: Literal['td3', 'ppo'] = field(
         default='td3', metadata={'description': 'learner'})
     observation: Literal['poses', 'image'] = field(
@@ -114,12 +115,15 @@ class TrainResidual:
             acts_per=variant.acts_per, variant=self.variant, best=self.best)
 
     def _others(self) -> tuple[str, ...]:
-        """Return the further bases: those asked for, or those that ship."""
+        """Return the further bases: those asked for, or those that ship for the task."""
+        from ocrrl_ros.core.bundle import load_bundle
         from ocrrl_ros.core.resources import model_path
         from ocrrl_ros.sim.vec_recipe import SCRIPTED_BASES
         if self.other_bases is None:
+            shipped = [str(model_path(name)) for name in ('base_sim_s1', 'base_sim_s2')]
             return () if self.base in SCRIPTED_BASES else tuple(
-                str(model_path(name)) for name in ('base_sim_s1', 'base_sim_s2'))
+                name for name in shipped
+                if self.task in load_bundle(name, 'base').manifest.tasks)
         return () if self.other_bases == ('none',) else self.other_bases
 
     def _trainer(self, variant: 'Variant') -> 'TrainerConfig':

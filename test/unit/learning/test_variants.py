@@ -9,6 +9,7 @@ from ocrrl_ros.cli.train_residual import TrainResidual
 from ocrrl_ros.core.bundle import hash_layout
 from ocrrl_ros.core.configuration import to_mapping
 from ocrrl_ros.core.errors import BundleError, ConfigError, UnknownNameError
+from ocrrl_ros.core.resources import model_path
 from ocrrl_ros.evaluation.policies import create_residual, load_policies
 from ocrrl_ros.learning.residual_run import ResidualRun
 from ocrrl_ros.learning.residual_run_config import ResidualRunConfig
@@ -24,6 +25,23 @@ def settings(variant: str = '', task: str = 'cube_lift', **options) -> ResidualR
     """Return what a command would train with."""
     return TrainResidual(
         task=task, base='expert', variant=variant, out=Path('unused'), **options)._config()
+
+
+def others(**options) -> list[str]:
+    """Return the names of the further bases that a command would train among."""
+    command = TrainResidual(out=Path('unused'), **options)
+    return [Path(name).name for name in command._config().recipe.other_bases]
+
+
+def test_shipped_bases_are_the_others_where_they_know_the_task():
+    assert others(task='stack_cube') == ['base_sim_s1', 'base_sim_s2']
+    assert others(task='stack_cube', other_bases=('none',)) == []
+    assert others(task='stack_cube', base='expert') == []
+    with pytest.raises(BundleError, match='lift_red_of_two'):
+        others(task='lift_red_of_two', other_bases=(str(model_path('base_sim_s1')),))
+    # No shipped base knows it, so that one of the operator's own is what is asked for next.
+    with pytest.raises(BundleError, match='models/base_sim serves'):
+        others(task='lift_red_of_two')
 
 
 def changed(variant: str) -> dict[str, object]:
