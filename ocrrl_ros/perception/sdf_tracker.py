@@ -154,8 +154,8 @@ class SdfTracker:
         """
         own = self._model.shape.surfaces
         self.shape = own if factor == 1.0 else scaled(own, factor)
-        self._others = [scaled(self.shape, other) for other in OTHER_SIZES]
-        self._near = [scaled(self.shape, 1.0 + step) for step in (-compared, 0.0, compared)]
+        self._near = scaled(self.shape, 1.0 - compared), scaled(self.shape, 1.0 + compared)
+        self._others: list[Surfaces] = []
 
     def observe(self, segment: Segment, plane: np.ndarray) -> Observation:
         """
@@ -232,6 +232,8 @@ class SdfTracker:
         own = self._descend(sparse, fit.rotation, fit.translation, width, 1, None).cost
         if own < WELL_EXPLAINED * (noise[2] * len(sparse.points) + noise[4] * len(sparse.rays)):
             return 0.0
+        # Seldom needed, and a mesh takes milliseconds to be scaled.
+        self._others = self._others or [scaled(self.shape, factor) for factor in OTHER_SIZES]
         other = min(
             self._descend(
                 sparse, fit.rotation, fit.translation, width, SIZE_STEPS, None, shape).cost
@@ -245,7 +247,7 @@ class SdfTracker:
         smaller, own, larger = (
             self._descend(
                 sparse, fit.rotation, fit.translation, width, SIZE_STEPS, None, shape).cost
-            for shape in self._near)
+            for shape in (self._near[0], self.shape, self._near[1]))
         return smaller, own, larger
 
     def _descend(
