@@ -82,11 +82,9 @@ class EmbeddedFitter:
     def __init__(self, model: ObjectModel, config: SolverConfig, kernels: ModuleType,
                  size: SizeConfig | None = None):
         """Prepare the solver."""
-        self._size_config = size or SizeConfig()
-        self._size = ObjectSize(self._size_config)
-        self._tracker = SdfTracker(model, config, kernels)
-        self._tracker.resize(1.0, self._size_config.compared)
-        self._used = 1.0
+        size = size or SizeConfig()
+        self._size = ObjectSize(size)
+        self._tracker = SdfTracker(model, config, kernels, size.compared)
 
     def search(self, view: View, segment: Segment) -> Fit:
         """Try start rotations all around."""
@@ -105,12 +103,11 @@ class EmbeddedFitter:
     def _doubted(self, observation: Observation, fit: Fit) -> Fit:
         """Return a fit that says whether a far other size would explain the picture better."""
         return replace(
-            fit, size_doubt=self._tracker.size_doubt(observation, fit), size=self._used,
+            fit, size_doubt=self._tracker.size_doubt(observation, fit), size=self._tracker.size,
             shape=self._tracker.shape)
 
     def _learn_size(self, observation: Observation, fit: Fit) -> None:
         """Take what a frame says about the size; the next one is fitted with that."""
         self._size.update(*self._tracker.size_costs(observation, fit))
-        if abs(self._size.factor - self._used) > RESIZED:
-            self._used = self._size.factor
-            self._tracker.resize(self._used, self._size_config.compared)
+        if abs(self._size.factor - self._tracker.size) > RESIZED:
+            self._tracker.resize(self._size.factor)

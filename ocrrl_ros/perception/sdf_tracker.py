@@ -137,24 +137,27 @@ class Prior:
 class SdfTracker:
     """Pose fits for one object."""
 
-    def __init__(self, model: ObjectModel, config: SolverConfig, kernels: ModuleType) -> None:
-        """Prepare the start rotations of the global search."""
+    def __init__(self, model: ObjectModel, config: SolverConfig, kernels: ModuleType,
+                 compared: float = 0.0) -> None:
+        """
+        Prepare the start rotations of the global search.
+
+        :param compared: share by which the sizes of `size_costs` are smaller and larger.
+        """
         self._model, self._config, self._kernels = model, config, kernels
-        self.resize(1.0, 0.0)
+        self._compared = compared
+        self.resize(1.0)
         spacing = np.radians(config.hypothesis_spacing_deg)
         self._starts = yaw_rotations(spacing) if model.upright else start_rotations(
             symmetry_group(model.symmetry), spacing)
 
-    def resize(self, factor: float, compared: float) -> None:
-        """
-        Go by another size from now on.
-
-        :param factor: the size over that of the object's file.
-        :param compared: share by which the sizes of `size_costs` are smaller and larger.
-        """
+    def resize(self, size: float) -> None:
+        """Go by another size, over that of the object's file, from now on."""
         own = self._model.shape.surfaces
-        self.shape = own if factor == 1.0 else scaled(own, factor)
-        self._near = scaled(self.shape, 1.0 - compared), scaled(self.shape, 1.0 + compared)
+        self.size = size
+        self.shape = own if size == 1.0 else scaled(own, size)
+        self._near = tuple(
+            scaled(self.shape, 1.0 + step) for step in (-self._compared, self._compared))
         self._others: list[Surfaces] = []
 
     def observe(self, segment: Segment, plane: np.ndarray) -> Observation:
