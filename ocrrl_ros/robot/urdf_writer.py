@@ -16,10 +16,15 @@ def numbers(*values: float) -> str:
     return ' '.join(repr(float(value) + 0.0) for value in values)
 
 
+def _rounded(value: float) -> float:
+    """Return what every machine computes alike: processors differ in the last digit."""
+    return round(value, 12)
+
+
 def _rod_rpy(rod: Rod) -> tuple[float, float, float]:
     """Return roll, pitch, yaw that turn the z axis into the rod's axis."""
     x, y, z = np.subtract(rod.end, rod.start)
-    return 0.0, math.atan2(math.hypot(x, y), z), math.atan2(y, x)
+    return 0.0, _rounded(math.atan2(math.hypot(x, y), z)), _rounded(math.atan2(y, x))
 
 
 def _add_geometry(parent: ET.Element, shape: Shape) -> None:
@@ -30,7 +35,7 @@ def _add_geometry(parent: ET.Element, shape: Shape) -> None:
         ET.SubElement(geometry, 'box', size=numbers(*(2 * half for half in shape.half)))
     else:
         centre = np.add(shape.start, shape.end) / 2
-        length = float(np.linalg.norm(np.subtract(shape.end, shape.start)))
+        length = _rounded(math.dist(shape.start, shape.end))
         origin = {'xyz': numbers(*centre), 'rpy': numbers(*_rod_rpy(shape))}
         ET.SubElement(geometry, 'cylinder', radius=numbers(shape.radius), length=numbers(length))
     ET.SubElement(parent, 'origin', origin)

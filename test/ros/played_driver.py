@@ -57,6 +57,11 @@ class PlayedDriver:
             self._fall()
             self.mode = mode
 
+    @property
+    def has_fallen(self):
+        """Return whether hardware and controllers have gone down with the error."""
+        return self.hardware[HARDWARE] != 'active' and 'active' not in self.controllers.values()
+
     def _fall(self):
         self.hardware[HARDWARE] = 'unconfigured'
         self.controllers = dict.fromkeys(self.controllers, 'inactive')

@@ -48,11 +48,16 @@ def cell(ros, probe, tmp_path, stand_ins):
     return begin
 
 
+def until_fallen(found):
+    """Wait until the error has taken hardware and controllers: before it, they are active."""
+    found.arm.live_until(lambda: found.driver.has_fallen, 'the fall of the hardware')
+
+
 def test_a_reflex_is_recovered_in_order_and_nothing_moves_before_resume(cell):
     with cell('order', recovery__controller=ARM) as found:
         found.driver.stop_by(REFLEX)
         found.until('fault', 'robot_mode is reflex')
-        found.arm.live(0.6)
+        until_fallen(found)
         count = len(found.arm.targets)
         refused = found.call('resume')
         assert not refused.success and 'robot_mode is reflex' in refused.message
@@ -79,6 +84,7 @@ def test_resume_and_a_second_request_are_refused_while_it_goes_on(cell):
     with cell('twice', recovery__controller=ARM) as found:
         found.driver.stop_by(REFLEX)
         found.until('fault', 'reflex')
+        until_fallen(found)
         gate, recover = threading.Event(), found.driver._recover
         found.driver._server.register_execute_callback(
             lambda handle: (gate.wait(30.0), recover(handle))[1])
@@ -95,7 +101,7 @@ def test_the_step_that_fails_is_named_and_all_of_it_can_be_tried_again(cell):
     with cell('fails', recovery__controller=ARM) as found:
         found.driver.stop_by(REFLEX)
         found.until('fault', 'reflex')
-        found.arm.live(0.6)
+        until_fallen(found)
         found.driver.recovers = False
         answer = found.call('recover')
         assert not answer.success
@@ -118,7 +124,8 @@ def test_where_a_person_has_to_act_first_that_is_said_and_nothing_is_called(cell
         assert not answer.success and words in answer.message and not found.driver.calls
         found.until('fault', 'recovery failed', words)
         found.driver.stop_by(REFLEX)
-        found.arm.live(0.8)
+        until_fallen(found)
+        found.arm.live(0.5)
         assert found.call('recover').success
         assert found.driver.calls == WAY_BACK
 
@@ -127,7 +134,8 @@ def test_a_user_stop_that_nobody_tells_of_any_more_does_not_lock_the_recovery_ou
     with cell('stopped', recovery__controller=ARM) as found:
         found.driver.stop_by(USER_STOPPED)
         found.until('fault', 'user_stopped')
-        found.arm.live(1.6)
+        until_fallen(found)
+        found.arm.live(1.3)
         assert found.call('recover').success
         assert found.driver.calls == WAY_BACK
 
@@ -152,7 +160,8 @@ def test_what_is_not_installed_is_named_by_the_step_that_needs_it(cell, packages
 def test_who_waits_for_an_episode_must_resume_as_well(cell):
     with cell('waiting', recovery__controller=ARM, starts=False) as found:
         found.driver.stop_by(REFLEX)
-        found.arm.live(1.0)
+        until_fallen(found)
+        found.arm.live(0.7)
         found.arm.start()
         found.until('idle', 'cannot start', 'reflex')
         assert found.call('recover').success
