@@ -74,6 +74,7 @@ class DepthNoise:
         self._config = config
         self._rng = rng
         self._intrinsics = intrinsics
+        self._seen = self._factor = np.empty((0, 0), dtype=np.float32)
         self._grazes = config.grazing_sigma_m != 0.0 or config.grazing_bias_m != 0.0
         if self._grazes and intrinsics is None:
             raise ConfigError(
@@ -108,9 +109,13 @@ class DepthNoise:
         if not self._grazes:
             return depth
         camera, config = self._intrinsics, self._config
-        factor = np.empty_like(depth)
-        grazing_factor(depth, camera.fx, camera.fy, camera.cx, camera.cy, factor)
-        return depth + factor * (config.grazing_bias_m + config.grazing_sigma_m * noise)
+        if self._seen.shape != depth.shape:
+            self._seen = np.full_like(depth, np.nan)
+            self._factor = np.empty_like(depth)
+        grazing_factor(
+            depth, self._seen, camera.fx, camera.fy, camera.cx, camera.cy, self._factor)
+        np.copyto(self._seen, depth)
+        return depth + self._factor * (config.grazing_bias_m + config.grazing_sigma_m * noise)
 
     def _correlated_noise(self, shape: tuple[int, int]) -> np.ndarray:
         """

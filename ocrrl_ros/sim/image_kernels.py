@@ -71,7 +71,7 @@ def depth_reading(depth, noise, gain, sigma_at_1m, near_m, far_m, out):
 
 
 @numba.njit(cache=True, nogil=True)
-def grazing_factor(depth, fx, fy, cx, cy, out):
+def grazing_factor(depth, seen, fx, fy, cx, cy, out):
     """
     Tell how much worse a depth camera sees surfaces that it grazes.
 
@@ -81,8 +81,10 @@ def grazing_factor(depth, fx, fy, cx, cy, out):
 
     :param depth: (H, W) float32 m. Of the slopes to both neighbours the smaller one counts, so
         that a step between two surfaces is no steep surface.
+    :param seen: (H, W) float32 m, the depth that ``out`` was filled for. Where it is the same at
+        a pixel and beside it the factor stays: most of a fixed camera's picture never changes.
     :param fx, fy, cx, cy: focal lengths and principal point, px.
-    :param out: factor (H, W) float32 to fill.
+    :param out: factor (H, W) float32 to bring up to date.
     """
     height, width = depth.shape
     for v in range(height):
@@ -90,6 +92,11 @@ def grazing_factor(depth, fx, fy, cx, cy, out):
         y = (v - cy) / fy
         for u in range(width):
             z = depth[v, u]
+            before, after = max(u - 1, 0), min(u + 1, width - 1)
+            if (z == seen[v, u] and depth[v, before] == seen[v, before]
+                    and depth[v, after] == seen[v, after] and depth[above, u] == seen[above, u]
+                    and depth[below, u] == seen[below, u]):
+                continue
             left = z - depth[v, u - 1] if u > 0 else depth[v, min(u + 1, width - 1)] - z
             right = depth[v, u + 1] - z if u < width - 1 else left
             upper = z - depth[above, u] if v > 0 else depth[below, u] - z

@@ -188,6 +188,21 @@ def test_a_step_between_two_surfaces_is_no_grazed_surface():
     assert np.abs(reading - 1000.0 * depth).max() <= 1.0
 
 
+def test_a_picture_after_others_is_that_of_a_camera_that_saw_no_others():
+    config = dataclasses.replace(QUIET, grazing_bias_m=0.002)
+    rng = np.random.default_rng(3)
+    used = DepthNoise(config, np.random.default_rng(0), CAMERA)
+    depth = tilted_plane(50.0)
+    depth += rng.uniform(-1e-3, 1e-3, depth.shape).astype(np.float32)
+    for _ in range(20):
+        used.apply(depth)
+        corner, size = rng.integers(-3, (240, 320)), rng.integers(1, 30, 2)
+        low, high = np.maximum(corner, 0), np.maximum(corner + size, 1)
+        depth[low[0]:high[0], low[1]:high[1]] += np.float32(rng.uniform(-0.004, 0.004))
+        fresh = DepthNoise(config, np.random.default_rng(0), CAMERA)
+        np.testing.assert_array_equal(used.apply(depth), fresh.apply(depth))
+
+
 def test_angle_without_intrinsics_is_refused():
     with pytest.raises(ConfigError, match='intrinsics'):
         DepthNoise(DepthNoiseConfig(grazing_sigma_m=0.0003), np.random.default_rng(0))
