@@ -57,7 +57,9 @@ class BenchTracker(TrackerBackend):
         from ocrrl_ros.evaluation.pose_log import PoseLog
         from ocrrl_ros.evaluation.provenance import describe_machine, read_git_state
         from ocrrl_ros.evaluation.tracker_bench import run_bench, TrackerBenchConfig
+        from ocrrl_ros.evaluation.tracker_figures import headline
         from ocrrl_ros.evaluation.tracker_pictures import WorstFrames
+        from ocrrl_ros.evaluation.tracker_scenes import seen_task
         config = TrackerBenchConfig(
             task=self.task, domains=self.domains, rows=self.rows, sequences=self.sequences,
             depth_biases=self.depth_biases, grasps=self.grasps, seed=self.seed,
@@ -75,8 +77,9 @@ class BenchTracker(TrackerBackend):
                 log=pose_log.add)
         git = read_git_state()
         result = {
-            'task': self.task, 'seed': self.seed, 'rows': rows, 'machine': describe_machine(),
-            'git': git.commit, 'git_dirty': git.dirty}
+            'task': self.task, 'objects': len(seen_task(self.task).object_ids),
+            'seed': self.seed, 'rows': rows, 'summary': headline(rows),
+            'machine': describe_machine(), 'git': git.commit, 'git_dirty': git.dirty}
         if pictures is not None:
             pictures.save(self.pictures)
         if self.pose_log is not None:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """One object in one frame against the truth, and the figures of many of them."""
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+import math
 from typing import Any
 
 import numpy as np
@@ -108,6 +109,16 @@ def summarise(samples: Sequence[Sample]) -> dict[str, Any]:
         'wall_ms': _quantiles([1e3 * sample.wall_s for sample in steady]),
         'first_frame_ms': _quantiles([1e3 * s.cpu_s for s in samples if s.first]),
     } | lateness(samples) | absence(samples) | wear(samples)
+
+
+def headline(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return frames, bad frames that passed and the worst median errors of rows, in words."""
+    bad = sum(row['bad_frames'] for row in rows)
+    passed = sum(round(row['bad_frames'] * (row['bad_passed'] or 0.0)) for row in rows)
+    worst = [max((row[key]['p50'] for row in rows if row[key] is not None), default=math.nan)
+             for key in ('position_mm', 'rotation_deg')]
+    return (f'{sum(row["frames"] for row in rows)} poses; worst median {worst[0]:.1f} mm, '
+            f'{worst[1]:.1f} deg; {passed} of {bad} bad ones passed')
 
 
 def lateness(samples: Sequence[Sample]) -> dict[str, Any]:

@@ -129,7 +129,7 @@ def _flags(options: dict[str, Any]) -> list[str]:
         if isinstance(value, dict):
             found += _flags(value)
         elif isinstance(value, bool):
-            found += [flag] if value else []
+            found += [flag if value else f'--no-{flag[2:]}']
         elif isinstance(value, (list, tuple)):
             found += [flag, *map(str, value)]
         else:

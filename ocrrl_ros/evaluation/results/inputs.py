@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 import functools
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,13 @@ from typing import Any
 from ocrrl_ros.core.bundle import MANIFEST_NAME, sha256_file
 from ocrrl_ros.core.configuration import from_mapping, to_mapping
 from ocrrl_ros.core.errors import BundleError, ConfigError
-from ocrrl_ros.core.resources import bundle_path
+from ocrrl_ros.core.resources import bundle_path, config_path
+from ocrrl_ros.evaluation.confidence.collect import OBJECT_TASKS
 from ocrrl_ros.evaluation.evaluate import EvaluateConfig
 from ocrrl_ros.evaluation.policies import SCRIPTED
 from ocrrl_ros.evaluation.result import PROTOCOL_VERSION
 from ocrrl_ros.evaluation.results.cells import Cell
+from ocrrl_ros.evaluation.tracker_scenes import seen_task
 from ocrrl_ros.sim.domain import load_domain
 from ocrrl_ros.sim.tasks import SUCCESS_VERSION
 
@@ -24,6 +27,8 @@ BUNDLE_OPTIONS = ('base', 'residual', 'teacher', 'base_sim', 'base_proxy')
 FILE_OPTIONS = ('domain', 'dataset')
 SCENES = {'bench language': 'lift_red_of_two'}
 """Task of commands that have one of their own."""
+TRACKED = ('bench tracker', 'perception calibrate-confidence')
+"""Commands whose figure is the tracker's: its settings and the files of its objects count."""
 FREE_OPTIONS = ('workers', 'out', 'best')
 """Options that change nothing about the figure."""
 
@@ -46,11 +51,15 @@ class CellInputs:
         if cell.command == 'evaluate':
             return self._expected_of_evaluation(cell)
         found: dict[str, Any] = {}
+        if cell.command in TRACKED:
+            found['tracker_sha256'] = _tracker_sha256(cell.options.get('task'))
         for name, value in cell.options.items():
             if name in BUNDLE_OPTIONS:
                 found[f'{name}_sha256'] = self._hash(self._bundle, value)
             elif name == 'domain':
                 found['domain_sha256'] = self._hash(self._domain, value)
+            elif name == 'domains':
+                found['domain_sha256'] = [self._hash(self._domain, item) for item in value]
             elif name not in FREE_OPTIONS:
                 found[name] = value
         return {key: value for key, value in found.items() if value is not None}
@@ -129,6 +138,14 @@ def _manifest(folder: str) -> Path:
 def _bundle_sha256(folder: str) -> str:
     """Return a bundle's hash; a scripted base's own name."""
     return folder if folder in SCRIPTED else sha256_file(_manifest(folder))
+
+
+def _tracker_sha256(task: str | None) -> str:
+    """Return the hash of the tracker's settings and of the objects of a task, or of all tasks."""
+    names = seen_task(task).object_ids if task else tuple(OBJECT_TASKS)
+    files = [config_path('tracker.yaml'), *(
+        config_path('objects') / f'{name}.yaml' for name in sorted(names))]
+    return hashlib.sha256(''.join(map(sha256_file, files)).encode()).hexdigest()
 
 
 def _bundle_tasks(folder: str) -> tuple[str, ...] | None:

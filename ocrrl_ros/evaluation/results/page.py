@@ -18,6 +18,7 @@ from ocrrl_ros.evaluation.results.seeds import seed_table, variant_of
 from ocrrl_ros.evaluation.results.status import CellStatus, State
 from ocrrl_ros.evaluation.results.tables import (
     is_rate, residual_table, section_table, status_table, table)
+from ocrrl_ros.evaluation.results.tracker_tables import SECTION as TRACKER, tracker_tables
 
 PICTURES = 'pictures'
 FOLDED_FROM = 12
@@ -86,6 +87,7 @@ class ResultPage:
                 seed_table(section, members) if section.by_seed else '',
                 discrimination_table(self._statuses, self._by_name)
                 if section.key == 'controls' else '',
+                *(tracker_tables(members) if section.key == TRACKER else ()),
                 *self._pictures(section, members), details,
                 pair_table(members, self._by_name), residual_table(members),
                 self._variation_table() if section.key == 'alignment' else '']

@@ -30,7 +30,7 @@ def test_a_group_expands_to_every_combination_and_numbers_stay_numbers():
 def test_a_cell_is_typed_as_a_command_line():
     cell = list(make_group().expand())[1]
     assert cell.command_text() == (
-        'ocrrl train residual --task one --seed 1 --out b/one --sets one/a --dry-run')
+        'ocrrl train residual --task one --seed 1 --out b/one --sets one/a --dry-run --no-quiet')
 
 
 def test_settings_inside_settings_are_typed_like_all_others():
