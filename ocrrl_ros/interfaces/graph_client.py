@@ -222,7 +222,7 @@ class GraphClient:
     def take_picture(self) -> np.ndarray | None:
         """Return the newest camera picture (H, W, 3) uint8, if one has arrived."""
         message = self._image_in.take_newest()
-        return None if message is None else image_to_rgb(message)
+        return None if message is None else image_to_rgb(message, self._image_in.name)
 
     def wait_view(self) -> PinholeView:
         """Return the calibrated camera, from its info and extrinsics."""

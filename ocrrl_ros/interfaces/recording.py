@@ -109,7 +109,7 @@ class CompressedTap:
         message = self._images.take()
         if message is None:
             return
-        rgb = image_to_rgb(message)
+        rgb = image_to_rgb(message, self._images.name)
         done, jpeg = self._cv2.imencode(
             '.jpg', self._cv2.cvtColor(rgb, self._cv2.COLOR_RGB2BGR), self._quality)
         if done:

@@ -10,6 +10,7 @@ from ocrrl_ros.interfaces.image_conversions import (
 from ocrrl_ros.interfaces.polling import PolledSubscription
 from ocrrl_ros.interfaces.qos import LATEST_BEST_EFFORT
 from ocrrl_ros.perception.frame import Intrinsics, RgbdFrame
+from ocrrl_ros.perception.frame_order import FrameOrder, Order
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, Image
 
@@ -21,7 +22,8 @@ class RgbdInbox:
     """
     Polls the camera; frames that a slow consumer missed are skipped, never queued.
 
-    ``frame_id`` is that of the last frame, '' before.
+    ``frame_id`` is that of the last frame, '' before. ``missing`` says what a frame waits for,
+    '' where one came.
 
     :param camera: namespace and name of the camera.
     """
@@ -38,15 +40,24 @@ class RgbdInbox:
         self._intrinsics: Intrinsics | None = None
         self._colour: Image | None = None
         self._depth: Image | None = None
-        self.frame_id = ''
+        self._order = FrameOrder()
+        self.frame_id = self.missing = ''
+
+    @property
+    def depth_topic(self) -> str:
+        """Return the name of the depth images' topic."""
+        return self._depth_in.name
 
     def take(self) -> RgbdFrame | None:
         """
         Return the newest frame whose colour and depth belong together, once.
 
+        A frame from before the last one, or with its stamp, is left out. Where a clock was set
+        back the first frame is refused, to say so, and the next ones are used.
+
         :raises InputError: an image has another encoding, is truncated or has another size than
-            the camera information; it is dropped. Or that information cannot be used: then no
-            image can, until better has come.
+            the camera information, or stamps went back; it is dropped. Or that information cannot
+            be used: then no image can, until better has come.
         """
         info = self._info_in.take_newest()
         if info is not None:
@@ -54,19 +65,45 @@ class RgbdInbox:
             self._intrinsics = camera_info_to_intrinsics(info, self._info_topic)
         self._colour = self._colour_in.take_newest() or self._colour
         self._depth = self._depth_in.take_newest() or self._depth
-        if self._colour is None or self._depth is None or self._intrinsics is None:
-            return None
-        stamp_s = from_stamp(self._colour.header.stamp)
-        if abs(stamp_s - from_stamp(self._depth.header.stamp)) > _SLOP_S:
+        self.missing = self._what_is_missing()
+        if self.missing:
             return None
         colour, depth = self._colour, self._depth
         self._colour = self._depth = None
-        self.frame_id = colour.header.frame_id
-        camera = self._intrinsics
-        if (colour.width, colour.height) != (camera.width, camera.height):
+        stamp_s = from_stamp(colour.header.stamp)
+        newest_s = self._order.newest_s
+        order = self._order.take(stamp_s)
+        if order is Order.LATE:
+            return None
+        if order is Order.CLOCK_SET_BACK:
             raise InputError(
-                f'{self._info_topic} is of {camera.width}x{camera.height} px, the colour image '
-                f'has {colour.width}x{colour.height}; allowed: the same')
+                f'stamps on {self._colour_in.name} have gone back by {newest_s - stamp_s:.1f} s: '
+                'a clock was set, every object is searched for anew')
+        self.frame_id = colour.header.frame_id
+        self._check_size(self._colour_in.name, colour)
+        self._check_size(self._depth_in.name, depth)
         return RgbdFrame(
-            stamp_s=stamp_s, rgb=image_to_rgb(colour), depth_m=image_to_depth(depth),
-            intrinsics=self._intrinsics)
+            stamp_s=stamp_s, rgb=image_to_rgb(colour, self._colour_in.name),
+            depth_m=image_to_depth(depth, self._depth_in.name), intrinsics=self._intrinsics)
+
+    def _what_is_missing(self) -> str:
+        """Return what keeps the newest images from being a frame, or an empty string."""
+        lacking = [name for name, found in (
+            (self._colour_in.name, self._colour), (self._depth_in.name, self._depth),
+            (self._info_topic, self._intrinsics)) if found is None]
+        if lacking:
+            return f'waiting for {", ".join(lacking)}'
+        apart_s = from_stamp(self._depth.header.stamp) - from_stamp(self._colour.header.stamp)
+        if abs(apart_s) <= _SLOP_S:
+            return ''
+        return (f'{self._depth_in.name} and {self._colour_in.name} are {1e3 * apart_s:.0f} ms '
+                f'apart; allowed: {1e3 * _SLOP_S:.0f} ms. Does the driver synchronise them '
+                '(enable_sync of realsense2_camera)?')
+
+    def _check_size(self, topic: str, image: Image) -> None:
+        """Refuse an image of another size than the camera information tells of."""
+        camera = self._intrinsics
+        if (image.width, image.height) != (camera.width, camera.height):
+            raise InputError(
+                f'{self._info_topic} is of {camera.width}x{camera.height} px, {topic} has '
+                f'{image.width}x{image.height}; allowed: the same')

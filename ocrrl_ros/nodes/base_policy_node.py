@@ -195,7 +195,7 @@ class BasePolicyNode(ManagedNode):
             return
         _, pose = min(self._poses, key=lambda entry: abs(entry[0] - stamp_s))
         batch = self._policy.infer(BaseInputs(
-            stamp_s=np.array([stamp_s]), rgb=image_to_rgb(message)[None],
+            stamp_s=np.array([stamp_s]), rgb=image_to_rgb(message, COLOUR_TOPIC)[None],
             base_T_tcp=pose[None], gripper=np.array([self._opening]),
             instructions=(self._instruction,)))
         chunk = ActionChunk(stamp_s, self._policy.step_s, batch.poses[0], batch.grippers[0])

@@ -42,6 +42,9 @@ _EXTRINSICS_TOPIC = 'camera/camera/extrinsics/base_to_color'
 _POSE_TOPIC = 'current_pose'
 _FROZEN = ('the camera shows the same depth image again and again: it has frozen, no object is '
            'tracked until it shows another')
+_BLIND = 'the depth image on {} has no valid pixel: no object can be seen'
+_IMAGES_S = 1.0
+"""Without a frame for so long it is said what frames wait for."""
 _ANY_POSE = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0)
 
 
@@ -148,6 +151,7 @@ class PoseEstimatorNode(ManagedNode):
         self._waiting: RgbdFrame | None = None
         self._frozen = FrozenCamera()
         self._episode = 0
+        self._framed_s = float('-inf')
         self._frames = RgbdInbox(self)
         self._extrinsics_in = PolledSubscription(
             self, TransformStamped, _EXTRINSICS_TOPIC, LATCHED)
@@ -171,6 +175,16 @@ class PoseEstimatorNode(ManagedNode):
         for take in (self._take_camera, self._take_episode, self._take_prompts,
                      take_frame if self._detected is None else self._take_detected):
             self._warnings.attempt(take)
+        self._report_images(now_s)
+
+    def _report_images(self, now_s: float) -> None:
+        """Say what frames wait for, once none has come for a second."""
+        if not self._frames.missing or now_s < self._framed_s:
+            self._framed_s = now_s
+        problem = self._frames.missing if now_s > self._framed_s + _IMAGES_S else ''
+        self.loop.monitor.set_problem('images', problem)
+        if problem:
+            self._warnings.warn(problem)
 
     def _take_camera(self) -> None:
         """Take the camera's calibrated pose, unless a parameter gives it."""
@@ -271,6 +285,10 @@ class PoseEstimatorNode(ManagedNode):
         if problem:
             self._warnings.warn(problem)
             return
+        blind = '' if frame.depth_m.any() else _BLIND.format(self._frames.depth_topic)
+        self.loop.monitor.set_problem('depth', blind)
+        if blind:
+            self._warnings.warn(blind)
         started_s = time.monotonic()
         estimates = self._estimator.process(frame, detected)
         self.loop.monitor.set_value('process_ms', (time.monotonic() - started_s) * 1e3)

@@ -378,7 +378,7 @@ class ResidualPolicyNode(Node):
         message = self._image_in.take_newest() if self._sees else None
         if message is not None:
             stamp_s = from_stamp(message.header.stamp)
-            self.controller.on_image(image_to_rgb(message), stamp_s)
+            self.controller.on_image(image_to_rgb(message, COLOUR_TOPIC), stamp_s)
             self.loop.monitor.on_input('image', stamp_s)
 
     def _on_settings(self, config: ResidualPolicyConfig) -> None:

@@ -32,6 +32,10 @@ class TrackingConfig:
 
     coast_s: float = field(
         default=0.3, metadata={'description': 'longest prediction without seeing the object, s'})
+    max_gap_s: float = field(
+        default=1.0, metadata={'description': (
+            'a track ends where no image came for so long, or stamps go back: what the object '
+            'did meanwhile is not known, s')})
     retry_period_s: float = field(
         default=0.1, metadata={'description': 'time between global searches in doubt, s'})
     retry_gain: float = field(
@@ -50,10 +54,10 @@ class TrackingConfig:
 
     def __post_init__(self) -> None:
         """Refuse times and sigmas out of range."""
-        if self.coast_s < 0.0 or self.retry_period_s < 0.0:
+        if self.coast_s < 0.0 or self.retry_period_s < 0.0 or self.max_gap_s <= 0.0:
             raise ConfigError(
-                f'coast_s is {self.coast_s} s and retry_period_s {self.retry_period_s} s; '
-                'allowed: >= 0 s')
+                f'coast_s is {self.coast_s} s, retry_period_s {self.retry_period_s} s and '
+                f'max_gap_s {self.max_gap_s} s; allowed: >= 0 s, max_gap_s > 0')
         for name in ('bias_sigma_m', 'scale_sigma', 'bias_sigma_rad'):
             if getattr(self, name) < 0.0:
                 raise ConfigError(f'{name} is {getattr(self, name)}; allowed: >= 0')
@@ -93,24 +97,34 @@ class ObjectTracker:
         self._gate.reset()
         self._lose()
         self._searched_s = -np.inf
-        self._seen_s = -np.inf
+        self._seen_s = self._frame_s = -np.inf
         self._pose: np.ndarray | None = None
         self._covariance = np.diag([1.0] * 3 + [np.pi ** 2] * 3)
 
     def process(self, view: View) -> ObjectEstimate:
         """Return the estimate for one frame."""
         stamp_s = view.frame.stamp_s
+        was_cut = self._cut(stamp_s)
         judged = self._follow(view) if self._tracking else None
         if judged is None or self._must_search(judged, stamp_s):
             judged = self._search(view, judged)
         if judged is None:
-            return self._unseen(stamp_s)
+            return self._unseen(stamp_s, was_cut)
         self._seen_s = stamp_s
-        just_lost = self._gate.update(judged.confidence)
+        just_lost = self._gate.update(judged.confidence) or was_cut
         self._pose = self._canonical(judged.rotation, judged.translation)
         self._covariance = self._with_bias(judged.covariance, view)
         state = TrackState.OK if self._gate.is_open else TrackState.WARN
         return self._estimate(stamp_s, judged.confidence, state, just_lost, judged.parts)
+
+    def _cut(self, stamp_s: float) -> bool:
+        """End a track across missing images or stamps that go back; say if its gate closed."""
+        gap_s, self._frame_s = stamp_s - self._frame_s, stamp_s
+        if 0.0 <= gap_s <= self._config.max_gap_s:
+            return False
+        self._searched_s = -np.inf
+        self._lose()
+        return self._gate.update(0.0)
 
     def starve(self, stamp_s: float) -> ObjectEstimate:
         """Return the estimate for an image of which nobody says where the object is: no track."""
@@ -239,9 +253,9 @@ class ObjectTracker:
             rotation=rotation, translation=translation, covariance=covariance, parts=parts,
             confidence=self._confidence.probability(parts))
 
-    def _unseen(self, stamp_s: float) -> ObjectEstimate:
+    def _unseen(self, stamp_s: float, was_cut: bool) -> ObjectEstimate:
         """Return a prediction for a short while, then the last pose."""
-        just_lost = self._gate.update(0.0)
+        just_lost = self._gate.update(0.0) or was_cut
         state = TrackState.ERROR
         if self._tracking and stamp_s - self._seen_s <= self._config.coast_s:
             state = TrackState.STALE

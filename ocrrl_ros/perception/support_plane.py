@@ -17,6 +17,7 @@ from ocrrl_ros.core.errors import ConfigError
 from ocrrl_ros.core.se3 import (
     quat_conjugate, quat_from_rotvec, quat_multiply, quat_rotate, quat_to_matrix)
 from ocrrl_ros.perception.frame import Intrinsics
+from ocrrl_ros.perception.frame_order import CLOCK_SET_S
 
 FIT_ROUNDS = 4
 
@@ -93,6 +94,9 @@ class SupportPlane:
         self._turn_along(base_T_camera[3:])
         config = self._config
         last_s = self._stamp_s
+        if last_s is not None and stamp_s < last_s - CLOCK_SET_S:
+            # A clock was set back; what the table said is as true as before.
+            last_s = self._stamp_s = stamp_s
         if not config.correct or (last_s is not None and stamp_s < last_s + config.period_s):
             return
         height = base_T_camera[2] - config.height_m

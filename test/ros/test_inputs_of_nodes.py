@@ -27,6 +27,8 @@ SIZE = (480, 640)
 CAMERA = Intrinsics(fx=615.0, fy=615.0, cx=319.5, cy=239.5, width=SIZE[1], height=SIZE[0])
 POSE = np.array([0.4, 0.0, 0.5, 1.0, 0.0, 0.0, 0.0])
 FRAME = 'camera_color_optical_frame'
+COLOUR = 'camera/camera/color/image_raw'
+DEPTH = 'camera/camera/aligned_depth_to_color/image_raw'
 EXTRINSICS = 'camera/camera/extrinsics/base_to_color'
 
 
@@ -42,19 +44,22 @@ class World:
     def now_s(self):
         return self.probe.node.get_clock().now().nanoseconds * 1e-9
 
-    def colour(self):
-        return images.image_message(np.zeros((*SIZE, 3), np.uint8), 'rgb8', FRAME, self.now_s())
+    def colour(self, back_s=0.0):
+        return images.image_message(
+            np.zeros((*SIZE, 3), np.uint8), 'rgb8', FRAME, self.now_s() - back_s)
 
-    def see(self):
-        """Publish a frame without anything in it."""
-        colour = self.colour()
-        depth = images.image_message(np.full(SIZE, 700, np.uint16), '16UC1', FRAME, 0.0)
-        depth.header.stamp = colour.header.stamp
+    def see(self, *, back_s=0.0, apart_s=0.0, depth_mm=700, size=SIZE, encoding=None):
+        """Publish a frame without anything in it: of the past, not of one time, or wrong."""
+        colour = self.colour(back_s)
+        depth = images.image_message(
+            np.full(size, depth_mm, np.uint16), '16UC1', FRAME,
+            conv.from_stamp(colour.header.stamp) + apart_s)
+        colour.encoding = encoding or colour.encoding
         camera = 'camera/camera'
         self.publish(f'{camera}/color/camera_info', images.camera_info(
             CAMERA, FRAME, self.now_s()), qos.IMAGE)
         self.publish(f'{camera}/color/image_raw', colour, qos.IMAGE)
-        self.publish(f'{camera}/aligned_depth_to_color/image_raw', depth, qos.IMAGE)
+        self.publish(DEPTH, depth, qos.IMAGE)
 
     def until(self, beat, predicate, what):
         """Call ``beat`` at 20 Hz until the predicate holds."""
@@ -162,6 +167,40 @@ def test_pose_estimator_names_the_missing_camera_pose_and_survives_a_bad_one(
         assert not statuses
         world.publish(EXTRINSICS, conv.transform_stamped(POSE, 'base', FRAME), qos.LATCHED)
         world.until(world.see, lambda: statuses, 'a status of the objects')
+
+
+def test_pose_estimator_says_what_is_wrong_with_images_and_uses_the_next_good_ones(
+        ros, probe, tmp_path):
+    node = NodeProcess('ocrrl_ros.nodes.pose_estimator_node', tmp_path / 'log.txt', {
+        'base_T_camera': list(POSE)}, ros_arguments=('-r', '__ns:=/looking'))
+    with running(node):
+        world = World(probe, node, 'looking')
+        statuses = probe.listen(DiagnosticArray, 'looking/objects/status', qos.RELIABLE)
+        told = probe.listen(DiagnosticArray, '/diagnostics', qos.RELIABLE)
+
+        def diagnosed(*words):
+            return any('pose_estimator' in status.name and all(
+                word in status.message for word in words)
+                for message in told for status in message.status)
+
+        world.until(lambda: None, lambda: world.warned('waiting for', COLOUR, DEPTH), 'no images')
+        world.until(lambda: None, lambda: diagnosed('waiting for', COLOUR), 'its diagnosis')
+        world.until(lambda: world.see(apart_s=0.04), lambda: world.warned(
+            DEPTH, COLOUR, '40 ms apart', 'enable_sync'), 'images of two times')
+        for wrong, words in (
+                ({'encoding': 'mono16'}, (COLOUR, 'mono16', 'rgb8')),
+                ({'size': (240, 320)}, (DEPTH, '320x240', '640x480'))):
+            world.until(
+                lambda: world.see(**wrong), lambda: world.warned(*words), words)  # noqa: B023
+        assert not statuses
+        world.until(world.see, lambda: statuses, 'a status of the objects')
+        world.until(lambda: world.see(depth_mm=0), lambda: world.warned(
+            DEPTH, 'no valid pixel'), 'depth of zero')
+        world.until(lambda: world.see(back_s=60.0), lambda: world.warned(
+            COLOUR, 'gone back by', 'clock was set'), 'a clock that was set back')
+        count = len(statuses)
+        world.until(lambda: world.see(back_s=60.0), lambda: len(statuses) > count, 'more of them')
+        assert statuses[-1].header.stamp.sec < world.now_s() - 50.0
 
 
 @pytest.mark.parametrize(('parameters', 'missing'), [

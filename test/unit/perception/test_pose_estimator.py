@@ -150,6 +150,39 @@ def test_hidden_object_is_predicted_then_lost_then_found_again(box_scene, make_b
     assert estimate.valid and errors(estimate, second)[0] < 1.5
 
 
+@pytest.mark.parametrize('start_s', [40.0, 102.0])
+def test_a_track_ends_where_stamps_go_back_or_images_are_missing(box_scene, make_box, start_s):
+    # What is turned meanwhile must not be taken for a small motion of what was seen before.
+    scene = box_scene()
+    tracker = estimator(scene)
+    before = track(tracker, scene, make_box((0.5, 0.0, 0.02), (0.0, 0.0, 0.1)), start_s=100.0)
+    assert before.valid
+    turned = make_box((0.5, 0.0, 0.02), (0.0, 0.0, 0.85))
+    first = track(tracker, scene, turned, frames=1, start_s=start_s)
+    assert first.just_lost and not first.valid
+    after = track(tracker, scene, turned, frames=4, start_s=start_s + 1.0 / 30.0)
+    assert after.valid and not after.just_lost
+    assert errors(after, turned)[1] < 2.5
+
+
+def test_a_single_missing_image_ends_nothing(box_scene, make_box):
+    scene, box = box_scene(), make_box((0.5, 0.0, 0.02), (0.0, 0.0, 0.1))
+    tracker = estimator(scene)
+    track(tracker, scene, box)
+    assert track(tracker, scene, box, frames=1, start_s=0.5).valid
+
+
+def test_depth_without_any_pixel_closes_the_gate_and_good_images_open_it(box_scene, make_box):
+    scene, box = box_scene(), make_box((0.5, 0.0, 0.02), (0.0, 0.0, 0.1))
+    tracker = estimator(scene)
+    assert track(tracker, scene, box).valid
+    for number, value in enumerate((0.0, np.nan)):
+        frame = scene.frame((5 + number) / 30.0, [box])
+        blind = dataclasses.replace(frame, depth_m=np.full_like(frame.depth_m, value))
+        assert not tracker.process(blind)['cube'].valid
+    assert track(tracker, scene, box, start_s=7.0 / 30.0).valid
+
+
 def test_quaternion_never_jumps_to_a_symmetric_equivalent(box_scene, make_box):
     scene = box_scene()
     tracker = estimator(scene)

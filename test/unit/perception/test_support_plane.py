@@ -45,3 +45,13 @@ def test_a_view_without_table_changes_nothing(box_scene):
         np.full((480, 640), 0.3, dtype=np.float32), scene.camera, scene.base_T_camera, 0.0)
     assert plane.depth_scale == 1.0
     np.testing.assert_array_equal(plane.levelled(scene.base_T_camera), scene.base_T_camera)
+
+
+def test_a_clock_that_was_set_back_does_not_stop_it(box_scene):
+    scene, other = box_scene(), box_scene(depth_bias=0.01)
+    plane = SupportPlane(SupportPlaneConfig(height_sigma_m=1e-4))
+    plane.update(scene.frame(0.0, []).depth_m, scene.camera, scene.base_T_camera, 100.0)
+    biased = other.frame(0.0, []).depth_m
+    for number in range(200):
+        plane.update(biased, other.camera, other.base_T_camera, 40.0 + 0.1 * number)
+    assert plane.depth_scale == pytest.approx(1.01, abs=0.001)
