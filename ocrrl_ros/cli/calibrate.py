@@ -98,6 +98,8 @@ class CalibrateCamera:
         write_picture(self.out / PICTURE_FILE, found, sightings, samples, names)
         result = describe(found, head.mount, names, unseen)
         self._show(console, found, result)
+        console.print(f'corners as seen and as they should be: {self.out / PICTURE_FILE}',
+                      highlight=False, soft_wrap=True)
         if found.accepted:
             written = write_files(self.out, found, head.mount)
             console.print(f'wrote {", ".join(map(str, written))}', highlight=False, soft_wrap=True)

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
+import numpy as np
 from ocrrl_ros.core.errors import BundleError, MissingDependencyError
 
 Provider = Literal['cpu', 'cuda']
@@ -43,9 +44,39 @@ def create_session(
     options.add_session_config_entry('session.intra_op.allow_spinning', '0')
     options.log_severity_level = 3
     try:
-        return onnxruntime.InferenceSession(model, options, providers=_PROVIDERS[provider])
+        session = onnxruntime.InferenceSession(model, options, providers=_PROVIDERS[provider])
     except Exception as error:  # onnxruntime raises its own unexported types
         raise BundleError(f'{called} is no model that onnxruntime can load: {error}') from error
+    check_provider(session, provider)
+    return session
+
+
+def check_provider(session: Any, provider: Provider) -> None:
+    """
+    Refuse a session that fell back to the processor: onnxruntime does so without a word.
+
+    :raises MissingDependencyError: CUDA's libraries do not load, or there is no GPU.
+    """
+    used, wanted = session.get_providers()[0], _PROVIDERS[provider][0]
+    if used != wanted:
+        raise MissingDependencyError(
+            f"a GPU and CUDA's libraries for {wanted} (onnxruntime took {used} instead)",
+            "pip install 'onnxruntime-gpu[cuda,cudnn]', or set provider to cpu")
+
+
+def run_session(
+        session: Any, outputs: Sequence[str], inputs: Mapping[str, np.ndarray],
+        name: str) -> list[np.ndarray]:
+    """
+    Return the outputs of a model.
+
+    :param name: what the model is called in messages.
+    :raises BundleError: it failed, as where a GPU's memory is full or a shape does not suit it.
+    """
+    try:
+        return session.run(list(outputs), dict(inputs))
+    except Exception as error:  # onnxruntime raises its own unexported types
+        raise BundleError(f'{name} has failed: {error}') from error
 
 
 def refuse_outside_weights(model: bytes, name: str) -> None:

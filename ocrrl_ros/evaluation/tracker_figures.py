@@ -67,6 +67,11 @@ class Sample:
         return self.state in ('ok', 'warn')
 
     @property
+    def is_half_visible(self) -> bool:
+        """Say whether half of the object or more is in sight, by the tracker's own measure."""
+        return self.parts.get('occluded', 0.0) <= 0.5
+
+    @property
     def is_good(self) -> bool:
         """Say whether the pose may be used."""
         return self.distance_m <= GOOD_M and self.angle_rad <= GOOD_RAD
@@ -84,7 +89,8 @@ def summarise(samples: Sequence[Sample]) -> dict[str, Any]:
     ``valid_share`` counts from the first valid frame of each sequence; ``losses`` are closings of
     the gate; ``bad_passed`` and ``good_rejected`` are the shares of bad frames that are valid and
     of good frames that are not, None without such frames; ``found_at_once`` is the share of
-    sequences whose first frame is good. See `absence` and `wear` for the rest.
+    sequences whose first frame is good; ``half_visible_…`` leaves out what is mostly hidden.
+    See `absence` and `wear` for the rest.
     """
     started = _since_first_valid(samples)
     used = [sample for sample in samples if sample.valid]
@@ -97,6 +103,9 @@ def summarise(samples: Sequence[Sample]) -> dict[str, Any]:
         'never_valid': len({s.sequence for s in samples} - {s.sequence for s in used}),
         'valid_share': _share(started, lambda sample: sample.valid),
         'losses': sum(sample.just_lost for sample in samples),
+        'half_visible_mm': _quantiles([1e3 * s.distance_m for s in used if s.is_half_visible]),
+        'half_visible_deg': _quantiles(
+            [np.degrees(s.angle_rad) for s in used if s.is_half_visible]),
         'position_mm': _quantiles([1e3 * sample.distance_m for sample in used]),
         'rotation_deg': _quantiles([np.degrees(sample.angle_rad) for sample in used]),
         'tilt_deg': _quantiles([np.degrees(sample.tilt_rad) for sample in used]),

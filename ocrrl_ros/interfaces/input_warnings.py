@@ -8,7 +8,7 @@ import functools
 import re
 import time
 
-from ocrrl_ros.core.errors import ConfigError, InputError
+from ocrrl_ros.core.errors import BundleError, ConfigError, InputError
 from rclpy.node import Node
 
 _PERIOD_S = 2.0
@@ -51,12 +51,12 @@ class InputWarnings:
     def attempt(
             self, take: Callable[..., None], *arguments: object, source: str = '') -> None:
         """
-        Call ``take`` and turn the refusal of an input into a warning.
+        Call ``take`` and turn the refusal of an input, or a failed network, into a warning.
 
         :param source: topic that is taken from, for refusals that do not name it.
         """
         try:
             take(*arguments)
-        except (InputError, ConfigError) as error:
+        except (InputError, ConfigError, BundleError) as error:
             text = str(error)
             self.warn(text if source in text else f'{source}: {text}')

@@ -37,7 +37,7 @@ def status_array(
         estimates: Iterable[ObjectEstimate], stamp_s: float,
         notes: Mapping[str, str] | None = None) -> DiagnosticArray:
     """
-    Return one status per object: state, confidence and the figures behind it.
+    Return one status per object: state, confidence, the figures behind it, and what is not seen.
 
     :param notes: what to say beside the state, by object id.
     """
@@ -45,7 +45,8 @@ def status_array(
         status_message(
             f'objects/{estimate.object_id}', _LEVELS[estimate.state][0],
             ': '.join([estimate.state.value, *_note(notes, estimate.object_id)]),
-            {'confidence': estimate.confidence, 'valid': estimate.valid} | estimate.parts)
+            {'confidence': estimate.confidence, 'valid': estimate.valid,
+             'unobserved': ' '.join(estimate.unobserved)} | estimate.parts)
         for estimate in estimates])
     message.header.stamp = to_stamp(stamp_s)
     message.header.frame_id = BASE_FRAME

@@ -32,7 +32,7 @@ from ocrrl_ros.perception.frame import RgbdFrame
 from ocrrl_ros.perception.frozen_camera import FrozenCamera
 from ocrrl_ros.perception.object_model import load_object
 from ocrrl_ros.perception.pose_estimator import (
-    load_tracker_config, MaskBackend, PoseBackend, PoseEstimator)
+    load_tracker_config, MaskBackend, PoseBackend, PoseEstimator, TrackerConfig)
 from ocrrl_ros.perception.wrist_camera import WristCamera
 from ocrrl_ros.policy.task_spec import load_task_spec
 from std_msgs.msg import String
@@ -72,7 +72,24 @@ class PoseEstimatorConfig(ManagedConfig):
                        'checkpoint'})
     sam2: Sam2OnnxConfig = Sam2OnnxConfig()
     sam2_video: Sam2VideoConfig = Sam2VideoConfig()
+    max_lead_s: float = dataclasses.field(default=0.0, metadata={
+        'description': 'poses are moved on by the time since their image, at most by this, s; 0: '
+                       'as config/tracker.yaml says (as seen)'})
     loop: LoopConfig = LoopConfig(rate_hz=200.0)
+
+    def tracker(self) -> TrackerConfig:
+        """
+        Return the tracker's settings with these parameters.
+
+        :raises ConfigError: a value that is not allowed.
+        """
+        shipped = load_tracker_config()
+        motion = shipped.motion if self.max_lead_s == 0.0 else dataclasses.replace(
+            shipped.motion, max_lead_s=self.max_lead_s)
+        return dataclasses.replace(
+            shipped, pose_backend=self.pose_backend, foundation_pose=self.foundation_pose,
+            detections=self.detections, mask_backend=self.mask_backend, sam2=self.sam2,
+            sam2_video=self.sam2_video, motion=motion)
 
     def __post_init__(self) -> None:
         """Refuse what is no pose."""
@@ -129,12 +146,7 @@ class PoseEstimatorNode(ManagedNode):
             self, self.config.detections.sources(task.object_ids)) if (
                 self.config.pose_backend == 'detections') else None
         self._estimator = PoseEstimator(
-            objects,
-            self.config.base_T_camera or _ANY_POSE, dataclasses.replace(
-                load_tracker_config(), pose_backend=self.config.pose_backend,
-                foundation_pose=self.config.foundation_pose, detections=self.config.detections,
-                mask_backend=self.config.mask_backend, sam2=self.config.sam2,
-                sam2_video=self.config.sam2_video))
+            objects, self.config.base_T_camera or _ANY_POSE, self.config.tracker())
         self._estimator.warm_up()
         self._has_camera = bool(self.config.base_T_camera)
         self._outputs = ObjectOutputs(self, objects)

@@ -12,7 +12,7 @@ from ocrrl_ros.core.errors import ConfigError
 FEATURES = (
     'silhouette_error', 'depth_outliers', 'depth_rms', 'scarcity', 'invalid_depth',
     'free_space', 'unmeasured', 'excess', 'truncated', 'size_doubt', 'innovation',
-    'position_sigma_mm', 'rotation_sigma_deg')
+    'position_sigma_mm', 'rotation_sigma_deg', 'refiner_update', 'mask_doubt')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +53,12 @@ class ConfidenceConfig:
         default=-0.3, metadata={'description': 'weight of the position uncertainty, per mm'})
     rotation_sigma_deg: float = field(
         default=-0.3, metadata={'description': 'weight of the rotation uncertainty, per deg'})
+    refiner_update: float = field(
+        default=0.0, metadata={'description': 'weight of the last step of the network that '
+                               'refines, in its assumed errors; 0 of other backends'})
+    mask_doubt: float = field(
+        default=0.0, metadata={'description': 'weight of 1 - mask_quality, what SAM 2 or the '
+                               'segmentation by depth thinks of its mask; 0 of masks by colour'})
     tolerance_m: float = field(
         default=0.0075, metadata={'description': 'depth tolerance at 1 m, m; grows as z squared'})
     tolerance_floor_m: float = field(

@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from enum import Enum
 
 import numpy as np
+from ocrrl_ros.core.se3 import quat_to_matrix
+
+UNOBSERVED_M, UNOBSERVED_RAD = 0.05, np.radians(30.0)
+"""Standard deviations above which a direction counts as not observed."""
 
 
 class TrackState(Enum):
@@ -43,3 +47,19 @@ class ObjectEstimate:
     valid: bool
     just_lost: bool
     parts: dict[str, float]
+
+    @property
+    def unobserved(self) -> tuple[str, ...]:
+        """
+        Name what the image leaves open, by the object's own axes.
+
+        ``x`` .. ``z`` for a position and ``rx`` .. ``rz`` for a turn of which less is known than
+        `UNOBSERVED_M` and `UNOBSERVED_RAD`.
+        """
+        axes = quat_to_matrix(self.base_T_object[3:])
+        along = [np.sqrt(np.einsum('ij,ik,kj->j', axes, block, axes)) for block in (
+            self.covariance[:3, :3], self.covariance[3:, 3:])]
+        limits = UNOBSERVED_M, UNOBSERVED_RAD
+        return tuple(
+            kind + axis for kind, sigmas, limit in zip(('', 'r'), along, limits)
+            for axis, sigma in zip('xyz', sigmas) if sigma > limit)

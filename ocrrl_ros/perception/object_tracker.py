@@ -245,8 +245,11 @@ class ObjectTracker:
         parts['size'] = fit.size
         parts['truncated'] = self._segmenter.share_outside(
             view.frame.intrinsics, fit.rotation, fit.translation)
+        parts['refiner_update'] = fit.refiner_update
+        parts['mask_doubt'] = 0.0
         if segment.quality is not None:
             parts['mask_quality'] = segment.quality
+            parts['mask_doubt'] = 1.0 - segment.quality
         parts['position_sigma_mm'] = 1e3 * float(np.sqrt(variances[0]))
         parts['rotation_sigma_deg'] = float(np.degrees(np.sqrt(variances[1])))
         return _Judged(

@@ -51,7 +51,8 @@ class AssumedErrors:
 
     def __init__(self, position_sigma_m: float, rotation_sigma_rad: float, revolves: bool):
         """Prepare the information."""
-        sigmas = np.repeat([position_sigma_m, rotation_sigma_rad], 3)
+        self._sigmas = position_sigma_m, rotation_sigma_rad
+        sigmas = np.repeat(self._sigmas, 3)
         self._information = np.diag(1.0 / sigmas ** 2)
         self._revolves = revolves
 
@@ -63,6 +64,10 @@ class AssumedErrors:
         hidden[3:, 3:] = np.outer(rotation[:, 2], rotation[:, 2])
         keep = np.eye(6) - hidden
         return keep @ self._information @ keep
+
+    def in_sigmas(self, shift_m: float, turn_rad: float) -> float:
+        """Return a step's length in standard deviations."""
+        return float(np.hypot(shift_m / self._sigmas[0], turn_rad / self._sigmas[1]))
 
     def weighed(self, rotation: np.ndarray, translation: np.ndarray, prior: Prior) -> Fit:
         """Return the mean of a pose, (3, 3) and (3,), and a prediction of it."""

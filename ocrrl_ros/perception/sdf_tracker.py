@@ -114,6 +114,7 @@ class Fit:
     ``rotation`` (3, 3), ``translation`` (3,) m, ``information`` (6, 6) of translation and rotation
     vector without the prior, ``cost`` of the data, ``size_doubt`` of `SdfTracker.size_doubt`.
     ``size`` over that of the object's file, and the ``shape`` of that size; None: the file's.
+    ``refiner_update`` is the last step of a network that refines, in its assumed errors.
     """
 
     rotation: np.ndarray
@@ -123,6 +124,7 @@ class Fit:
     size_doubt: float = 0.0
     size: float = 1.0
     shape: Surfaces | None = None
+    refiner_update: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)

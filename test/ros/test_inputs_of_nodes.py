@@ -15,6 +15,7 @@ from ocrrl_ros.interfaces import qos
 from ocrrl_ros.interfaces.episode_state import to_message, TOPIC
 from ocrrl_ros.nodes.pose_estimator_node import PoseEstimatorConfig
 from ocrrl_ros.perception.frame import Intrinsics
+from ocrrl_ros.perception.pose_estimator import load_tracker_config
 from ocrrl_ros.policy.episode_clock import EpisodeState
 import pytest
 from ros_harness import NodeProcess, running, WALL_LIMIT_S
@@ -279,6 +280,13 @@ def test_pose_estimator_that_still_compiles_ends_with_ctrl_c(
         node.interrupt()
         assert node.wait() == 0, node.log
         assert not list(tmp_path.glob('cache/**/pose_kernels_numba.accumulate*'))
+
+
+def test_how_far_poses_are_moved_on_is_a_parameter():
+    assert PoseEstimatorConfig().tracker() == load_tracker_config()
+    assert PoseEstimatorConfig(max_lead_s=0.07).tracker().motion.max_lead_s == 0.07
+    with pytest.raises(ConfigError, match='max_lead_s is 0.5 s; allowed: 0 .. max_step_s'):
+        PoseEstimatorConfig(max_lead_s=0.5).tracker()
 
 
 def test_a_camera_is_fixed_or_on_the_wrist():

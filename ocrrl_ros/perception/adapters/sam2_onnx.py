@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from ocrrl_ros.core.errors import BundleError, ConfigError
-from ocrrl_ros.core.onnx_session import create_session, Provider
+from ocrrl_ros.core.onnx_session import create_session, Provider, run_session
 from ocrrl_ros.perception.adapters.sam2_predictor import (
     logits_in_picture, MaskPrediction, normalised_square, points_in_square, Prompt)
 from ocrrl_ros.perception.frame import check_picture
@@ -100,17 +100,17 @@ class Sam2OnnxPredictor:
         Return the best mask in a picture (H, W, 3) uint8; None where none is good enough.
 
         :raises InputError: the picture has another shape or type.
-        :raises BundleError: the decoder answers with other shapes.
+        :raises BundleError: a network fails, or the decoder answers with other shapes.
         """
         check_picture(rgb)
         if rgb is not self._seen:
             self._encode(rgb)
         names = self.config.names
         points, labels = points_in_square(prompt, rgb.shape, SIDE_PX)
-        masks, quality = self._decoder.run([names.masks, names.quality], {
+        masks, quality = run_session(self._decoder, (names.masks, names.quality), {
             **self._encoded, names.points: points[None], names.labels: labels[None],
             names.mask: np.zeros((1, 1, _MASK_PX, _MASK_PX), np.float32),
-            names.has_mask: np.zeros(1, np.float32)})
+            names.has_mask: np.zeros(1, np.float32)}, self.config.decoder_model)
         if masks.ndim != 4 or masks.shape[:2] != quality.shape or len(masks) != 1:
             raise BundleError(
                 f'{self.config.decoder_model}: {names.masks} has shape {masks.shape} and '
@@ -124,8 +124,9 @@ class Sam2OnnxPredictor:
 
     def _encode(self, rgb: np.ndarray) -> None:
         """Look at a picture."""
-        found = self._encoder.run(
-            list(self._features), {self.config.names.image: normalised_square(rgb, SIDE_PX)})
+        found = run_session(
+            self._encoder, self._features,
+            {self.config.names.image: normalised_square(rgb, SIDE_PX)}, self.config.encoder_model)
         self._encoded = dict(zip(self._features, found))
         self._seen = rgb
 

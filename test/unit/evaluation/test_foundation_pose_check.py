@@ -3,6 +3,7 @@
 import json
 
 from analytic_pose_networks import analytic_refiner, analytic_scorer
+import cv2
 from ocrrl_ros.cli.main import run
 import pytest
 
@@ -51,9 +52,11 @@ def test_what_is_missing_is_named(tmp_path, pair, capsys):
     assert 'none.ply is no mesh that can be read' in capsys.readouterr().err
 
 
-def test_the_tracker_bench_takes_both_models_or_none(pair, capsys):
+def test_the_tracker_bench_takes_both_models_or_none(tmp_path, pair, capsys):
     assert run(['bench', 'tracker', *pair[:2]]) == 2
     assert "score_model ''; allowed: both or none" in capsys.readouterr().err
     assert run(['bench', 'tracker', '--domains', 'sim', '--depth-biases', '0', '--rows', 'rest',
-                '--sequences', '1', *pair]) == 0
+                '--sequences', '1', '--pictures', str(tmp_path / 'worst.png'), *pair]) == 0
     assert 'cube' in capsys.readouterr().out
+    sheet = cv2.imread(str(tmp_path / 'worst.png'))
+    assert sheet.shape[0] > 100 and sheet.std() > 10.0

@@ -3,7 +3,7 @@
 
 from types import SimpleNamespace
 
-from ocrrl_ros.core.errors import InputError
+from ocrrl_ros.core.errors import BundleError, InputError
 from ocrrl_ros.interfaces.input_warnings import cause_of, InputWarnings
 import pytest
 
@@ -57,6 +57,8 @@ def test_refused_input_becomes_a_warning_and_other_errors_stay_errors():
     def fail(error):
         raise error
 
+    rig.warnings.attempt(fail, BundleError('a network has failed'))
+    assert rig.log.pop() == 'a network has failed'
     rig.warnings.attempt(fail, InputError('no use'))
     assert rig.log == ['no use']
     with pytest.raises(ZeroDivisionError):

@@ -65,15 +65,23 @@ def test_what_is_no_pose_is_refused():
 def test_an_object_is_tracked_while_the_camera_moves(box_scene, make_solid):
     model, scene = load_object('cube'), box_scene(1)
     solid = make_solid(model, (0.5, 0.0, 0.02), (0.0, 0.0, 0.3))
-    estimator = PoseEstimator([model], scene.base_T_camera)
-    errors_mm = []
-    for number in range(25):
+    camera, camera_T_tcp = WristCamera(TCP_T_CAMERA), se3.pose_inverse(TCP_T_CAMERA)
+
+    def look(stamp_s):
         # 0.3 m/s about the object.
-        angle = 0.5 + 0.6 * number / 30.0
+        angle = 0.5 + 0.6 * stamp_s
         scene.look_from(
             (0.5 + 0.5 * np.cos(angle), 0.5 * np.sin(angle), 0.4), (0.5, 0.0, 0.02))
-        estimator.set_camera(scene.base_T_camera)
-        estimate = estimator.process(scene.frame(number / 30.0, [solid]))['cube']
+
+    for stamp_s in np.arange(0.0, 0.9, 0.01):
+        look(stamp_s)
+        camera.add(stamp_s, se3.pose_multiply(scene.base_T_camera, camera_T_tcp))
+    estimator = PoseEstimator([model], camera.pose_at(0.0))
+    errors_mm = []
+    for stamp_s in 0.004 + np.arange(25) / 30.0:
+        look(stamp_s)
+        estimator.set_camera(camera.pose_at(stamp_s))
+        estimate = estimator.process(scene.frame(stamp_s, [solid]))['cube']
         errors_mm.append(1e3 * np.linalg.norm(estimate.base_T_object[:3] - solid.pose[:3]))
     assert estimate.valid
     assert max(errors_mm[5:]) < 2.5

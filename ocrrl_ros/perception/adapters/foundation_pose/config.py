@@ -17,7 +17,9 @@ from ocrrl_ros.perception.confidence import ConfidenceConfig
 ASSUMED_ERRORS = ConfidenceConfig(
     bias=8.5, silhouette_error=-5.368, depth_outliers=-12.70, depth_rms=-1.146, scarcity=-0.7654,
     invalid_depth=0.0, free_space=-25.20, unmeasured=-23.05, truncated=-2.009, size_doubt=-4.885,
-    innovation=-0.2240, position_sigma_mm=0.0, rotation_sigma_deg=0.0)
+    innovation=-0.2240, position_sigma_mm=0.0, rotation_sigma_deg=0.0,
+    # A step in the same unit as the innovation.
+    refiner_update=-0.2240)
 
 
 @dataclass(frozen=True, kw_only=True)

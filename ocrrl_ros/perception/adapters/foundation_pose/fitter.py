@@ -55,8 +55,10 @@ class FoundationPoseFitter:
         """Refine a prediction and weigh both by what is known of their errors."""
         tracked = self._pose.track(
             _true_depth(view), to_pose(prior.rotation, prior.translation))
-        return self._errors.weighed(
+        fit = self._errors.weighed(
             quat_to_matrix(tracked.camera_T_object[3:]), tracked.camera_T_object[:3], prior)
+        return replace(fit, refiner_update=self._errors.in_sigmas(
+            tracked.shift_m, tracked.turn_rad))
 
 
 def _true_depth(view: View) -> RgbdFrame:

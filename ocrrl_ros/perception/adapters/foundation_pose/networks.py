@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 from ocrrl_ros.core.errors import BundleError
-from ocrrl_ros.core.onnx_session import create_session, Provider
+from ocrrl_ros.core.onnx_session import create_session, Provider, run_session
 from ocrrl_ros.perception.adapters.foundation_pose.crops import CHANNELS, SIZE_PX
 
 INPUTS = ('input1', 'input2')
@@ -50,23 +50,23 @@ class PairNetwork:
 
     def _check_shape(self, name: str, shape: list) -> None:
         """Refuse an input of another shape where the model fixes it."""
-        if len(shape) != 4 or any(
+        if len(shape) != 4 or isinstance(shape[0], int) or any(
                 isinstance(side, int) and side != wanted
                 for side, wanted in zip(shape[1:], (SIZE_PX, SIZE_PX, CHANNELS))):
             raise BundleError(
                 f'{self._name}: {name} has shape {shape}; needed: (N, {SIZE_PX}, {SIZE_PX}, '
-                f'{CHANNELS}), colours and points last')
+                f'{CHANNELS}) for any N, colours and points last')
 
     def __call__(self, rendered: np.ndarray, observed: np.ndarray) -> list[np.ndarray]:
         """
         Return each output for all pairs, (N, ...) each.
 
-        :raises BundleError: an answer has another number of rows than pairs were given.
+        :raises BundleError: the network has failed.
         """
         parts = [
-            self._session.run(list(self._outputs), {
+            run_session(self._session, self._outputs, {
                 INPUTS[0]: rendered[at:at + self._batch], INPUTS[1]: observed[at:at + self._batch]
-            }) for at in range(0, len(rendered), self._batch)]
+            }, self._name) for at in range(0, len(rendered), self._batch)]
         return [np.concatenate(part) if len(part) > 1 else part[0] for part in zip(*parts)]
 
 

@@ -24,7 +24,9 @@ def bench_row(row='free', *, domain='sim', bias=0.0, name='cube', **changes):
         'domain': domain, 'depth_bias': bias, 'row': row, 'object': name, 'frames': 100,
         'valid_share': 1.0, 'losses': 0, 'position_mm': quantiles(0.5, 1.0),
         'rotation_deg': quantiles(0.4, 0.9), 'tilt_deg': quantiles(0.3, 0.8), 'bad_frames': 0,
-        'bad_passed': None, 'nees_tilt_95': 0.95, 'cpu_ms': quantiles(5.0, 7.0),
+        'bad_passed': None, 'half_visible_mm': quantiles(0.5, 1.0),
+        'half_visible_deg': quantiles(0.4, 0.9), 'nees_tilt_95': 0.95,
+        'cpu_ms': quantiles(5.0, 7.0),
         'found_at_once': 1.0, 'first_frame_ms': quantiles(30.0), 'stale_frames': None,
         'return_s': None, 'not_returned': 0, 'memory_growth_mb': None, 'drift_mm': None} | changes
 
@@ -47,7 +49,7 @@ def goal_line(text, begin):
 
 
 def test_the_worst_row_decides_and_is_named():
-    text = shown(bench_row(), bench_row('grasp', position_mm=quantiles(2.5, 4.0)))
+    text = shown(bench_row(), bench_row('grasp', half_visible_mm=quantiles(2.5, 4.0)))
     assert goal_line(text, 'position, median') == [
         'position, median', '<= 2.00 mm', 'sim', '2.50 mm', 'cube_lift, cube, row grasp',
         '**missed**']
@@ -57,8 +59,9 @@ def test_the_worst_row_decides_and_is_named():
 def test_rows_that_a_goal_is_not_about_do_not_count():
     far = quantiles(90.0)
     text = shown(
-        bench_row(), bench_row('stress', position_mm=far, cpu_ms=far),
-        bench_row('rest', bias=0.01, position_mm=far), bench_row('face_on', rotation_deg=far))
+        bench_row(), bench_row('stress', half_visible_mm=far, cpu_ms=far),
+        bench_row('rest', bias=0.01, half_visible_mm=far),
+        bench_row('face_on', half_visible_deg=far), bench_row('occlusion', cpu_ms=far))
     assert goal_line(text, 'position, median')[3] == '0.50 mm'
     assert goal_line(text, 'rotation, median')[3] == '0.40 deg'
     assert goal_line(text, 'CPU time of a frame, one object, p95')[3] == '7.00 ms'
@@ -67,7 +70,7 @@ def test_rows_that_a_goal_is_not_about_do_not_count():
 
 
 def test_every_domain_has_its_line():
-    text = shown(bench_row(), bench_row(domain='proxy', position_mm=quantiles(4.0)))
+    text = shown(bench_row(), bench_row(domain='proxy', half_visible_mm=quantiles(4.0)))
     assert text.count('| position, median |') == 2
 
 
@@ -81,6 +84,16 @@ def test_times_count_with_bias_too_and_by_the_number_of_objects():
 def test_what_is_found_at_once_has_a_least_share(share, verdict):
     line = goal_line(shown(bench_row('view', found_at_once=share)), 'found at once')
     assert line[1:4] == ['>= 99.0 %', 'sim', f'{100 * share:.1f} %']
+    assert line[-1] == verdict
+
+
+@pytest.mark.parametrize(('share', 'verdict'), [
+    (0.89, '**missed**'), (0.95, 'holds'), (0.99, '**missed**')])
+def test_a_region_may_be_too_small_and_too_large(share, verdict):
+    line = goal_line(
+        shown(bench_row('face_on', nees_tilt_95=share), bench_row('face_on', nees_tilt_95=0.94)),
+        'tilt face-on in its 95 % region')
+    assert line[1:4:2] == ['90.0 % to 98.0 %', f'{100 * share:.1f} %']
     assert line[-1] == verdict
 
 

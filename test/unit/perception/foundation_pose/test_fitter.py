@@ -8,6 +8,7 @@ from ocrrl_ros.core import se3
 from ocrrl_ros.core.errors import ConfigError
 from ocrrl_ros.perception.adapters.foundation_pose.config import FoundationPoseConfig
 from ocrrl_ros.perception.adapters.foundation_pose.fitter import FoundationPoseFitter
+from ocrrl_ros.perception.confidence import FEATURES
 from ocrrl_ros.perception.estimate import TrackState
 from ocrrl_ros.perception.object_model import load_object
 from ocrrl_ros.perception.pose_estimator import load_tracker_config, PoseEstimator
@@ -108,6 +109,24 @@ def test_the_prediction_is_weighed_by_what_is_known_of_both(files, box_scene, ma
     assert sure == pytest.approx(0.008, abs=1e-4)
     assert abs(unsure) < 0.002
     assert as_sure == pytest.approx((sure + unsure) / 2, abs=2e-4)
+
+
+def test_a_refinement_that_has_not_come_to_rest_lowers_the_confidence(
+        files, box_scene, make_solid):
+    model, scene = load_object('block'), box_scene(5)
+    view = View(
+        frame=scene.frame(0.0, [solid := make_solid(model, *BLOCK)]), base_R_camera=np.eye(3),
+        base_t_camera=np.zeros(3), plane=np.zeros(4), depth_scale=1.0)
+    true = se3.pose_multiply(se3.pose_inverse(scene.base_T_camera), solid.pose)
+    fitter, steps = FoundationPoseFitter(model, files), []
+    for off_m in (0.0, 0.02):
+        prior = Prior(rotation=se3.quat_to_matrix(true[3:]), information=np.eye(6),
+                      translation=true[:3] + np.array([0.0, 0.0, off_m]))
+        steps.append(fitter.follow(view, None, prior).refiner_update)
+    assert steps[1] > 4.0 * steps[0]
+    calm = dict.fromkeys(FEATURES, 0.0)
+    chances = [files.confidence.probability(calm | {'refiner_update': step}) for step in steps]
+    assert chances[1] < chances[0]
 
 
 def test_models_that_are_not_given_are_asked_for(box_scene):

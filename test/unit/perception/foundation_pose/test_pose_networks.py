@@ -3,10 +3,12 @@
 from analytic_pose_networks import analytic_refiner, analytic_scorer
 import numpy as np
 from ocrrl_ros.core.errors import BundleError, ConfigError, MissingDependencyError
+from ocrrl_ros.core.onnx_session import check_provider, create_session
 from ocrrl_ros.perception.adapters.foundation_pose.config import FoundationPoseConfig
 from ocrrl_ros.perception.adapters.foundation_pose.estimator import load_networks
 from ocrrl_ros.perception.adapters.foundation_pose.networks import (
     PairNetwork, Refiner, REFINER_OUTPUTS, Scorer, SCORER_OUTPUTS)
+import onnx
 import pytest
 
 
@@ -65,6 +67,27 @@ def test_both_files_are_opened_and_one_that_is_missing_is_named(tmp_path):
         refine_model=paths['score_model'], score_model=paths['refine_model'])
     with pytest.raises(BundleError, match='score_model.onnx has outputs output1; needed'):
         load_networks(swapped)
+
+
+def test_a_model_for_a_fixed_number_of_pairs_is_refused():
+    model = onnx.load_model_from_string(analytic_refiner())
+    for entry in model.graph.input:
+        entry.type.tensor_type.shape.dim[0].dim_value = 1
+    with pytest.raises(BundleError, match=r'has shape \[1, 160, 160, 6\]; needed: .* any N'):
+        PairNetwork(model.SerializeToString(), REFINER_OUTPUTS, batch=1)
+
+
+def test_a_network_that_fails_says_which():
+    network = PairNetwork(analytic_refiner(), REFINER_OUTPUTS, batch=2)
+    with pytest.raises(BundleError, match='a model in memory has failed: .*input2'):
+        network(crops(2), crops(2)[..., :3])
+
+
+def test_a_session_that_fell_back_to_the_processor_is_refused():
+    session = create_session(analytic_refiner())
+    check_provider(session, 'cpu')
+    with pytest.raises(MissingDependencyError, match='CUDAExecutionProvider.*took CPUExec'):
+        check_provider(session, 'cuda')
 
 
 def test_a_provider_that_is_not_installed_is_named_with_the_remedy():

@@ -34,6 +34,7 @@ def test_an_object_is_found_and_tracked_by_its_masks(sam2, box_scene, make_solid
     assert (estimate.state, estimate.valid) == (TrackState.OK, True)
     assert distance_mm(estimate, solid) < 3.0
     assert estimate.parts['mask_quality'] == pytest.approx(0.9)
+    assert estimate.parts['mask_doubt'] == pytest.approx(0.1)
 
 
 def test_two_objects_share_a_look_at_the_picture(sam2, box_scene, make_solid, monkeypatch):
