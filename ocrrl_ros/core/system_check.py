@@ -13,11 +13,13 @@ import shutil
 import subprocess
 import sys
 
+from ocrrl_ros.core.memory_lock import lock_problem
 from ocrrl_ros.core.system_packages import ABSENT, camera_install_command, check_python
 from ocrrl_ros.core.system_packages import CheckResult, FAILED, install_command
 from ocrrl_ros.core.system_packages import missing_camera_packages, missing_packages, OK, WARNING
 
 RTPRIO_NEEDED = 50
+LIMITS_FILE = '/etc/security/limits.d/ocrrl.conf'
 SHARED_MEMORY_NEEDED = 512 * 2 ** 20
 MUJOCO_VERSION = '3.17.0'
 SETUP_REMEDY = 'make setup'
@@ -133,19 +135,20 @@ def check_rmw() -> CheckResult:
     return CheckResult('ROS 2', FAILED, text, SETUP_REMEDY)
 
 
-def limits_line(user: str | None = None) -> str:
+def limits_lines(user: str | None = None) -> tuple[str, str]:
     """
-    Return the line of /etc/security/limits.d/ that permits SCHED_FIFO to a user.
+    Return the lines of /etc/security/limits.d/ that permit SCHED_FIFO and locked memory.
 
     :param user: name; None for who runs this. Without a name, as under ``docker run --user``,
-        the line has the number in the form that limits.conf takes for one uid.
+        the lines have the number in the form that limits.conf takes for one uid.
     """
     if user is None:
         try:
             user = getpass.getuser()
         except (KeyError, OSError):
             user = f':{os.getuid()}'
-    return f'{user} - rtprio {RTPRIO_NEEDED}'
+    # A limit is no help to locked memory: what is allocated beyond it would fail.
+    return f'{user} - rtprio {RTPRIO_NEEDED}', f'{user} - memlock unlimited'
 
 
 def check_realtime() -> CheckResult:
@@ -155,11 +158,27 @@ def check_realtime() -> CheckResult:
                f'0, os.SCHED_FIFO, os.sched_param({RTPRIO_NEEDED}))')
     if _run_python(program)[0]:
         return CheckResult('real time', OK, f'SCHED_FIFO {RTPRIO_NEEDED} is permitted')
-    prefix = '' if os.geteuid() == 0 else 'sudo '
     return CheckResult(
         'real time', WARNING, f'SCHED_FIFO is not permitted (rtprio limit {limit}): periods of '
-        'the command loop will scatter more; log in again after the remedy',
-        f"echo '{limits_line()}' | {prefix}tee /etc/security/limits.d/ocrrl.conf")
+        'the command loop will scatter more; log in again after the remedy', _limits_remedy())
+
+
+def check_locked_memory() -> CheckResult:
+    """Check whether a process of this user may keep all its memory in RAM."""
+    problem = lock_problem()
+    if not problem:
+        return CheckResult('locked memory', OK, 'mlockall is permitted without a limit')
+    return CheckResult(
+        'locked memory', WARNING, f'mlockall is not permitted ({problem}): the command loop waits '
+        'where the system has paged its memory out; log in again after the remedy',
+        _limits_remedy())
+
+
+def _limits_remedy() -> str:
+    """Return the command that writes the lines of both limits."""
+    prefix = '' if os.geteuid() == 0 else 'sudo '
+    lines = ' '.join(f"'{line}'" for line in limits_lines())
+    return f"printf '%s\\n' {lines} | {prefix}tee {LIMITS_FILE}"
 
 
 def check_shared_memory(folder: str = '/dev/shm') -> CheckResult:
@@ -220,6 +239,7 @@ def check_everything() -> list[CheckResult]:
     """Run every check, the cheap ones first."""
     return [
         check_python(), check_system_packages(), check_packages(), check_shared_memory(),
-        check_realtime(), check_rendering(), check_rmw(), *check_bundles(), check_camera(),
+        check_realtime(), check_locked_memory(), check_rendering(), check_rmw(),
+        *check_bundles(), check_camera(),
         *check_optional_packages(),
     ]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ask the system for a steady loop: real-time scheduling, no collector pauses, deadlines."""
+"""Ask for a steady loop: real-time scheduling, locked memory, no collector pauses, deadlines."""
 
 from __future__ import annotations
 
@@ -9,46 +9,75 @@ import gc
 import os
 import time
 
-from ocrrl_ros.core.system_check import limits_line
+from ocrrl_ros.core.memory_lock import lock_memory
+from ocrrl_ros.core.system_check import LIMITS_FILE, limits_lines
 
 _PR_SET_TIMERSLACK = 29
 
 
 @dataclasses.dataclass(frozen=True)
 class Scheduling:
-    """The scheduler that a thread got, and why not another."""
+    """
+    What a loop got from the system, and why not more.
+
+    :param message: the scheduler of the thread, with what would permit SCHED_FIFO.
+    :param memory: whether the memory of the process is locked, with what would permit it.
+    """
 
     policy: str
     priority: int
     message: str
+    memory: str
+    is_locked: bool = False
 
     @property
     def is_fifo(self) -> bool:
         """Return whether the thread runs under SCHED_FIFO."""
         return self.policy == 'SCHED_FIFO'
 
+    @property
+    def hints(self) -> tuple[str, ...]:
+        """Return what was asked for and refused, each with its remedy."""
+        refused = ((self.is_fifo, self.message), (self.is_locked, self.memory))
+        return tuple(text for is_there, text in refused if not is_there)
 
-def enter_realtime(priority: int) -> Scheduling:
+
+def enter_realtime(priority: int, *, locks_memory: bool = True) -> Scheduling:
     """
-    Put the calling thread under SCHED_FIFO where the system permits it.
+    Put the calling thread under SCHED_FIFO and lock the process's memory, where permitted.
 
-    Children start under the normal scheduler again. Without permission the thread stays
-    where it is, with the timer slack lowered to 1 us; the message says what would permit it.
+    Children start under the normal scheduler and unlocked again. Without permission the thread
+    stays where it is, with the timer slack lowered to 1 us; the messages say what would permit
+    it. Memory is locked without SCHED_FIFO, too.
 
-    :param priority: 1 to 99; 0 leaves the normal scheduler on purpose.
+    :param priority: 1 to 99; 0 leaves scheduler and memory as they are on purpose.
+    :param locks_memory: False leaves the memory as it is.
     """
     _lower_timer_slack()
     if priority <= 0:
-        return Scheduling('SCHED_OTHER', 0, 'normal scheduler: priority 0 was asked for')
+        return Scheduling('SCHED_OTHER', 0, 'normal scheduler: priority 0 was asked for',
+                          'not locked: priority 0 was asked for')
+    memory, is_locked = _lock() if locks_memory else ('not locked: not asked for', False)
     try:
         os.sched_setscheduler(
             0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(priority))
     except (OSError, AttributeError) as error:
         return Scheduling(
-            'SCHED_OTHER', 0,
-            f'SCHED_FIFO {priority} is not permitted ({error}); add the line '
-            f'"{limits_line()}" to /etc/security/limits.d/ocrrl.conf and log in again')
-    return Scheduling('SCHED_FIFO', priority, f'SCHED_FIFO priority {priority}')
+            'SCHED_OTHER', 0, f'SCHED_FIFO {priority} is not permitted ({error}); {_remedy(0)}',
+            memory, is_locked)
+    return Scheduling(
+        'SCHED_FIFO', priority, f'SCHED_FIFO priority {priority}', memory, is_locked)
+
+
+def _lock() -> tuple[str, bool]:
+    """Lock the memory; return what became of it, and whether it is locked."""
+    problem = lock_memory()
+    return (f'not locked ({problem}); {_remedy(1)}', False) if problem else ('locked', True)
+
+
+def _remedy(line: int) -> str:
+    """Return the sentence with one of the lines of limits.d."""
+    return f'add the line "{limits_lines()[line]}" to {LIMITS_FILE} and log in again'
 
 
 def freeze_garbage() -> None:

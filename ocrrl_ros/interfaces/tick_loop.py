@@ -62,8 +62,10 @@ class TickLoop:
         """Block until shutdown; the caller handles KeyboardInterrupt."""
         self.scheduling = enter_realtime(self._config.realtime_priority)
         self.monitor.set_source('scheduler', lambda: self.scheduling.message)
-        if self._config.realtime_priority and not self.scheduling.is_fifo:
-            self._node.get_logger().warning(self.scheduling.message)
+        self.monitor.set_source('memory', lambda: self.scheduling.memory)
+        if self._config.realtime_priority:
+            for hint in self.scheduling.hints:
+                self._node.get_logger().warning(hint)
         services = PolledServices(self._node)
         freeze_garbage()
         if self._lockstep is not None:

@@ -3,6 +3,7 @@
 import hashlib
 import os
 from pathlib import Path
+import subprocess
 import sys
 
 from ocrrl_ros.core import system_check, system_packages
@@ -61,13 +62,14 @@ def test_python_outside_the_supported_range_is_refused(
     assert state == 'ok' or '3.10 to 3.13' in result.detail
 
 
-def test_the_limits_line_permits_the_priority_that_the_check_asks_for() -> None:
+def test_the_limits_lines_permit_what_the_checks_ask_for() -> None:
     """pam_limits reads: domain, type, item, value."""
-    assert system_check.limits_line('ada') == f'ada - rtprio {system_check.RTPRIO_NEEDED}'
+    assert system_check.limits_lines('ada') == (
+        f'ada - rtprio {system_check.RTPRIO_NEEDED}', 'ada - memlock unlimited')
 
 
 @pytest.mark.parametrize('error', [KeyError, OSError])
-def test_a_user_without_a_name_gets_a_line_with_the_number(
+def test_a_user_without_a_name_gets_lines_with_the_number(
         error: type[Exception], monkeypatch: pytest.MonkeyPatch) -> None:
     """`docker run --user 1234`; limits.conf(5) writes one uid as `:uid`."""
     def fail() -> str:
@@ -75,7 +77,30 @@ def test_a_user_without_a_name_gets_a_line_with_the_number(
 
     monkeypatch.setattr('getpass.getuser', fail)
     monkeypatch.setattr(os, 'getuid', lambda: 1234)
-    assert system_check.limits_line() == f':1234 - rtprio {system_check.RTPRIO_NEEDED}'
+    assert [line.split()[0] for line in system_check.limits_lines()] == [':1234', ':1234']
+
+
+@pytest.mark.parametrize('name', ['check_realtime', 'check_locked_memory'])
+def test_refused_limits_have_one_remedy_that_writes_both_lines(
+        name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The remedy is a command: a shell runs it, and the file has one limit a line."""
+    file = tmp_path / 'ocrrl.conf'
+    monkeypatch.setattr(system_check, 'LIMITS_FILE', str(file))
+    monkeypatch.setattr(system_check, 'lock_problem', lambda: 'memlock limit 8 MB')
+    monkeypatch.setattr(system_check, '_run_python', lambda program: (False, ''))
+    monkeypatch.setattr(os, 'geteuid', lambda: 0)
+    monkeypatch.setattr('getpass.getuser', lambda: 'ada')
+    result = getattr(system_check, name)()
+    assert result.state == system_packages.WARNING
+    subprocess.run(['sh', '-c', result.remedy], check=True, capture_output=True)
+    assert file.read_text() == 'ada - rtprio 50\nada - memlock unlimited\n'
+
+
+def test_permitted_locked_memory_needs_no_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where the limit may be lifted."""
+    monkeypatch.setattr(system_check, 'lock_problem', lambda: '')
+    result = system_check.check_locked_memory()
+    assert (result.state, result.remedy) == (system_packages.OK, '')
 
 
 def test_small_shared_memory_is_a_warning_with_a_remedy(

@@ -6,7 +6,7 @@ from ocrrl_ros.interfaces.lockstep import DoneBoard
 from ocrrl_ros.interfaces.monitor import LoopMonitor
 from ocrrl_ros.interfaces.polling import PolledServices, PolledSubscription
 from ocrrl_ros.interfaces.qos import RELIABLE
-from ocrrl_ros.interfaces.realtime import DeadlineLoop, enter_realtime
+from ocrrl_ros.interfaces.realtime import DeadlineLoop
 from ocrrl_ros.interfaces.shared_memory import StateReader, StateWriter
 from ocrrl_ros.interfaces.spin import use_fastdds_profile
 import pytest
@@ -134,10 +134,6 @@ def test_deadline_loop_catches_up_short_delays_and_reports_long_ones(monkeypatch
     now[0] += 1.0
     loop.wait()
     assert loop.lost_s == pytest.approx(0.999)
-
-
-def test_priority_zero_keeps_the_normal_scheduler():
-    assert not enter_realtime(0).is_fifo
 
 
 def test_profile_and_rmw_of_the_operator_are_respected(monkeypatch):

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a loop asks of the system, what it got, and what is said where that is less."""
+import os
+
+from ocrrl_ros.interfaces import realtime, tick_loop
+from ocrrl_ros.interfaces.realtime import enter_realtime, Scheduling
+from ocrrl_ros.interfaces.tick_loop import LoopConfig, TickLoop
+import pytest
+import rclpy
+
+REFUSED = 'memlock limit 8 MB, unlimited is needed'
+
+
+@pytest.fixture
+def system(monkeypatch):
+    """Give a function that says what the system permits, and the calls that were made."""
+    calls = []
+
+    def permit(fifo, memory_problem=''):
+        def set_scheduler(process, policy, parameters):
+            calls.append((process, policy, parameters.sched_priority))
+            if not fifo:
+                raise PermissionError(1, 'Operation not permitted')
+
+        def lock():
+            calls.append('lock')
+            return memory_problem
+
+        monkeypatch.setattr(os, 'sched_setscheduler', set_scheduler)
+        monkeypatch.setattr(realtime, 'lock_memory', lock)
+        monkeypatch.setattr(realtime, 'limits_lines', lambda: (
+            'ada - rtprio 50', 'ada - memlock unlimited'))
+        return calls
+    return permit
+
+
+def test_fifo_and_locked_memory_are_asked_for_and_children_do_not_inherit_fifo(system):
+    calls = system(True)
+    got = enter_realtime(20)
+    assert calls == ['lock', (0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, 20)]
+    assert (got.is_fifo, got.priority, got.message) == (True, 20, 'SCHED_FIFO priority 20')
+    assert (got.is_locked, got.memory, got.hints) == (True, 'locked', ())
+
+
+def test_refused_fifo_names_the_line_that_permits_it(system):
+    system(False)
+    got = enter_realtime(20)
+    assert not got.is_fifo and got.is_locked
+    hint, = got.hints
+    assert hint == got.message
+    for words in ('SCHED_FIFO 20 is not permitted', 'Operation not permitted',
+                  '"ada - rtprio 50"', '/etc/security/limits.d/ocrrl.conf'):
+        assert words in hint
+
+
+def test_refused_memory_names_the_line_that_permits_it(system):
+    system(True, REFUSED)
+    got = enter_realtime(20)
+    assert got.is_fifo and not got.is_locked
+    hint, = got.hints
+    assert hint == got.memory
+    for words in ('not locked', REFUSED, '"ada - memlock unlimited"',
+                  '/etc/security/limits.d/ocrrl.conf'):
+        assert words in hint
+
+
+def test_memory_is_left_alone_where_nobody_asks_for_it(system):
+    calls = system(True)
+    got = enter_realtime(20, locks_memory=False)
+    assert 'lock' not in calls
+    assert got.is_fifo and not got.is_locked
+
+
+def test_priority_zero_asks_for_nothing(system):
+    calls = system(True)
+    got = enter_realtime(0)
+    assert calls == []
+    assert not got.is_fifo and not got.is_locked
+    assert 'priority 0' in got.message and 'priority 0' in got.memory
+
+
+@pytest.mark.parametrize(('priority', 'warned'), [(0, []), (20, ['no fifo', 'no memory'])])
+def test_the_diagnosis_of_a_loop_has_both_and_the_log_what_was_refused(
+        ros_context, monkeypatch, priority, warned):
+    monkeypatch.setattr(tick_loop, 'enter_realtime', lambda asked: Scheduling(
+        'SCHED_OTHER', 0, 'no fifo', 'no memory'))
+    node = rclpy.create_node('steady', context=ros_context)
+    said = []
+    monkeypatch.setattr(node.get_logger(), 'warning', said.append)
+    loop = TickLoop(node, LoopConfig(realtime_priority=priority))
+
+    def end(now_s):
+        raise StopIteration
+
+    with pytest.raises(StopIteration):
+        loop.run(end)
+    values = {value.key: value.value for value in loop.monitor.status(0.0).values}
+    node.destroy_node()
+    assert (values['scheduler'], values['memory']) == ('no fifo', 'no memory')
+    assert said == warned
