@@ -39,6 +39,20 @@ def test_one_percent_of_late_periods_fails_with_fifo_and_passes_without():
     assert judge(times, is_fifo=False)['passed']
 
 
+@pytest.mark.parametrize(('rate_hz', 'late_in_10000', 'passed'), [
+    (200.0, 10, True), (200.0, 12, False), (1000.0, 12, True), (1000.0, 30, True),
+    (1000.0, 32, False)])
+def test_the_share_asked_for_with_fifo_depends_on_the_rate(rate_hz, late_in_10000, passed):
+    # 99.9 % at 200 Hz, 99.7 % at 1 kHz; the jump forward makes one period late, and no other.
+    times = np.arange(10_001) * 1e3 / rate_hz
+    late = np.linspace(100, 9_900, late_in_10000).astype(int)
+    times += 0.6 * np.searchsorted(late, np.arange(10_001), side='right')
+    result = judge(times, rate_hz=rate_hz)
+    assert result['sent_periods']['share_within_0.5ms'] == 1.0 - late_in_10000 * 1e-4
+    assert result['goal_share'] == (0.999 if rate_hz == 200.0 else 0.997)
+    assert result['passed'] == passed
+
+
 def test_one_period_above_20_ms_fails_with_fifo():
     times = np.arange(2000) * 5.0
     times[1000:] += 16.0
