@@ -84,6 +84,10 @@ class GraphConfig:
     sink: str = dataclasses.field(
         default='crisp_joint', metadata={'description': (
             'where commands go: crisp_joint, crisp_pose or another of docs/robot.md')})
+    homing: Literal['none', 'own', 'follow_joint_trajectory', 'moveit'] = dataclasses.field(
+        default='none', metadata={'description': (
+            'how the arm goes home when an episode starts; follow_joint_trajectory and moveit '
+            'need sink:=jtc_trajectory on the real arm, see docs/robot.md')})
     command_rate_hz: float = dataclasses.field(
         default=200.0, metadata={'description': 'rate of streamed commands, Hz'})
     realtime_priority: int = dataclasses.field(
@@ -112,12 +116,25 @@ class GraphConfig:
         if self.arm_driver == 'fci' and self.sink != 'crisp_joint':
             raise ConfigError(
                 f'sink is {self.sink!r}; allowed with arm_driver:=fci: crisp_joint')
+        self._check_homing()
         if self.gripper not in ('franka', 'none') and self.robot != 'fr3':
             raise ConfigError(f'gripper is {self.gripper}; allowed with robot:=fr3 only')
         if self.robot == 'fr3' and self.lockstep:
             raise ConfigError('lockstep is true; allowed with robot:=sim only')
         if self.compose and 'recorder' in composed_names(self.compose) and not self.record:
             raise ConfigError('compose names the recorder but record is false')
+
+    def _check_homing(self) -> None:
+        """Refuse a way home through a controller that the sink's own keeps from the arm."""
+        # The simulated arm takes trajectories beside CRISP's targets; real controllers do not
+        # share the arm, and nobody here switches them in the middle of an episode's start.
+        shares = self.robot == 'sim' and self.sink not in _ARM_CONTROLLERS
+        if self.homing in ('none', 'own') or shares or self.sink == 'jtc_trajectory':
+            return
+        raise ConfigError(
+            f'homing is {self.homing} and sink {self.sink}; that way home needs a joint '
+            'trajectory controller active, the sink another, and nothing here switches them; '
+            'allowed: homing:=none, homing:=own, or sink:=jtc_trajectory')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -271,6 +288,8 @@ def _residual(config: GraphConfig) -> dict[str, Any]:
         if config.arm_driver == 'franka_ros2' and config.sink in TARGET_OF_SINK:
             checks = ArmingConfig(target=TARGET_OF_SINK[config.sink])
             parameters['recovery.controller'], = checks.allowed_controllers
+    if config.homing != 'none':
+        parameters['homing'] = config.homing
     if config.robot == 'sim':
         parameters['recovery.driver'] = 'none'
     if config.arm_driver == 'fci':

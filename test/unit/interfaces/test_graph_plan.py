@@ -184,6 +184,25 @@ def test_parameter_values_are_written_as_yaml(value, text):
     assert parameter_text(value) == text
 
 
+@pytest.mark.parametrize('homing', ['follow_joint_trajectory', 'moveit'])
+@pytest.mark.parametrize('others', [
+    ('robot:=fr3', 'robot_ip:=1'), ('robot:=fr3', 'robot_ip:=1', 'sink:=crisp_pose'),
+    ('robot:=fr3', 'robot_ip:=1', 'arm_driver:=fci'), ('sink:=gello_joint',)])
+def test_a_way_home_through_a_controller_that_the_sink_keeps_out_is_refused(homing, others):
+    with pytest.raises(ConfigError) as error:
+        _plan(f'homing:={homing}', *others)
+    for words in (f'homing is {homing}', 'sink:=jtc_trajectory', 'homing:=own'):
+        assert words in str(error.value)
+
+
+@pytest.mark.parametrize('arguments', [
+    ('homing:=own', 'robot:=fr3', 'robot_ip:=1'), ('homing:=follow_joint_trajectory',),
+    ('homing:=moveit', 'robot:=fr3', 'robot_ip:=1', 'sink:=jtc_trajectory')])
+def test_a_way_home_that_can_work_is_handed_to_the_policy(arguments):
+    parameters = _plan(*arguments)['residual_policy']
+    assert f'homing:={parameters["homing"]}' == arguments[0]
+
+
 def test_a_simulated_arm_starts_without_preflight_and_without_a_controller_to_watch():
     residual = _plan('robot:=sim')['residual_policy']
     assert not {'preflight', 'arming.arm', 'recovery.controller'} & set(residual)
