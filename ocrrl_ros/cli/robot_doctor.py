@@ -10,7 +10,7 @@ from ocrrl_ros.core.errors import ConfigError
 from ocrrl_ros.core.host_check import check_host, UNKNOWN
 from ocrrl_ros.core.system_check import check_realtime
 from ocrrl_ros.core.system_packages import ABSENT, CheckResult, FAILED, OK, WARNING
-from ocrrl_ros.robot.arming_config import ArmChoice, ArmingConfig, FACTS, TargetName
+from ocrrl_ros.robot.arming_config import ArmChoice, ArmingConfig, FACTS, TARGET_OF_SINK
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -38,8 +38,10 @@ class RobotDoctor:
         'description': "with --robot: namespace of the robot's nodes"})
     timeout_s: float = field(default=10.0, metadata={
         'description': 'with --robot: longest look at the robot, s'})
-    target: TargetName = field(default='target_joint', metadata={
-        'description': 'with --robot: topic on which targets will go'})
+    target: str = field(default='target_joint', metadata={'description': (
+        'with --robot: topic on which targets will go: target_joint, target_pose, or '
+        "CONTROLLER/TOPIC of a controller that is not CRISP's, as "
+        'fr3_arm_controller/joint_trajectory')})
     skip: tuple[str, ...] = field(default=(), metadata={
         'description': f'with --robot: facts that may stay unknown: {", ".join(FACTS)}'})
     controllers: tuple[str, ...] = field(default=(), metadata={
@@ -65,6 +67,7 @@ class RobotDoctor:
         """
         return ArmingConfig(
             target=self.target, skip=self.skip, controllers=self.controllers,
+            checks_gains=self.target in TARGET_OF_SINK.values(),
             load_mass_kg=self.load_mass_kg)
 
     def run(self, console: Console) -> dict[str, Any]:

@@ -122,8 +122,9 @@ def _preflight(config: AccessConfig) -> tuple[frozenset[str], frozenset[str]]:
         checks = arming_for_sink(
             ArmingConfig(arm=arm, controllers=config.arming_controllers), config.sink,
             SinkConfig())
-        asked |= {f'{name}/{kind}_parameters' for name in checks.allowed_controllers
-                  for kind in ('list', 'get')}
+        if checks.checks_gains:
+            asked |= {f'{name}/{kind}_parameters' for name in checks.allowed_controllers
+                      for kind in ('list', 'get')}
     return heard, asked
 
 

@@ -9,7 +9,7 @@ from ocrrl_ros.core.errors import ConfigError, InputError
 from ocrrl_ros.interfaces.arm_sinks import SinkConfig
 from ocrrl_ros.interfaces.arming_observer import ArmingObserver, OptionalTypes
 from ocrrl_ros.interfaces.monitor import LoopMonitor
-from ocrrl_ros.robot.arming_config import ArmingConfig, TARGET_OF_SINK
+from ocrrl_ros.robot.arming_config import ArmingConfig, JTC_TOPIC, TARGET_OF_SINK
 from ocrrl_ros.robot.robot_config import RobotConfig
 from rclpy.node import Node
 
@@ -19,20 +19,31 @@ _SHOWN = 3
 
 def arming_for_sink(config: ArmingConfig, sink: str, settings: SinkConfig) -> ArmingConfig:
     """
-    Return the checks for the controller that a sink feeds.
+    Return the checks for the topic and the controller that a sink feeds.
 
     :raises ConfigError: nobody has said which controller that is.
     """
-    target = TARGET_OF_SINK.get(sink, 'target_joint')
+    is_crisp = sink in TARGET_OF_SINK
     controllers = config.controllers
     if sink == 'jtc_trajectory' and not controllers:
         controllers = (settings.jtc_controller,)
-    known = config.arm != 'franka_ros2' or sink in TARGET_OF_SINK or controllers
+    known = config.arm != 'franka_ros2' or is_crisp or controllers
     if not known:
         raise ConfigError(
             f'arming.controllers is empty; with preflight and sink {sink} the name of the '
             'controller that takes the targets is expected')
-    return dataclasses.replace(config, target=target, controllers=controllers)
+    return dataclasses.replace(
+        config, target=_target(sink, settings), controllers=controllers,
+        checks_gains=config.checks_gains and is_crisp)
+
+
+def _target(sink: str, settings: SinkConfig) -> str:
+    """Return the topic of a sink's targets."""
+    others = {
+        'jtc_trajectory': f'{settings.jtc_controller}/{JTC_TOPIC}',
+        'equilibrium_pose': settings.equilibrium_pose_topic, 'gello_joint': settings.gello_topic,
+        'float64_commands': f'{settings.float64_controller}/commands'}
+    return TARGET_OF_SINK.get(sink) or others.get(sink, 'target_joint')
 
 
 class ArmingGate:

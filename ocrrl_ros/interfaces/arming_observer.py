@@ -144,7 +144,7 @@ def _sources(
         StampedSource(
             node, PoseStamped, 'current_pose', pose_sample, key='pose',
             facts=('kinematics', 'stamps'), max_age_s=age_s),
-        PublisherSource(node)]
+        PublisherSource(node, config.target_topics)]
     if config.arm == 'fci':
         sources += [
             FciDiagnosticsSource(node),
@@ -156,10 +156,11 @@ def _sources(
             StampedSource(
                 node, PoseStamped, _OWN_POSE, pose_sample, key='own_pose',
                 facts=('end_effector',), max_age_s=age_s),
-            RobotStateSource(node, types.robot_state, age_s), controllers,
-            ParameterSource(
+            RobotStateSource(node, types.robot_state, age_s), controllers]
+        if config.checks_gains:
+            sources.append(ParameterSource(
                 node, config.allowed_controllers, needed_parameters(config, robot),
-                controllers)]
+                controllers))
     if 'gripper' in config.required:
         sources.append(StatusSource(node, 'gripper/state', {'homed': 'homed'}, ('gripper',)))
     return sources

@@ -18,7 +18,6 @@ _REPEAT_S = 1.0
 #: An answer is asked for anew before it is older, but where nobody has looked for a while.
 _MAX_AGE_S = _REPEAT_S + _ANSWER_S + 1.0
 _LIST = 'controller_manager/list_controllers'
-TARGET_TOPICS = ('target_joint', 'target_pose', 'target_wrench')
 
 
 class Question:
@@ -162,8 +161,8 @@ class PublisherSource:
     period_s = 0.2
     _facts = ('publishers',)
 
-    def __init__(self, node: Node, topics: Sequence[str] = TARGET_TOPICS):
-        """Start without having looked."""
+    def __init__(self, node: Node, topics: Sequence[str]):
+        """Start without having looked at the topics."""
         self._node, self._topics = node, tuple(topics)
         self._found: dict[str, tuple[str, ...]] = {}
         self._next = 0

@@ -16,7 +16,7 @@ from ocrrl_ros.core.errors import ConfigError, UnknownNameError
 from ocrrl_ros.core.resources import bundle_path, default_base, default_residual
 from ocrrl_ros.interfaces.recorded_topics import recorded_fast_topics, recorded_topics
 from ocrrl_ros.policy.task_spec import known_task_specs, load_task_spec
-from ocrrl_ros.robot.arming_config import ArmingConfig, TARGET_OF_SINK
+from ocrrl_ros.robot.arming_config import ArmingConfig, JTC_CONTROLLER, TARGET_OF_SINK
 
 #: Sub-systems, one launch file each.
 SUBSYSTEMS = {
@@ -285,9 +285,9 @@ def _residual(config: GraphConfig) -> dict[str, Any]:
         if config.gripper == 'none':
             # Nobody publishes gripper/state then.
             parameters['arming.skip'] = ['gripper']
-        if config.arm_driver == 'franka_ros2' and config.sink in TARGET_OF_SINK:
-            checks = ArmingConfig(target=TARGET_OF_SINK[config.sink])
-            parameters['recovery.controller'], = checks.allowed_controllers
+        controller = _watched_controller(config)
+        if controller:
+            parameters['recovery.controller'] = controller
     if config.homing != 'none':
         parameters['homing'] = config.homing
     if config.robot == 'sim':
@@ -295,6 +295,17 @@ def _residual(config: GraphConfig) -> dict[str, Any]:
     if config.arm_driver == 'fci':
         parameters |= {'robot_state_topic': 'fci_arm/state', 'recovery.driver': 'fci_arm'}
     return parameters
+
+
+def _watched_controller(config: GraphConfig) -> str:
+    """Return the controller that moves the real arm, or '' where only the operator knows it."""
+    if config.arm_driver != 'franka_ros2':
+        return ''
+    if config.sink == 'jtc_trajectory':
+        return JTC_CONTROLLER
+    if config.sink in TARGET_OF_SINK:
+        return ArmingConfig(target=TARGET_OF_SINK[config.sink]).allowed_controllers[0]
+    return ''
 
 
 def parse_arguments(arguments: list[str]) -> dict[str, Any]:

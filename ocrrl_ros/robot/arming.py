@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 from ocrrl_ros.core.se3 import quat_angle
-from ocrrl_ros.robot.arming_config import ArmingConfig, FACTS
+from ocrrl_ros.robot.arming_config import ArmingConfig, FACTS, REQUIRED
 from ocrrl_ros.robot.arming_facts import (
     ArmingReport, ArmObservation, ControllerSample, Finding, PoseSample)
 from ocrrl_ros.robot.crisp_parameters import parameter_mismatches
@@ -27,7 +27,6 @@ from ocrrl_ros.robot.robot_config import RobotConfig
 _MAX_PAIRING_S = 0.1
 #: Differences of times and figures below this are rounding.
 _ROUNDING = 1e-9
-_TARGET_TOPICS = ('target_joint', 'target_pose', 'target_wrench')
 _SHOWN_MISMATCHES = 4
 #: What makes a fact known that is not.
 _PROVIDE = {
@@ -82,8 +81,7 @@ def _finding(
         config: ArmingConfig) -> Finding:
     """Return the verdict on one fact."""
     if fact not in config.required:
-        return Finding(
-            fact=fact, verdict='not needed', detail=f'not looked at with arm {config.arm}')
+        return Finding(fact=fact, verdict='not needed', detail=_why_not_needed(fact, config))
     if outcome.is_good is not None:
         return Finding(
             fact=fact, verdict='ok' if outcome.is_good else 'refused', detail=outcome.detail,
@@ -95,6 +93,13 @@ def _finding(
     remedy = outcome.remedy or _PROVIDE[fact]
     return Finding(fact=fact, verdict='unknown', detail=detail, remedy=(
         f'{remedy}; or add {fact} to arming.skip at your own risk'))
+
+
+def _why_not_needed(fact: str, config: ArmingConfig) -> str:
+    """Return why nobody looks at a fact."""
+    if fact in REQUIRED[config.arm]:
+        return f"not looked at: {' or '.join(config.allowed_controllers)} is not CRISP's"
+    return f'not looked at with arm {config.arm}'
 
 
 def _check_kinematics(
@@ -251,13 +256,15 @@ def _check_publishers(observation: ArmObservation, config: ArmingConfig) -> _Out
     """Count who sends targets: one on our topic at most, nobody on the others."""
     if observation.publishers is None:
         return _Outcome(None, 'the topics of targets have not been looked at')
-    for topic in _TARGET_TOPICS:
+    for topic in config.target_topics:
         names = observation.publishers.get(topic, ())
         allowed = int(topic == config.target)
         if len(names) > allowed:
             return _Outcome(False, (
                 f'{len(names)} publishers on {topic} ({", ".join(sorted(names))}), allowed: '
-                f'{allowed}'), 'end the others; CRISP drops every message where there are two')
+                f'{allowed}'), (
+                    'end the others; CRISP drops every message where there are two, other '
+                    'controllers take both'))
     names = observation.publishers.get(config.target, ())
     return _Outcome(True, f'publishers on {config.target}: {", ".join(names) or "none yet"}')
 

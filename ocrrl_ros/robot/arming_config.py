@@ -11,7 +11,6 @@ from ocrrl_ros.core.errors import ConfigError, UnknownNameError
 
 ArmName = Literal['sim', 'franka_ros2', 'fci']
 ArmChoice = Literal['auto', 'sim', 'franka_ros2', 'fci']
-TargetName = Literal['target_joint', 'target_pose']
 
 #: Facts in the order in which they are told, with what each means.
 FACTS: dict[str, str] = {
@@ -33,8 +32,13 @@ REQUIRED: dict[str, tuple[str, ...]] = {
     'fci': tuple(fact for fact in FACTS if fact not in ('controller', 'gains')),
 }
 #: Topics of the sinks that feed CRISP.
-TARGET_OF_SINK: dict[str, TargetName] = {
-    'crisp_joint': 'target_joint', 'crisp_pose': 'target_pose'}
+TARGET_OF_SINK = {'crisp_joint': 'target_joint', 'crisp_pose': 'target_pose'}
+#: The joint trajectory controller of franka_ros2, and the topic of such a controller.
+JTC_CONTROLLER, JTC_TOPIC = 'fr3_arm_controller', 'joint_trajectory'
+#: Whoever publishes there moves the arm, where the controller that reads it is active.
+_MOVING_TOPICS = (
+    'target_joint', 'target_pose', 'target_wrench', f'{JTC_CONTROLLER}/{JTC_TOPIC}',
+    f'joint_trajectory_controller/{JTC_TOPIC}')
 _CONTROLLERS = {
     'target_joint': ('joint_impedance_controller',),
     'target_pose': ('cartesian_impedance_controller',)}
@@ -47,8 +51,12 @@ class ArmingConfig:
     arm: ArmName = field(default='sim', metadata={'description': (
         'what has to be known: that of sim (mujoco_bridge), franka_ros2 (with CRISP) or fci '
         '(fci_arm)')})
-    target: TargetName = field(default='target_joint', metadata={
-        'description': 'topic of the targets'})
+    target: str = field(default='target_joint', metadata={'description': (
+        'topic of the targets: target_joint, target_pose or CONTROLLER/TOPIC; residual_policy '
+        'takes that of its sink')})
+    checks_gains: bool = field(default=True, metadata={'description': (
+        "whether the controller is CRISP's, whose gains have to be those of training; "
+        "residual_policy takes false with a sink other than CRISP's")})
     skip: tuple[str, ...] = field(default=(), metadata={'description': (
         'facts that may stay unknown, at your own risk; what is known to be wrong still refuses')})
     max_position_error_m: float = field(default=1e-3, metadata={
@@ -61,7 +69,8 @@ class ArmingConfig:
         'description': 'older joints and poses are none, s'})
     controllers: tuple[str, ...] = field(default=(), metadata={'description': (
         'controllers that may take the targets; empty: joint_impedance_controller for '
-        'target_joint, cartesian_impedance_controller for target_pose')})
+        'target_joint, cartesian_impedance_controller for target_pose, else the CONTROLLER of '
+        'target')})
     gain_tolerance: float = field(default=0.02, metadata={
         'description': 'most relative difference of a gain or clip'})
     least_joint_torque_nm: float = field(default=40.0, metadata={'description': (
@@ -85,9 +94,12 @@ class ArmingConfig:
         for name, (low, high) in ranges.items():
             if not low <= getattr(self, name) <= high:
                 raise ConfigError(f'{name} is {getattr(self, name)}; allowed: {low} .. {high}')
-        for name, allowed in (('arm', REQUIRED), ('target', _CONTROLLERS)):
-            if getattr(self, name) not in allowed:
-                raise UnknownNameError(name, getattr(self, name), allowed, 'arming')
+        if self.arm not in REQUIRED:
+            raise UnknownNameError('arm', self.arm, REQUIRED, 'arming')
+        if not self.controllers and self.target not in _CONTROLLERS and (
+                not self.target.rpartition('/')[0]):
+            raise UnknownNameError(
+                'target', self.target, (*_CONTROLLERS, 'CONTROLLER/TOPIC'), 'arming')
         for fact in self.skip:
             if fact not in FACTS:
                 raise UnknownNameError('fact', fact, FACTS, 'arming.skip')
@@ -95,9 +107,16 @@ class ArmingConfig:
     @property
     def required(self) -> tuple[str, ...]:
         """Return the facts that have to be known of this arm."""
-        return REQUIRED[self.arm]
+        return tuple(
+            fact for fact in REQUIRED[self.arm] if fact != 'gains' or self.checks_gains)
 
     @property
     def allowed_controllers(self) -> tuple[str, ...]:
         """Return the names of the controllers that may take the targets."""
-        return self.controllers or _CONTROLLERS[self.target]
+        return self.controllers or _CONTROLLERS.get(
+            self.target, (self.target.rpartition('/')[0],))
+
+    @property
+    def target_topics(self) -> tuple[str, ...]:
+        """Return the topics on which nobody but us may publish, ours among them."""
+        return tuple(dict.fromkeys((*_MOVING_TOPICS, self.target)))

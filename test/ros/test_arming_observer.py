@@ -11,6 +11,7 @@ from played_robot import CONTROLLER, controller, PlayedRobot, stand_in_types, wa
 import pytest
 from ros_harness import NodeProcess, Probe, running
 from sensor_msgs.msg import JointState
+from trajectory_msgs.msg import JointTrajectory
 
 REAL = ArmingConfig(arm='franka_ros2')
 NOTHING = set()
@@ -103,6 +104,19 @@ def test_a_node_takes_the_file_of_the_controllers_and_is_let_through(ros, target
     assert differing == []
     assert not [key for key in missing if '.d_' not in key and key not in (
         'stop_commands', 'use_operational_space')], "beside CRISP's own defaults"
+
+
+def test_a_trajectory_controller_is_asked_for_no_gains_and_its_topic_is_looked_up(probe, robot):
+    robot.controllers = [controller('fr3_arm_controller')]
+    robot.lose(CONTROLLER)
+    config = ArmingConfig(
+        arm='franka_ros2', target='fr3_arm_controller/joint_trajectory', checks_gains=False)
+    observer = observer_of(probe, config)
+    wait_for(probe, observer, robot, NOTHING)
+    for node in (probe.node, robot._nodes['gripper']):
+        node.create_publisher(JointTrajectory, config.target, qos.RELIABLE)
+    line, = wait_for(probe, observer, robot, {'publishers'})
+    assert f'2 publishers on {config.target} (/gripper, /probe)' in line
 
 
 def test_gains_that_are_changed_while_we_look_are_seen(probe, robot):

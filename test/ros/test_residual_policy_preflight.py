@@ -135,12 +135,16 @@ def test_the_checks_are_for_the_controller_that_the_sink_feeds():
 
     def names(sink, config=real):
         found = arming_for_sink(config, sink, sinks)
+        # Training's gains are those of CRISP's law, and of no other.
+        assert ('gains' in found.required) == (
+            config.arm == 'franka_ros2' and sink.startswith('crisp'))
         return found.target, found.allowed_controllers
     assert names('crisp_pose') == ('target_pose', ('cartesian_impedance_controller',))
     assert names('crisp_joint') == ('target_joint', ('joint_impedance_controller',))
-    assert names('jtc_trajectory')[1] == ('mine',)
+    assert names('jtc_trajectory') == ('mine/joint_trajectory', ('mine',))
     with pytest.raises(ConfigError, match='arming.controllers is empty; .*gello_joint'):
         names('gello_joint')
     named = ArmingConfig(arm='franka_ros2', controllers=('gello',))
-    assert names('gello_joint', named)[1] == ('gello',)
-    assert names('gello_joint', ArmingConfig(arm='fci'))[0] == 'target_joint'
+    assert names('gello_joint', named) == ('gello/joint_states', ('gello',))
+    assert names('equilibrium_pose', named)[0] == sinks.equilibrium_pose_topic
+    assert names('ptp_async', ArmingConfig(arm='fci'))[0] == 'target_joint'

@@ -7,6 +7,7 @@ import dataclasses
 from typing import Literal
 
 from ocrrl_ros.core.errors import ConfigError
+from ocrrl_ros.robot.arming_config import JTC_CONTROLLER
 
 SinkName = Literal[
     'crisp_joint', 'crisp_pose', 'jtc_trajectory', 'equilibrium_pose', 'gello_joint',
@@ -27,7 +28,7 @@ class SinkConfig:
         default='fr3', metadata={'description': (
             'sim says that no real arm listens, which float64_commands asks for')})
     jtc_controller: str = dataclasses.field(
-        default='fr3_arm_controller', metadata={'description': (
+        default=JTC_CONTROLLER, metadata={'description': (
             'joint trajectory controller whose joint_trajectory topic jtc_trajectory writes')})
     jtc_points: int = dataclasses.field(
         default=3, metadata={'description': 'close points ahead in each trajectory'})

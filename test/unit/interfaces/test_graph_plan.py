@@ -4,6 +4,7 @@
 from ocrrl_ros.core.configuration import from_mapping
 from ocrrl_ros.core.errors import BundleError, ConfigError
 from ocrrl_ros.core.resources import model_path
+from ocrrl_ros.interfaces.arm_sinks import SinkConfig
 from ocrrl_ros.interfaces.graph_plan import (
     GraphConfig, group_processes, LOCKSTEP_NODES, parameter_text, parse_arguments, plan_graph,
     SUBSYSTEMS)
@@ -212,4 +213,7 @@ def test_the_controller_that_is_watched_is_that_of_the_sink():
     real = ('robot:=fr3', 'robot_ip:=10.0.0.2')
     assert _plan(*real, 'sink:=crisp_pose')['residual_policy'][
         'recovery.controller'] == 'cartesian_impedance_controller'
+    # Its name is that of the sink's own setting, whose topic it reads.
+    assert _plan(*real, 'sink:=jtc_trajectory')['residual_policy'][
+        'recovery.controller'] == SinkConfig().jtc_controller
     assert 'recovery.controller' not in _plan(*real, 'sink:=gello_joint')['residual_policy']
