@@ -45,6 +45,8 @@ COMMANDS: tuple[CommandEntry, ...] = (
            'measure the residual network and the policy tick'),
     _entry('bench limits', 'bench_limits', 'BenchLimits',
            'count limit violations in random command ticks and time the command shaping'),
+    _entry('bench jerk', 'bench_jerk', 'BenchJerk',
+           'compare joint jerk at chunk boundaries with a direct publisher of the same chunks'),
     _entry('bench env', 'bench_env', 'BenchEnv', 'measure training environment steps per second'),
     _entry('bench tracker', 'bench_tracker', 'BenchTracker', 'measure the object pose tracker'),
     _entry('bench foundation-pose', 'bench_foundation_pose', 'BenchFoundationPose',
