@@ -11,11 +11,11 @@ and of ros2_control's interfaces: a request with another field raises.
 import json
 from types import SimpleNamespace
 
-from std_msgs.msg import UInt8
+from std_msgs.msg import Header, UInt8
 from test_msgs.action import NestedMessage
 from test_msgs.srv import BasicTypes
 
-ErrorRecovery = NestedMessage
+ErrorRecovery = FollowJointTrajectory = NestedMessage
 #: With its mode alone.
 FrankaRobotState = UInt8
 
@@ -47,6 +47,8 @@ def _add_fields():
     """Give the classes of message and service their fields."""
     UInt8.robot_mode = property(
         lambda self: self.data, lambda self, value: setattr(self, 'data', value))
+    # A header that is written is lost: the mode alone travels.
+    UInt8.header = property(lambda self: Header())
     request, response = BasicTypes.Request, BasicTypes.Response
     request.name = property(
         lambda self: self.string_value.partition('|')[0],
@@ -75,8 +77,9 @@ def fill_list(response, states, *, are_components):
 
 
 def write_packages(folder, *names):
-    """Write those of franka_msgs and controller_manager_msgs that are named into a folder."""
+    """Write those packages that are named into a folder."""
     modules = {
+        'control_msgs': {'action': 'FollowJointTrajectory'},
         'franka_msgs': {'action': 'ErrorRecovery', 'msg': 'FrankaRobotState'},
         'controller_manager_msgs': {'srv': (
             'ListControllers, ListHardwareComponents, SetHardwareComponentState, '

@@ -34,6 +34,8 @@ _OWN_POSE = 'franka_robot_state_broadcaster/current_pose'
 _RECOVERY = 'action_server/error_recovery'
 #: What the nodes of the command ros2 are called; a pattern, as DDS takes them.
 _ROS2CLI = '_ros2cli*'
+#: People try with that command, too; its nodes have what rclpy gives every node.
+_CLI_REPLY = frozenset(f'/{_ROS2CLI}{name[1:]}' for name in COMMON_REPLY)
 _TELEOP = ('teleop/target_pose', 'teleop/gripper')
 #: What rclpy gives a lifecycle node; its topic tells of each transition.
 _LIFECYCLE = ('change_state', 'get_state', 'get_available_states', 'get_available_transitions',
@@ -102,7 +104,9 @@ def _residual_policy(config: AccessConfig) -> tuple[NodeAccess, ...]:
             *(f'base_policy/{name}_chunk' for name in ('tcp', 'joint', 'gripper'))} | _where(
                 has_franka, _ROBOT_STATE) | heard,
         reply=frozenset(_SWITCHES), request=asked,
-        call=_where(has_franka and config.preflight != 'fci', _RECOVERY)),)
+        call=_where(has_franka and config.preflight != 'fci', _RECOVERY) | _where(
+            config.homing == 'follow_joint_trajectory',
+            f'{SinkConfig().jtc_controller}/follow_joint_trajectory')),)
 
 
 def _preflight(config: AccessConfig) -> tuple[frozenset[str], frozenset[str]]:
@@ -202,7 +206,7 @@ def _mujoco_bridge(config: AccessConfig) -> tuple[NodeAccess, ...]:
 
 
 def _operator(config: AccessConfig) -> tuple[NodeAccess, ...]:
-    """Return what people and their tools may do: everything but commanding arm and hand."""
+    """Return what people and their tools may do: start, stop and look, but send no targets."""
     seen = (COLOUR_TOPIC, f'{COLOUR_TOPIC}/compressed', _CAMERA_INFO, 'joint_states',
             'current_pose', GRIPPER_STATE_TOPIC, 'gripper/state', 'fci_arm/state',
             episode_state.TOPIC, _INSTRUCTION, 'objects/status', '/rosout', DIAGNOSTICS_TOPIC,
@@ -210,15 +214,24 @@ def _operator(config: AccessConfig) -> tuple[NodeAccess, ...]:
     parameters = ('get_parameters', 'list_parameters', 'describe_parameters', 'set_parameters')
     return (NodeAccess(
         node='operator',
-        publish=frozenset({'operator/deadman', 'episode/instruction', *_TELEOP}) | _where(
+        publish=frozenset({'operator/deadman', 'episode/instruction'}) | _where(
             config.prompts, *(f'objects/{name}/prompt' for name in config.object_ids)),
         subscribe=_poses(config) | frozenset(seen) | {
             f'{name}/{_TRANSITIONS}' for name in MANAGED_NODES},
-        reply=frozenset(f'/{_ROS2CLI}{name[1:]}' for name in COMMON_REPLY),
+        reply=_CLI_REPLY,
         request=frozenset({
             *_EPISODE, *_SWITCHES, 'gripper/home', 'fci_arm/error_recovery', 'fci_arm/stop',
             *(f'{name}/{service}' for name in MANAGED_NODES for service in _LIFECYCLE),
             *(f'residual_policy/{name}' for name in parameters)})),)
+
+
+def _teleop(config: AccessConfig) -> tuple[NodeAccess, ...]:
+    """Return what the device of a person who takes over may do: it moves arm and hand."""
+    return (NodeAccess(
+        node='teleop', publish=frozenset(_TELEOP),
+        subscribe=frozenset({
+            'joint_states', 'current_pose', GRIPPER_STATE_TOPIC, 'residual_policy/state'}),
+        reply=_CLI_REPLY),)
 
 
 def _calibrate_camera(config: AccessConfig) -> tuple[NodeAccess, ...]:
@@ -231,15 +244,15 @@ _ROWS: dict[str, Callable[[AccessConfig], tuple[NodeAccess, ...]]] = {
     'mujoco_bridge': _mujoco_bridge, 'fci_arm': _fci_arm, 'gripper': _gripper,
     'camera': _camera, 'episode': _episode, 'pose_estimator': _pose_estimator,
     'base_policy': _base_policy, 'residual_policy': _residual_policy, 'recorder': _recorder,
-    'operator': _operator, 'calibrate_camera': _calibrate_camera}
+    'operator': _operator, 'teleop': _teleop, 'calibrate_camera': _calibrate_camera}
 #: Processes with an enclave of their own; composed is that of nodes that share one.
 PROCESSES = (*_ROWS, 'composed')
 #: Nodes that report the periods of a loop.
 _WITHOUT_DIAGNOSTICS = (
     'robot_state_publisher', 'mujoco_bridge_actions', 'fci_arm_actions', 'operator',
-    'calibrate_camera')
+    'teleop', 'calibrate_camera')
 #: Nodes to which nobody hands the arguments of the process, use_sim_time among them.
-_ON_WALL_TIME = ('robot_state_publisher', 'operator', 'calibrate_camera')
+_ON_WALL_TIME = ('robot_state_publisher', 'operator', 'teleop', 'calibrate_camera')
 
 
 def process_access(process: str, config: AccessConfig) -> tuple[NodeAccess, ...]:

@@ -35,6 +35,8 @@ class AccessConfig:
     tasks: tuple[str, ...] = _setting((), 'tasks whose objects are granted; none: every one')
     namespace: str = _setting('', 'namespace of every node')
     sink: SinkName = _setting('crisp_joint', 'as the launch argument')
+    homing: Literal['none', 'own', 'follow_joint_trajectory'] = _setting(
+        'none', 'as the launch argument; moveit needs a policy that is edited by hand')
     gripper: DriverName = _setting('franka', 'driver of the hand, as the launch argument')
     preflight: Literal['none', 'sim', 'franka_ros2', 'fci'] = _setting(
         'franka_ros2', 'arm that residual_policy looks at before an episode, as arming.arm; none '

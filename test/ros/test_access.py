@@ -14,9 +14,11 @@ import time
 
 from analytic_sam2 import analytic_decoder, analytic_encoder
 import numpy as np
+from ocrrl_ros.core.configuration import from_mapping
 from ocrrl_ros.interfaces.access_config import AccessConfig, PACKAGES
 from ocrrl_ros.interfaces.access_policy import policy_text
 from ocrrl_ros.interfaces.calibration_recorder import CalibrationRecorder
+from ocrrl_ros.interfaces.graph_plan import GraphConfig, parse_arguments, plan_graph
 from ocrrl_ros.interfaces.security import enclave_path
 from ocrrl_ros.perception.calibration.board import BoardConfig
 from ocrrl_ros.perception.calibration.capture import CaptureConfig
@@ -58,12 +60,24 @@ class Case:
     module: str = ''
     arguments: tuple = ()
     bundles: tuple = ()
+    packages: tuple = ()
 
 
 TASK = {'tasks': ('cube_lift',)}
 ALONE = TASK | {'preflight': 'none'}
 CUBE = {'task': 'cube_lift'}
 NO_RESIDUAL = {'residual': 'none'}
+CONTROL, FRANKA, MANAGER = 'control_msgs', 'franka_msgs', 'controller_manager_msgs'
+
+
+def launched(name, *arguments):
+    """Return the parameters that launch gives a node of the real robot."""
+    config = from_mapping(GraphConfig, parse_arguments([
+        'robot:=fr3', 'robot_ip:=127.0.0.77', 'task:=cube_lift', 'residual:=none', *arguments]),
+        'test')
+    return next(plan.parameters for plan in plan_graph(config) if plan.name == name)
+
+
 CASES = {
     'episode': Case('episode'),
     'base_policy': Case('base_policy', {}, {}, bundles=('bundle',)),
@@ -75,6 +89,16 @@ CASES = {
         'residual_policy', CUBE | NO_RESIDUAL | {
             'preflight': True, 'arming.arm': 'fci', 'robot_state_topic': 'fci_arm/state',
             'recovery.driver': 'fci_arm'}, TASK | {'preflight': 'fci'}),
+    'residual_policy of the real robot': Case(
+        'residual_policy', launched('residual_policy'), TASK, packages=(FRANKA, MANAGER)),
+    'residual_policy of the real robot by trajectories': Case(
+        'residual_policy', launched(
+            'residual_policy', 'sink:=jtc_trajectory', 'homing:=follow_joint_trajectory'),
+        TASK | {'sink': 'jtc_trajectory', 'homing': 'follow_joint_trajectory'},
+        packages=(CONTROL, FRANKA, MANAGER)),
+    'residual_policy of the real robot without a real-time PC': Case(
+        'residual_policy', launched('residual_policy', 'arm_driver:=fci'),
+        TASK | {'preflight': 'fci'}, packages=(FRANKA, MANAGER)),
     'residual_policy with preflight of a simulated arm': Case(
         'residual_policy', CUBE | NO_RESIDUAL | {
             'preflight': True, 'arming.arm': 'sim', 'sink': 'crisp_pose'},
@@ -107,6 +131,8 @@ CASES = {
         'camera', {'rosbag_filename': str(BAG), 'align_depth.enable': False},
         {'aligned_depth': False}),
     'fci_arm': Case('fci_arm', {'robot_ip': '127.0.0.77'}),
+    'fci_arm with franka_msgs': Case(
+        'fci_arm', launched('fci_arm', 'arm_driver:=fci'), packages=(FRANKA,)),
     'mujoco_bridge': Case('mujoco_bridge', {'sim.task': 'cube_lift'}, TASK),
     'mujoco_bridge in lockstep': Case(
         'mujoco_bridge', {'sim.task': 'cube_lift', 'use_sim_time': True},
@@ -141,19 +167,23 @@ def needs(process, request):
 
 
 @pytest.fixture
-def paths(tmp_path, monkeypatch):
-    """Let processes find the test's own modules and, for the hand, stand-ins for packages."""
+def paths(tmp_path, monkeypatch, request):
+    """Let processes find the test's own modules and stand-ins for packages."""
     tests = Path(__file__).resolve().parent
+    reason = 'test_msgs is missing: pip install ros-test-msgs==2.0.3'
 
     def add(case):
         folders = [str(tests), str(tests.parent)]
         if case.process == 'gripper' and case.parameters['driver'] in (
                 'franka', 'gripper_command') and 'franka_msgs' not in INSTALLED:
-            reason = 'test_msgs is missing: pip install ros-test-msgs==2.0.3'
             pytest.importorskip('test_msgs.action', reason=reason)
             from stand_in_actions import write_packages
             write_packages(tmp_path / 'packages')
             folders.insert(0, str(tmp_path / 'packages'))
+        if case.packages:
+            pytest.importorskip('test_msgs.action', reason=reason)
+            request.getfixturevalue('stand_ins')(*(
+                name for name in case.packages if name not in INSTALLED))
         monkeypatch.setenv(
             'PYTHONPATH', os.pathsep.join([*folders, os.environ.get('PYTHONPATH', '')]))
 
@@ -193,7 +223,7 @@ def differences(probe, granted, namespace):
 def policy_of(case, namespace):
     """Return what is granted to each node of the case's process."""
     text = policy_text(AccessConfig(
-        namespace=namespace, packages=INSTALLED, **case.access))
+        namespace=namespace, packages=(*{*INSTALLED, *case.packages},), **case.access))
     granted = read_policy(text)[enclave_path(case.process, namespace)]
     return {name: granted[name] for name in SHARING} if case.arguments else granted
 

@@ -56,6 +56,7 @@ def test_every_executable_is_known_to_the_table():
     ('publish', '/target_pose', set()),
     ('publish', '/gripper/gripper_position_controller/commands', {'residual_policy'}),
     ('publish', '/operator/deadman', {'operator'}),
+    ('publish', '/teleop/target_pose', {'teleop'}), ('publish', '/teleop/gripper', {'teleop'}),
     ('publish', '/episode/state', {'episode'}),
     ('publish', '/base_policy/instruction', {'episode'}),
     ('request', '/residual_policy/set_parameters', {'operator'}),
@@ -102,6 +103,13 @@ def test_one_task_grants_its_own_objects_only():
     policy = read_policy(policy_text(AccessConfig(tasks=('stand_cup',))))
     kinds = policy['/ocrrl/residual_policy']['residual_policy']
     assert {name for name in kinds['subscribe'] if 'objects/' in name} == {'/objects/cup/pose'}
+
+
+def test_a_way_home_by_an_action_is_granted_where_it_is_asked_for():
+    name = '/fr3_arm_controller/follow_joint_trajectory'
+    assert who('call', name) == set()
+    policy = read_policy(policy_text(AccessConfig(homing='follow_joint_trajectory')))
+    assert name in policy['/ocrrl/residual_policy']['residual_policy']['call']
 
 
 def test_processes_that_share_get_what_their_nodes_get():
