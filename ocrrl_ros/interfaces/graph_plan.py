@@ -39,6 +39,10 @@ _ARM_CONTROLLERS = {
     'gello_joint': 'gello', 'equilibrium_pose': 'cartesian_impedance_example'}
 
 
+#: Sinks that send joint targets on target_joint, which fci_arm takes.
+_SINKS_OF_FCI = ('crisp_joint', 'ptp_async')
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class GraphConfig:
     """The launch arguments that people rely on (design.md section 3)."""
@@ -113,9 +117,10 @@ class GraphConfig:
             raise ConfigError('camera is realsense; allowed with robot:=fr3 only')
         if self.arm_driver == 'fci' and self.robot != 'fr3':
             raise ConfigError('arm_driver is fci; allowed with robot:=fr3 only')
-        if self.arm_driver == 'fci' and self.sink != 'crisp_joint':
+        if self.arm_driver == 'fci' and self.sink not in _SINKS_OF_FCI:
             raise ConfigError(
-                f'sink is {self.sink!r}; allowed with arm_driver:=fci: crisp_joint')
+                f'sink is {self.sink!r}; allowed with arm_driver:=fci: '
+                f'{", ".join(_SINKS_OF_FCI)}')
         self._check_homing()
         if self.gripper not in ('franka', 'none') and self.robot != 'fr3':
             raise ConfigError(f'gripper is {self.gripper}; allowed with robot:=fr3 only')

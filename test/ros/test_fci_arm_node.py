@@ -13,9 +13,11 @@ from mock_fci import loopback_address, mock_robot
 import mock_fci_wire as wire
 import numpy as np
 from ocrrl_ros.interfaces import qos
+from ocrrl_ros.interfaces.arm_sinks import make_sink
 from ocrrl_ros.interfaces.conversions import from_stamp, pose_to_array
 from ocrrl_ros.nodes.fci_arm_requests import recover_by_action
 from ocrrl_ros.nodes.mujoco_bridge_franka import fill_robot_state
+from ocrrl_ros.policy.command import Command
 from ocrrl_ros.robot.adapters.franka_fci.reading import FciReading
 from ocrrl_ros.robot.adapters.franka_fci.state import FciState, RobotMode
 from ocrrl_ros.robot.fr3 import ARM_JOINT_NAMES, READY_POSITION
@@ -158,6 +160,30 @@ def test_a_target_moves_the_arm_and_ctrl_c_ends_motion_and_processes(probe, robo
     assert 'Traceback' not in node.log
     assert 'finish' in robot.status()['log'] and robot.status()['mode'] == wire.IDLE
     assert processes_of_group(node.process.pid) == []
+
+
+def test_ptp_async_brings_the_arm_to_the_end_of_a_stream_of_commands(probe, robot, tmp_path):
+    wait = hear_phases(probe)
+    # The mock comes near to a target slowly: time enough to tell the last from the one before.
+    with running(arm(tmp_path, robot.address, target_timeout_s=2.0)) as node:
+        wait('idle')
+        sink = make_sink('ptp_async', probe.node)
+        probe.until(lambda: probe.node.count_subscribers('/target_joint'), what='the driver')
+        began_s = time.time()
+        for share in np.linspace(0.0, 1.0, 201):
+            now_s = time.time()
+            sink.send(Command(Q + share * (NEAR - Q), np.zeros(7), 1.0), now_s, None)
+            time.sleep(0.005)
+
+        def arrived():
+            # As the loop does without a command: the last one may have been left out.
+            sink.rest(None, time.time())
+            return np.abs(np.array(robot.status()['q']) - NEAR).max() < 1e-4
+        probe.until(arrived, what='the last command')
+    targets = robot.status()['targets']
+    # Each at most once, and at most every 20 ms.
+    assert 10 < targets <= 50.0 * (now_s - began_s) + 2
+    assert 'refused' not in node.log and 'ignored' not in node.log, node.log
 
 
 def test_a_reflex_is_shown_and_the_service_recovers_and_answers(probe, robot, tmp_path):

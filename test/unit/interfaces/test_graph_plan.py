@@ -185,6 +185,12 @@ def test_parameter_values_are_written_as_yaml(value, text):
     assert parameter_text(value) == text
 
 
+@pytest.mark.parametrize('sink', ['crisp_joint', 'ptp_async'])
+def test_the_driver_without_a_real_time_pc_takes_joint_targets_however_often(sink):
+    real = ('robot:=fr3', 'robot_ip:=1', 'arm_driver:=fci', f'sink:={sink}')
+    assert _plan(*real)['residual_policy']['sink'] == sink
+
+
 @pytest.mark.parametrize('homing', ['follow_joint_trajectory', 'moveit'])
 @pytest.mark.parametrize('others', [
     ('robot:=fr3', 'robot_ip:=1'), ('robot:=fr3', 'robot_ip:=1', 'sink:=crisp_pose'),
