@@ -50,6 +50,14 @@ class _Delegated:
         """Wait for ``start``."""
         self.state, self.reason = HomingState.IDLE, 'not started'
 
+    def stop(self, reason: str) -> None:
+        """End the motion; each kind knows how."""
+        raise NotImplementedError
+
+    def cut(self, reason: str) -> None:
+        """End the motion; whoever carries it out knows whether the arm listens."""
+        self.stop(reason)
+
     def preview(self, dt_s: float, count: int) -> tuple[np.ndarray, np.ndarray]:
         """
         Return nothing.

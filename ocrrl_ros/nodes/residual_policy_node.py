@@ -32,8 +32,9 @@ from ocrrl_ros.interfaces.teleop_inbox import TeleopInbox
 from ocrrl_ros.interfaces.tick_loop import LoopConfig, TickLoop
 from ocrrl_ros.policy.assembly import build_controller, load_gated_residual
 from ocrrl_ros.policy.command_clock import CommandClock
-from ocrrl_ros.policy.controller import Command, ControllerConfig, ControllerState
+from ocrrl_ros.policy.controller import ControllerConfig, ControllerState
 from ocrrl_ros.policy.episode_homing import EpisodeHoming
+from ocrrl_ros.policy.episode_start import EpisodeStart
 from ocrrl_ros.policy.image_residual import ImageResidualController
 from ocrrl_ros.policy.task_spec import load_task_spec
 from ocrrl_ros.robot.arming_config import ArmingConfig
@@ -128,6 +129,8 @@ class ResidualPolicyNode(Node):
         self._gate = ArmingGate(
             self, arming_for_sink(self.config.arming, self.config.sink, self.config.arm_sink),
             robot, self.config.joint_state_topic) if self.config.preflight else None
+        self._start = EpisodeStart(
+            self.controller, self._homing, None if self._gate is None else self._gate.check)
         self._q: np.ndarray | None = None
         self._is_silent = True
         self._outputs = PolicyOutputs(self)
@@ -138,10 +141,8 @@ class ResidualPolicyNode(Node):
         self._recovery = RecoveryService(
             self, self.controller, self._watch, self.config.recovery)
         OperatorServices(
-            self, self.controller, lambda: self._now_s, self._stop_homing,
+            self, self.controller, lambda: self._now_s, self._start.stop_homing,
             lambda: self._recovery.is_running)
-        self._episode = 0
-        self._has_heard_episode = self._start_is_due = False
         self._first_s: float | None = None
         self._policy_due_s = float('-inf')
         self._takes_turns = self.config.controller.command_rate_hz > _SPLIT_ABOVE_HZ
@@ -211,11 +212,11 @@ class ResidualPolicyNode(Node):
 
     def _tick_without_command(self, now_s: float) -> None:
         """Send what homing commands, or let the sink know that there is nothing to send."""
-        homing = None if self._homing is None else self._homing.tick(now_s)
-        if homing is None:
+        command = self._start.command(now_s)
+        if command is None:
             self._sink.rest(self._q, now_s)
         else:
-            self._sink.send(Command(*homing, 1.0), now_s, self._homing.motion.preview)
+            self._sink.send(command, now_s, self._homing.motion.preview)
 
     def _fault_of_sink(self, problem: str) -> None:
         """Make a fault, once, of a sink that may send nothing."""
@@ -266,12 +267,10 @@ class ResidualPolicyNode(Node):
         self.loop.monitor.on_input('joint_states', stamp_s)
 
     def _take_robot(self, now_s: float) -> None:
-        """Look whether the robot takes targets; homing stops where it does not."""
+        """Look whether the robot takes targets."""
         problem = self._watch.step(now_s)
         if problem is not None:
-            self.controller.on_robot(problem)
-            if problem:
-                self._stop_homing(problem)
+            self._start.on_robot(problem)
         self._recovery.step(now_s)
         if self._gate is not None and self.controller.state is ControllerState.IDLE:
             self._gate.step(now_s, self.loop.monitor)
@@ -296,50 +295,11 @@ class ResidualPolicyNode(Node):
             self.controller.episode.beat(now_s)
         if self._instruction_in.take_newest() is not None:
             self.controller.on_instruction(now_s)
-        must_resume = self.controller.machine.is_latched or (
-            self.controller.state is ControllerState.FAULT)
-        if self._start_is_due and not must_resume:
-            self._start(now_s)
+        self._start.step(now_s, is_silent=self._is_silent)
 
     def _follow_episode(self, message: String) -> None:
-        """Note that an episode is to start, or stop; one under way already is not joined."""
-        state = episode_state.from_message(message)
-        is_first, self._has_heard_episode = not self._has_heard_episode, True
-        if not state.running:
-            self._episode, self._start_is_due = 0, False
-            self._stop_homing('episode ended')
-            self.controller.stop_episode()
-        elif state.number != self._episode:
-            self._episode = state.number
-            self._stop_homing('another episode has started')
-            # A latched state of before this node: nobody has asked this node to move.
-            self._start_is_due = not is_first or state.started_s >= self._first_s
-            if not self._start_is_due:
-                self.controller.refuse_start(
-                    f'started during episode {state.number}; start a new one')
-                self._warnings.warn(self.controller.reason)
-
-    def _start(self, now_s: float) -> None:
-        """Bring the arm home, start the episode, or show why not and try again next tick."""
-        try:
-            if self._gate is not None and self.controller.state is ControllerState.IDLE:
-                self._gate.check(now_s)
-            # Homing waits until the arm has come to rest after the last episode.
-            if self._homing is not None and not (
-                    self._is_silent and self._homing.is_home(now_s)):
-                self.controller.machine.home('on the way home')
-                return
-            self.controller.start_episode(now_s)
-        except InputError as error:
-            self.controller.refuse_start(str(error))
-            self._start_is_due = self._homing is None or not self._homing.has_failed
-            raise
-        self._start_is_due = False
-
-    def _stop_homing(self, reason: str) -> None:
-        """Brake a homing motion; the next episode begins with another."""
-        if self._homing is not None:
-            self._homing.stop(reason)
+        """Hand the episode's state on."""
+        self._start.follow(episode_state.from_message(message), self._first_s)
 
     def _take_chunk(self, now_s: float) -> None:
         """Take a chunk, or say why it was dropped."""

@@ -147,7 +147,7 @@ class ResidualController:
         again, it would jump to.
         """
         self.arm.robot_problem = problem
-        if problem and self._in_episode:
+        if problem and (self._in_episode or self.state is ControllerState.HOMING):
             self.fault(problem, is_silent=True)
 
     # Operator ---------------------------------------------------------------------------------
@@ -254,11 +254,10 @@ class ResidualController:
         :raises InputError: the cause of the fault is still there, or the arm's state does not
             allow a start; nothing has changed then.
         """
-        if self.state is ControllerState.FAULT:
-            if self._in_episode:
-                self.arm.start(now_s)
-            elif self.arm.robot_problem:
-                raise InputError(f'cannot resume: {self.arm.robot_problem}')
+        if self._in_episode and self.state is ControllerState.FAULT:
+            self.arm.start(now_s)
+        elif self.arm.robot_problem:
+            raise InputError(f'cannot resume: {self.arm.robot_problem}')
         if self.machine.resume(in_episode=self._in_episode):
             self.chunks.clear(not_before_s=now_s)
             self.takeover.clear()

@@ -62,6 +62,11 @@ class EpisodeHoming:
         self.motion.stop(reason)
         self._is_begun = False
 
+    def cut(self, reason: str) -> None:
+        """End the motion without braking, as the arm does not listen; see ``stop``."""
+        self.motion.cut(reason)
+        self._is_begun = False
+
     def tick(self, now_s: float) -> tuple[np.ndarray, np.ndarray] | None:
         """Return positions and velocities (7,) to command now, or None."""
         problem = self._problem(now_s)

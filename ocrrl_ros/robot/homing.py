@@ -221,6 +221,9 @@ class HomingMotion(Protocol):
     def stop(self, reason: str) -> None:
         """End the motion; the state becomes FAILED for this reason."""
 
+    def cut(self, reason: str) -> None:
+        """End the motion and command nothing more: the arm does not listen."""
+
     def tick(
             self, now_s: float, q: np.ndarray | None) -> tuple[np.ndarray, np.ndarray] | None:
         """Return positions and velocities (7,) to command, or None where there are none."""
@@ -273,6 +276,11 @@ class JointHoming:
         if self.state is HomingState.MOVING:
             self._shaper.stop()
             self.state, self.reason = HomingState.FAILED, reason
+
+    def cut(self, reason: str) -> None:
+        """Command nothing more, no braking either: the arm would jump to what it hears next."""
+        if self._is_streaming:
+            self.state, self.reason, self._is_streaming = HomingState.FAILED, reason, False
 
     def tick(
             self, now_s: float, q: np.ndarray | None) -> tuple[np.ndarray, np.ndarray] | None:

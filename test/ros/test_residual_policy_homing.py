@@ -6,9 +6,11 @@ import contextlib
 import numpy as np
 from ocrrl_ros.interfaces import conversions as conv
 from ocrrl_ros.interfaces import qos
+from ocrrl_ros.interfaces.monitor import status_message
 from ocrrl_ros.interfaces.optional import optional
 from ocrrl_ros.robot.fr3 import READY_POSITION
 from played_arm import Arm, KINEMATICS, PATIENT
+from played_cell import Cell
 import pytest
 from ros_harness import NodeProcess, running
 from sensor_msgs.msg import JointState
@@ -17,6 +19,7 @@ from std_srvs.srv import Trigger
 MODULE = 'ocrrl_ros.nodes.residual_policy_node'
 READY = np.array(READY_POSITION)
 AWAY = READY + 0.3
+DRIVER = 'other_driver/state'
 
 
 @contextlib.contextmanager
@@ -77,6 +80,65 @@ def test_homing_is_stopped_by_the_operator(ros, probe, tmp_path, how):
         arm.live(0.3)
         assert len(arm.targets) == count
         assert np.abs(last - READY).max() > 0.1
+
+
+def stands_still(arm, duration_s=0.4):
+    """Return whether nothing is sent for a while."""
+    count = len(arm.targets)
+    arm.live(duration_s)
+    return len(arm.targets) == count
+
+
+def test_a_robot_that_stops_on_the_way_home_moves_on_after_resume_alone(ros, probe, tmp_path):
+    with arm_beside_node(
+            probe, tmp_path, 'reflex', homing='own', robot_state_topic=DRIVER) as arm:
+        def tell(level, text):
+            arm.publish(DRIVER, status_message('driver', level, text, {}), qos.LATCHED)
+
+        cell = Cell(probe, arm)
+        tell(0, 'moving')
+        arm.rest_at(AWAY)
+        arm.start()
+        arm.live_until(lambda: len(arm.targets) > 20, 'a homing motion')
+        tell(2, 'stopped: joint_reflex')
+        cell.until('fault', DRIVER, 'joint_reflex')
+        assert stands_still(arm)
+        # Somebody has moved the arm by the time the robot is back.
+        elsewhere = READY + 0.2
+        arm.targets.clear()
+        arm.rest_at(elsewhere)
+        answer = cell.call('resume')
+        assert not answer.success and 'joint_reflex' in answer.message
+        tell(0, 'idle')
+        assert stands_still(arm) and state(arm) == 'fault'
+        assert cell.call('resume').success
+        arm.live_until(lambda: arm.targets, 'a first target')
+        assert np.abs(np.array(arm.targets[0].position) - elsewhere).max() < 0.02
+        arm.live_until(lambda: np.abs(target(arm) - READY).max() < 1e-3, 'home')
+
+
+def test_a_second_sender_of_targets_ends_the_way_home(ros, probe, tmp_path):
+    with arm_beside_node(probe, tmp_path, 'two_senders', homing='own') as arm:
+        cell = Cell(probe, arm)
+        arm.rest_at(AWAY)
+        arm.start()
+        arm.live_until(lambda: len(arm.targets) > 20, 'a homing motion')
+        other = probe.node.create_publisher(JointState, 'two_senders/target_joint', qos.LATEST)
+        cell.until('fault', '2 publishers on /two_senders/target_joint')
+        assert stands_still(arm)
+        probe.node.destroy_publisher(other)
+        assert stands_still(arm, 1.0) and state(arm) == 'fault'
+
+
+def test_no_way_home_begins_while_the_driver_is_not_well(ros, probe, tmp_path):
+    with arm_beside_node(
+            probe, tmp_path, 'unwell', homing='own', robot_state_topic=DRIVER) as arm:
+        arm.publish(DRIVER, status_message('driver', 2, 'lost', {}), qos.LATCHED)
+        arm.rest_at(AWAY)
+        arm.live(0.3)
+        arm.start()
+        Cell(probe, arm).until('idle', 'cannot start', DRIVER)
+        assert stands_still(arm)
 
 
 def test_homing_that_cannot_start_is_named_in_the_state(ros, probe, tmp_path):
