@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+import time
 from typing import Any
 
 from ocrrl_ros.core.errors import ConfigError, MissingDependencyError
@@ -18,9 +20,14 @@ _ANSWER_S = 3.0
 
 
 class ControllerWatch:
-    """Asks the manager once a second, and never waits for it."""
+    """
+    Asks the manager once a second, and never waits for it.
 
-    def __init__(self, node: Node, config: RecoveryConfig):
+    :param clock: monotonic seconds: a system clock that is set says nothing of the manager.
+    """
+
+    def __init__(
+            self, node: Node, config: RecoveryConfig, clock: Callable[[], float] = time.monotonic):
         """
         Create the client.
 
@@ -35,28 +42,34 @@ class ControllerWatch:
         self._controller = config.controller
         self._name = f'{config.controller_manager}/list_controllers'
         self._client = PolledClient(node, services.ListControllers, self._name)
-        self._problem = ''
-        self._asked_s = self._heard_s = float('-inf')
+        self._clock = clock
+        self._unknown = (
+            f'{self._name} does not answer: whether {self._controller!r} is active is not known')
+        self._problem = self._unknown
+        self._asked_s = float('-inf')
+        self._open_since_s: float | None = None
         self._is_asked = False
 
-    def step(self, now_s: float) -> str:
+    def step(self) -> str:
         """Take an answer, ask when it is time, and return why the arm cannot be commanded."""
+        now_s = self._clock()
         answer = self._client.take() if self._is_asked else None
         if answer is not None:
-            self._is_asked, self._heard_s = False, now_s
+            self._is_asked, self._open_since_s = False, None
             self._problem = self._judge(answer)
         # Another question makes the client forget the one that is still open.
-        pause_s = _ANSWER_S if self._is_asked else _PERIOD_S
-        if not 0.0 <= now_s - self._asked_s < pause_s:
+        if now_s - self._asked_s >= (_ANSWER_S if self._is_asked else _PERIOD_S):
             self._ask(now_s)
-        if not 0.0 <= now_s - self._heard_s <= _ANSWER_S:
-            return (f'{self._name} does not answer: whether {self._controller!r} is active is '
-                    'not known')
+        # From the first question without an answer: a pause of this process is no silence.
+        if self._open_since_s is not None and now_s - self._open_since_s > _ANSWER_S:
+            self._problem = self._unknown
         return self._problem
 
     def _ask(self, now_s: float) -> None:
         """Send the question where somebody hears it."""
         self._asked_s = now_s
+        if self._open_since_s is None:
+            self._open_since_s = now_s
         self._is_asked = self._client.is_ready()
         if self._is_asked:
             self._client.send()

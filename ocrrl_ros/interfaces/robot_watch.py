@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+import time
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus
@@ -36,10 +38,12 @@ class RobotWatch:
     :param state_topic: DiagnosticStatus with values ``phase`` and ``robot_mode`` of a driver
         that is none of franka_ros2, such as ``fci_arm/state``; empty for none.
     :param recovery: names the controller that must be active.
+    :param clock: monotonic seconds, for the silence of that controller's manager.
     """
 
     def __init__(
-            self, node: Node, target_topic: str, state_topic: str, recovery: RecoveryConfig):
+            self, node: Node, target_topic: str, state_topic: str, recovery: RecoveryConfig,
+            clock: Callable[[], float] = time.monotonic):
         """
         Listen to FrankaRobotState where franka_msgs is installed.
 
@@ -56,7 +60,8 @@ class RobotWatch:
             node, messages.FrankaRobotState, _ROBOT_STATE_TOPIC, LATEST_BEST_EFFORT)
         self._driver_in = PolledSubscription(
             node, DiagnosticStatus, state_topic, LATCHED) if state_topic else None
-        self._controller = ControllerWatch(node, recovery) if recovery.controller else None
+        self._controller = (
+            ControllerWatch(node, recovery, clock) if recovery.controller else None)
         self._mode = self._driver_mode = ''
         self._mode_heard_s = self._due_s = float('-inf')
         self._now_s = 0.0
@@ -80,7 +85,7 @@ class RobotWatch:
             return None
         self._due_s = now_s + _PERIOD_S
         self._now_s = now_s
-        controller = '' if self._controller is None else self._controller.step(now_s)
+        controller = '' if self._controller is None else self._controller.step()
         self.problem = (
             self._mode_problem(now_s) or self._take_driver() or controller
             or self._publishers_problem())
