@@ -16,6 +16,7 @@ from ocrrl_ros.interfaces.chunk_conversions import BASE_FRAME
 from ocrrl_ros.interfaces.chunk_inbox import ChunkInbox
 from ocrrl_ros.interfaces.conversions import (
     from_stamp, has_joints, joint_values, pose_with_covariance_to_arrays)
+from ocrrl_ros.interfaces.deadman_inbox import DeadmanInbox
 from ocrrl_ros.interfaces.gripper_state import GRIPPER_STATE_TOPIC, opening_from_message
 from ocrrl_ros.interfaces.homing_clients import HomingName, make_homing
 from ocrrl_ros.interfaces.image_conversions import COLOUR_TOPIC, image_to_rgb
@@ -24,7 +25,7 @@ from ocrrl_ros.interfaces.operator_services import OperatorServices
 from ocrrl_ros.interfaces.parameters import declare_config, follow_changes
 from ocrrl_ros.interfaces.policy_outputs import PolicyOutputs
 from ocrrl_ros.interfaces.polling import PolledSubscription
-from ocrrl_ros.interfaces.qos import LATCHED, LATEST_BEST_EFFORT, RELIABLE, SENSOR_DATA
+from ocrrl_ros.interfaces.qos import LATCHED, LATEST_BEST_EFFORT, RELIABLE
 from ocrrl_ros.interfaces.recovery_service import RecoveryService
 from ocrrl_ros.interfaces.robot_watch import RobotWatch
 from ocrrl_ros.interfaces.spin import loop_node
@@ -44,7 +45,7 @@ from ocrrl_ros.robot.homing import HomingConfig
 from ocrrl_ros.robot.robot_config import load_robot, RobotConfig
 from rclpy.node import Node
 from sensor_msgs.msg import Image, JointState
-from std_msgs.msg import Bool, String
+from std_msgs.msg import String
 
 NODE_NAME = 'residual_policy'
 _TIME_TOLERANCE_S = 1e-6
@@ -181,7 +182,7 @@ class ResidualPolicyNode(Node):
         self._instruction_in = PolledSubscription(
             self, String, 'base_policy/instruction', LATCHED)
         self._episode_in = episode_state.EpisodeInbox(self)
-        self._deadman_in = PolledSubscription(self, Bool, 'operator/deadman', SENSOR_DATA)
+        self._deadman = DeadmanInbox(self, self.controller)
 
     def step(self, now_s: float) -> None:
         """
@@ -247,7 +248,7 @@ class ResidualPolicyNode(Node):
         self.controller.heed_clock(now_s)
         self._warnings.attempt(self._take_joints, now_s, source=self.config.joint_state_topic)
         for take in (
-                self._take_robot, self._take_gripper, self._take_deadman, self._take_episode,
+                self._take_robot, self._take_gripper, self._deadman.take, self._take_episode,
                 self._teleop.take, self._take_chunk, self._take_objects):
             self._warnings.attempt(take, now_s)
         self._warnings.attempt(self._take_image, now_s, source=COLOUR_TOPIC)
@@ -280,12 +281,6 @@ class ResidualPolicyNode(Node):
         message = self._gripper_in.take_newest()
         if message is not None:
             self.controller.on_gripper(opening_from_message(message))
-
-    def _take_deadman(self, now_s: float) -> None:
-        """Take the dead-man switch."""
-        message = self._deadman_in.take_newest()
-        if message is not None:
-            self.controller.on_deadman(message.data, now_s)
 
     def _take_episode(self, now_s: float) -> None:
         """Follow the episode node and the instruction; start as soon as the arm's state allows."""

@@ -130,14 +130,14 @@ class ResidualController:
         """Take a chunk of the base policy; return why it was dropped, or None."""
         return self.chunks.push(chunk, now_s)
 
-    def on_deadman(self, pressed: bool, now_s: float) -> None:
-        """Take the operator's dead-man switch; letting go latches a hold."""
-        if pressed:
+    def on_deadman(self, pressed: bool, now_s: float, problem: str = '') -> None:
+        """Take the operator's dead-man switch; letting go, or a problem of it, latches a hold."""
+        if pressed and not problem:
             self.deadman.beat(now_s)
             return
-        self.deadman.forget()
+        self.deadman.forget(problem)
         if self.deadman.is_required and self._in_episode:
-            self.hold('dead-man switch released')
+            self.hold(f'dead-man switch {problem or "released"}')
 
     def on_robot(self, problem: str) -> None:
         """

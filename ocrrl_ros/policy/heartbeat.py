@@ -20,7 +20,7 @@ class Heartbeat:
             absent: str = 'has not been heard'):
         """Start unheard."""
         self.is_required = is_required
-        self._name, self._absent = name, absent
+        self._name, self._absent, self._problem = name, absent, ''
         self._max_age_s = max_age_s
         self._heard_s = -np.inf
 
@@ -28,9 +28,9 @@ class Heartbeat:
         """Take a beat that arrived now."""
         self._heard_s = now_s
 
-    def forget(self) -> None:
-        """Take the news that it has ended."""
-        self._heard_s = -np.inf
+    def forget(self, problem: str = '') -> None:
+        """Take the news that it has ended, or what is wrong with it, to follow its name."""
+        self._heard_s, self._problem = -np.inf, problem
 
     def set_back(self, now_s: float) -> None:
         """Count silence from now at the latest, as the clock was set back."""
@@ -42,5 +42,5 @@ class Heartbeat:
         if not self.is_required or silence_s <= self._max_age_s:
             return ''
         if np.isinf(silence_s):
-            return f'{self._name} {self._absent}'
+            return f'{self._name} {self._problem or self._absent}'
         return f'{self._name} silent for {silence_s:.2f} s'
