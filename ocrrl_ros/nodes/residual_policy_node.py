@@ -193,13 +193,14 @@ class ResidualPolicyNode(Node):
         self._now_s = now_s
         if self._first_s is None:
             self._first_s = now_s
-        command = self.controller.command_tick(self._command_clock.step(now_s))
+        dt_s = self._command_clock.step(now_s)
+        command = self.controller.command_tick(dt_s)
         self._is_silent = command is None
         if command is not None:
             self._sink.send(command, now_s, self.controller.arm.follower.preview)
             self._outputs.gripper(command.gripper, now_s)
         else:
-            self._tick_without_command(now_s)
+            self._tick_without_command(now_s, dt_s)
         if self._sink.problem is not None:
             self._fault_of_sink(self._sink.problem)
         is_due = self._policy_is_due(now_s)
@@ -211,9 +212,9 @@ class ResidualPolicyNode(Node):
             self._policy_tick(now_s)
         self._outputs.state(self.controller)
 
-    def _tick_without_command(self, now_s: float) -> None:
+    def _tick_without_command(self, now_s: float, dt_s: float) -> None:
         """Send what homing commands, or let the sink know that there is nothing to send."""
-        command = self._start.command(now_s)
+        command = self._start.command(now_s, dt_s)
         if command is None:
             self._sink.rest(self._q, now_s)
         else:

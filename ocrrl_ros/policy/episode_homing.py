@@ -15,6 +15,9 @@ class EpisodeHoming:
     """
     Guards a homing motion by fresh joint states and by what must be heard.
 
+    The motion lives on the time of the commands, not on the clock: a late tick, or a clock that
+    was set, makes it later and never lets it jump.
+
     :param motion: what moves the arm.
     :param heartbeats: the dead-man switch and the episode's state; silence ends the motion.
     """
@@ -29,6 +32,7 @@ class EpisodeHoming:
         self._q: np.ndarray | None = None
         self._state_stamp_s = -np.inf
         self._is_begun = False
+        self._motion_s = 0.0
 
     @property
     def has_failed(self) -> bool:
@@ -51,7 +55,7 @@ class EpisodeHoming:
                 raise InputError(f'cannot start homing: {problem}')
             if self.motion.is_busy:
                 return False
-            self.motion.start(self._q, now_s)
+            self.motion.start(self._q, self._motion_s)
             self._is_begun = True
         if self.has_failed:
             raise InputError(self.motion.reason)
@@ -67,17 +71,26 @@ class EpisodeHoming:
         self.motion.cut(reason)
         self._is_begun = False
 
-    def tick(self, now_s: float) -> tuple[np.ndarray, np.ndarray] | None:
-        """Return positions and velocities (7,) to command now, or None."""
+    def tick(self, now_s: float, dt_s: float) -> tuple[np.ndarray, np.ndarray] | None:
+        """
+        Return positions and velocities (7,) to command now, or None.
+
+        :param dt_s: by how much the motion goes on, of ``CommandClock``.
+        """
+        self._motion_s += dt_s
         problem = self._problem(now_s)
         if problem is not None:
             self.motion.stop(f'homing stopped: {problem}')
-        return self.motion.tick(now_s, self._q if problem is None else None)
+        return self.motion.tick(self._motion_s, self._q if problem is None else None)
 
     def _problem(self, now_s: float) -> str | None:
         """Return why the arm may not move now."""
         age_s = now_s - self._state_stamp_s
         if age_s > self._max_state_age_s:
             return f'joint state is {age_s:.3f} s old, allowed: {self._max_state_age_s} s'
+        if age_s < -self._max_state_age_s:
+            # The clock was set back: newer states may not come through for as long as that.
+            return (f'joint state is {-age_s:.3f} s ahead of the clock, allowed: '
+                    f'{self._max_state_age_s} s')
         problems = (heartbeat.problem(now_s) for heartbeat in self._heartbeats)
         return next((problem for problem in problems if problem), None)

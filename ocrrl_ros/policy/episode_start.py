@@ -92,8 +92,12 @@ class EpisodeStart:
         if problem and self._homing is not None:
             self._homing.cut(problem)
 
-    def command(self, now_s: float) -> Command | None:
-        """Return what homing commands now, or None."""
+    def command(self, now_s: float, dt_s: float) -> Command | None:
+        """
+        Return what homing commands now, or None.
+
+        :param dt_s: by how much the motion goes on, of ``CommandClock``.
+        """
         if self._homing is None:
             return None
         # Whatever made the fault or the latch: nothing goes on by itself after it.
@@ -101,7 +105,7 @@ class EpisodeStart:
             self._homing.cut(self._controller.reason)
         elif self._must_resume:
             self._homing.stop(self._controller.reason)
-        found = self._homing.tick(now_s)
+        found = self._homing.tick(now_s, dt_s)
         return None if found is None else Command(*found, 1.0)
 
     def stop_homing(self, reason: str) -> None:

@@ -32,7 +32,7 @@ class Rig:
         if self.pressed:
             self.switch.beat(self.now_s)
         is_home = wants and self.homing.is_home(self.now_s)
-        command = self.homing.tick(self.now_s)
+        command = self.homing.tick(self.now_s, TICK_S)
         if command is not None:
             self.q = command[0]
             self.commands += 1
