@@ -50,6 +50,9 @@ class _Delegated:
         """Wait for ``start``."""
         self.state, self.reason = HomingState.IDLE, 'not started'
 
+    def limit_speed(self, scale: float) -> None:
+        """Do nothing: whoever carries the motion out has a speed of its own."""
+
     def stop(self, reason: str) -> None:
         """End the motion; each kind knows how."""
         raise NotImplementedError
@@ -91,6 +94,10 @@ class TrajectoryHoming(_Delegated):
         super().__init__()
         self._planner, self._action, self._make_goal = planner, action, make_goal
         self._sent_s = self._end_s = 0.0
+
+    def limit_speed(self, scale: float) -> None:
+        """Let later ways be no faster than 0 < scale <= 1 of the shaped joint speed."""
+        self._planner.limit_speed(scale)
 
     @property
     def is_busy(self) -> bool:

@@ -161,7 +161,10 @@ class ResidualPolicyNode(Node):
         config = self.config
         motion = make_homing(
             config.homing, self, robot, config.homing_motion, config.arm_sink.jtc_controller)
-        return None if motion is None else EpisodeHoming(
+        if motion is None:
+            return None
+        motion.limit_speed(config.speed_scale)
+        return EpisodeHoming(
             motion, max_state_age_s=config.controller.max_state_age_s,
             heartbeats=(self.controller.deadman, self.controller.episode))
 
@@ -342,6 +345,8 @@ class ResidualPolicyNode(Node):
         self.config = config
         self.controller.set_residual_gain(config.controller.residual_gain)
         self.controller.set_speed_scale(config.speed_scale)
+        if self._homing is not None:
+            self._homing.motion.limit_speed(config.speed_scale)
 
 
 def main(args: list[str] | None = None) -> int:

@@ -25,7 +25,9 @@ from ocrrl_ros.robot.robot_config import RobotConfig
 #: Takes joint positions (7,) in rad; returns what is in the way there, or None.
 IsFree = Callable[[np.ndarray], 'str | None']
 _STEP_S = 0.02
-_LONGEST_LEG_S = 60.0
+# Of slow ways fewer commands are looked at: planning holds up the loop.
+_SLOW_STEP_S, _SLOW_SCALE = 0.1, 0.1
+_LONGEST_LEG_S = 20.0
 _LIFT_ITERATIONS = 100
 _AT_REST_RAD_S = 1e-9
 _AT_GOAL_RAD = 1e-6
@@ -83,7 +85,7 @@ class HomingPlan:
 
 
 class HomingPlanner:
-    """Finds a way home that keeps the limits and stays free."""
+    """Finds a way home that keeps limits and guards, as every command, and stays free."""
 
     def __init__(
             self, robot: RobotConfig | None = None, config: HomingConfig | None = None,
@@ -92,14 +94,16 @@ class HomingPlanner:
         Prepare for one robot.
 
         :param is_free: says what is in the way at joint positions; own checks against the arm
-            itself and the table when None.
+            itself and the table, as high as the guard's ``body_height_m``, when None.
         :raises ConfigError: home lies where the arm cannot be commanded, or is not free.
         """
         robot = robot or RobotConfig()
         self.config = config or HomingConfig()
         self._robot, self._limits = robot, robot.limits()
-        self._is_free = is_free or ArmClearance()
+        self._is_free = is_free or ArmClearance(table_z_m=robot.guard.body_height_m)
         self._kinematics = FrankaKinematics(robot.kinematics, self._limits)
+        self.speed_scale = self.config.speed_scale
+        """Share of the shaped joint speed of the next way, 0 < x <= 1."""
         self.q_home = np.array(self.config.q_home)
         lower, upper = self._limits.box(robot.shaping.goal_speed_rad_s)
         if ((self.q_home < lower) | (self.q_home > upper)).any():
@@ -109,13 +113,21 @@ class HomingPlanner:
         obstacle = self._is_free(self.q_home)
         if obstacle is not None:
             raise ConfigError(f'q_home is {self.q_home.tolist()} rad, where {obstacle}')
+        self._shaper = self.make_shaper()
+        try:
+            self._shaper.seed(self.q_home)
+        except InputError as error:
+            raise ConfigError(f'q_home is {self.q_home.tolist()} rad: {error}') from error
         self._home_z_m = self._kinematics.forward(self.q_home)[2]
 
+    def limit_speed(self, scale: float) -> None:
+        """Let later ways be no faster than 0 < scale <= 1 of the shaped joint speed."""
+        self.speed_scale = min(self.config.speed_scale, scale)
+
     def make_shaper(self) -> CommandShaper:
-        """Return a shaper that moves as the plans are checked."""
-        shaper = CommandShaper(self._limits, self._robot.shaping)
-        shaper.set_speed_scale(self.config.speed_scale)
-        return shaper
+        """Return a shaper that moves as the plans are checked, at ``speed_scale`` once set."""
+        return CommandShaper(
+            self._limits, self._robot.shaping, self._robot.guard, self._kinematics)
 
     def plan(self, q: np.ndarray) -> HomingPlan:
         """
@@ -154,15 +166,16 @@ class HomingPlanner:
     def _checked(self, q: np.ndarray, waypoints: list[np.ndarray]) -> HomingPlan:
         """Return the way along the waypoints, or raise InputError where it is blocked."""
         rows = [(q, np.zeros(7))]
+        step_s = _STEP_S if self.speed_scale >= _SLOW_SCALE else _SLOW_STEP_S
         for goal in waypoints:
-            rows += self._leg(rows[-1][0], goal)
+            rows += self._leg(rows[-1][0], goal, step_s)
         positions = np.array([row[0] for row in rows])
         for position in self._spaced(positions):
             obstacle = self._is_free(position)
             if obstacle is not None:
                 raise InputError(f'{obstacle} at joints {np.round(position, 3).tolist()} rad')
         return HomingPlan(
-            np.array(waypoints), _STEP_S * np.arange(len(rows)), positions,
+            np.array(waypoints), step_s * np.arange(len(rows)), positions,
             np.array([row[1] for row in rows]))
 
     def _spaced(self, positions: np.ndarray) -> np.ndarray:
@@ -172,22 +185,25 @@ class HomingPlanner:
         at = np.linspace(0.0, along[-1], int(np.ceil(along[-1] / self.config.check_step_rad)) + 1)
         return np.stack([np.interp(at, along, joint) for joint in positions.T], axis=1)
 
-    def _leg(self, start: np.ndarray, goal: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Return the commands from rest at one configuration to rest at another."""
-        shaper = self.make_shaper()
+    def _leg(
+            self, start: np.ndarray, goal: np.ndarray,
+            step_s: float) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Return the commands, every ``step_s``, from rest at one configuration to another."""
+        shaper = self._shaper
+        shaper.set_speed_scale(self.speed_scale)
         shaper.seed(start)
         shaper.set_goal(goal)
         rows = []
-        for _ in range(round(_LONGEST_LEG_S / _STEP_S)):
-            position, velocity, _ = shaper.sample(_STEP_S)
+        for _ in range(round(_LONGEST_LEG_S / (step_s * self.speed_scale))):
+            position, velocity, _ = shaper.sample(step_s)
             rows.append((position, velocity))
             if is_at_rest(shaper, goal):
                 return rows
-            if np.abs(velocity).max() < _AT_REST_RAD_S:
+            if shaper.refusal or np.abs(velocity).max() < _AT_REST_RAD_S:
                 break
         raise InputError(
-            f'the limits allow no motion to {np.round(goal, 3).tolist()} rad; it ends at '
-            f'{np.round(rows[-1][0], 3).tolist()} rad')
+            f'{shaper.refusal or "the limits"} allow no motion to {np.round(goal, 3).tolist()} '
+            f'rad; it ends at {np.round(rows[-1][0], 3).tolist()} rad')
 
 
 def is_at_rest(shaper: CommandShaper, goal: np.ndarray) -> bool:
@@ -214,6 +230,9 @@ class HomingMotion(Protocol):
     @property
     def is_busy(self) -> bool:
         """Return whether an earlier motion still goes on or brakes."""
+
+    def limit_speed(self, scale: float) -> None:
+        """Let later motions be no faster than 0 < scale <= 1 of the shaped joint speed."""
 
     def start(self, q: np.ndarray, now_s: float) -> bool:
         """Begin from measured joint positions (7,) in rad; return whether the motion begins."""
@@ -242,8 +261,12 @@ class JointHoming:
         self._waypoints: list[np.ndarray] = []
         self._last_s = 0.0
         self._arrival_s: float | None = None
-        self._is_streaming = False
+        self._is_streaming = self._has_moved = False
         self.state, self.reason = HomingState.IDLE, 'not started'
+
+    def limit_speed(self, scale: float) -> None:
+        """Let later motions be no faster; the one under way is carried out as it was checked."""
+        self._planner.limit_speed(scale)
 
     @property
     def is_busy(self) -> bool:
@@ -264,9 +287,10 @@ class JointHoming:
         except InputError as error:
             self.state, self.reason = HomingState.FAILED, str(error)
             return False
+        self._shaper.set_speed_scale(self._planner.speed_scale)
         self._shaper.seed(q)
         self._waypoints = list(plan.waypoints)
-        self._shaper.set_goal(self._waypoints[0])
+        self._head_for_waypoint()
         self._last_s, self._arrival_s, self._is_streaming = now_s, None, True
         self.state, self.reason = HomingState.MOVING, 'moving home'
         return True
@@ -293,6 +317,7 @@ class JointHoming:
             return None
         dt_s, self._last_s = max(0.0, now_s - self._last_s), now_s
         q_command, dq_command, _ = self._shaper.sample(dt_s)
+        self._has_moved = self._has_moved or not self._shaper.is_at_rest
         if self.state is HomingState.MOVING:
             self._watch(q, q_command)
         if self.state is HomingState.MOVING and is_at_rest(self._shaper, self._waypoints[0]):
@@ -305,8 +330,18 @@ class JointHoming:
         """Return positions and velocities (count, 7) that follow the last command every dt_s."""
         return self._shaper.preview(dt_s, count)
 
+    def _head_for_waypoint(self) -> None:
+        """Set out for the next waypoint."""
+        self._shaper.set_goal(self._waypoints[0])
+        self._has_moved = False
+
     def _watch(self, q: np.ndarray | None, q_command: np.ndarray) -> None:
-        """Stop where the arm does not follow."""
+        """Stop where the arm does not follow, or the command has been refused on the way."""
+        is_stuck = self._has_moved and self._shaper.is_at_rest and not is_at_rest(
+            self._shaper, self._waypoints[0])
+        if self._shaper.refusal or is_stuck:
+            self.stop(f'homing stopped: {self._shaper.refusal or "the command rests on the way"}')
+            return
         if q is None:
             self.stop('homing stopped: no fresh joint state')
             return
@@ -321,7 +356,7 @@ class JointHoming:
         """Go on to the next waypoint; at home wait for the arm to be there too."""
         if len(self._waypoints) > 1:
             self._waypoints.pop(0)
-            self._shaper.set_goal(self._waypoints[0])
+            self._head_for_waypoint()
             return
         if self._arrival_s is None:
             self._arrival_s = now_s

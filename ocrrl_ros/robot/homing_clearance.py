@@ -19,6 +19,7 @@ import pinocchio as pin
 
 _TABLE = 'table'
 # One chain of bodies; hand and fingers count as one body. Neighbours touch by construction.
+_FIRST_OVER_TABLE = 3
 _ORDER = {name: min(i, 8) for i, name in enumerate(SHAPES)}
 
 
@@ -27,7 +28,8 @@ class ArmClearance:
     Callable: joint positions (7,) in rad to what they come too close to, or None.
 
     :param margin_m: least distance between two links.
-    :param table_margin_m: least height of any link above the table.
+    :param table_margin_m: least height above the table of hand, fingers and the arm from link 3
+        on; what is below stands on it, or cannot reach it.
     :param table_z_m: height of the table in the base frame.
     """
 
@@ -51,7 +53,7 @@ class ArmClearance:
                 if _may_collide(other, link):
                     self._shapes.addCollisionPair(pin.CollisionPair(second, first))
                     margins.append(margin_m)
-            if link != 'fr3_link0':
+            if _ORDER[link] >= _FIRST_OVER_TABLE:
                 self._shapes.addCollisionPair(pin.CollisionPair(first, table))
                 margins.append(table_margin_m)
         self._found = pin.GeometryData(self._shapes)

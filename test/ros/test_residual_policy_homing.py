@@ -65,6 +65,26 @@ def test_arm_goes_home_at_the_start_of_an_episode_and_then_follows_the_plan(
         arm.stop()
 
 
+def test_the_way_home_is_no_faster_than_the_speed_scale_and_keeps_the_guards(
+        ros, probe, tmp_path):
+    with arm_beside_node(probe, tmp_path, 'slow', homing='own', speed_scale=0.1) as arm:
+        arm.rest_at(AWAY)
+        arm.start()
+        arm.live_until(lambda: arm.targets and np.abs(target(arm) - READY).max() < 1e-3, 'home')
+        q = np.array([message.position for message in arm.targets])
+        stamps_s = np.array([conv.from_stamp(message.header.stamp) for message in arm.targets])
+        # Of the shaped speed, 0.5 of 2.62 rad/s in the joints that have the farthest to go.
+        assert (np.diff(q, axis=0) / np.diff(stamps_s)[:, None]).min() > -0.1 * 0.5 * 2.62 * 1.1
+    beyond = READY + [1.5, 0, 0, 0, 0, 0, 0]
+    robot = tmp_path / 'narrow.yaml'
+    robot.write_text('guard: {workspace_upper_m: [0.85, 0.2, 1.0]}', encoding='utf-8')
+    with arm_beside_node(probe, tmp_path, 'narrow', homing='own', robot_file=str(robot)) as arm:
+        arm.rest_at(beyond)
+        arm.start()
+        arm.live_until(lambda: 'workspace box' in arm.states[-1].message, 'a reason in the state')
+        assert not arm.targets
+
+
 @pytest.mark.parametrize('how', ['hold', 'episode end'])
 def test_homing_is_stopped_by_the_operator(ros, probe, tmp_path, how):
     with arm_beside_node(probe, tmp_path, f'stop_{len(how)}', homing='own') as arm:

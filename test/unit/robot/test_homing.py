@@ -3,11 +3,13 @@
 import numpy as np
 from ocrrl_ros.core.errors import ConfigError, InputError
 from ocrrl_ros.robot.fr3 import READY_POSITION
+from ocrrl_ros.robot.guard_config import GuardConfig
 from ocrrl_ros.robot.homing import (
     HomingConfig, HomingPlanner, HomingState, JointHoming)
 from ocrrl_ros.robot.homing_clearance import ArmClearance
 from ocrrl_ros.robot.kinematics import FrankaKinematics
 from ocrrl_ros.robot.limits import JointLimits
+from ocrrl_ros.robot.robot_config import RobotConfig
 import pytest
 
 READY = np.array(READY_POSITION)
@@ -15,18 +17,34 @@ LIMITS = JointLimits.for_image()
 KINEMATICS = FrankaKinematics()
 CLEARANCE = ArmClearance()
 PLANNER = HomingPlanner()
+GUARDED = PLANNER.make_shaper()
 TICK_S = 0.005
 
 
+def is_guarded(q):
+    """Return whether the shipped guards let the arm be there."""
+    try:
+        GUARDED.seed(q)
+    except InputError:
+        return False
+    return True
+
+
 def random_starts(count):
-    """Return random configurations (count, 7) that are free."""
+    """Return random configurations (count, 7) that are free and inside the shipped guards."""
     rng = np.random.default_rng(3)
     found = []
     while len(found) < count:
         q = rng.uniform(LIMITS.position_lower, LIMITS.position_upper)
-        if CLEARANCE(q) is None:
+        if CLEARANCE(q) is None and is_guarded(q):
             found.append(q)
     return found
+
+
+def planner(is_free=None, config=None, **guard):
+    """Return a planner for a cell with these guards."""
+    robot = RobotConfig(guard=GuardConfig(**guard))
+    return HomingPlanner(robot, config, is_free)
 
 
 def low(z_m=0.05):
@@ -242,3 +260,96 @@ def test_clearance_knows_the_arm_and_the_table(q, words):
 def test_higher_table_is_nearer():
     assert CLEARANCE(low(0.03)) is None
     assert 'table' in ArmClearance(table_z_m=0.03)(low(0.03))
+
+
+def test_tables_reach_the_arm_from_link_3_on():
+    assert ArmClearance(table_z_m=0.15)(READY) is None
+    assert 'table' in ArmClearance(table_z_m=0.15)(low(0.1))
+
+
+@pytest.mark.parametrize('start, words, guard', [
+    (low(), 'minimum height', {'minimum_height_m': 0.08}),
+    (low(), 'body height', {'body_height_m': 0.25}),
+    (READY + [0.9, 0, 0, 0, 0, 0, 0], 'keep-out plane 0',
+     {'keep_out_planes': ((0.0, 0.2, 0.0, 0.0, -1.0, 0.0),)}),
+    (low(), 'workspace box', {'workspace_lower_m': (0.0, -0.7, 0.2)})])
+def test_a_start_that_breaks_a_guard_is_refused_by_its_name(start, words, guard):
+    with pytest.raises(InputError, match=f'refused: .*{words}'):
+        planner(lambda q: None, **guard).plan(start)
+
+
+def test_a_table_of_another_height_is_that_of_the_guard():
+    below = low(-0.05)
+    with pytest.raises(InputError, match='table'):
+        PLANNER.plan(below)
+    pedestal = planner(
+        body_height_m=-0.3, minimum_height_m=-0.28, workspace_lower_m=(0.0, -0.7, -0.4))
+    assert len(pedestal.plan(below).waypoints) == 2
+    with pytest.raises(InputError, match='table'):
+        planner(body_height_m=0.2).plan(low(0.1))
+
+
+def test_a_way_across_a_keep_out_plane_is_refused_though_both_ends_are_inside():
+    pose = KINEMATICS.forward(READY)
+    pose[0] += 0.25
+    reach, _ = KINEMATICS.solve(pose, READY, iterations=200)
+    start, home = reach.copy(), reach.copy()
+    start[0], home[0] = 1.2, -1.2
+    config = HomingConfig(q_home=tuple(home), lift_m=0.0)
+    free = planner(lambda q: None, config)
+    assert max(KINEMATICS.forward(q)[0] for q in free.plan(start).q) > 0.5
+    narrow = planner(lambda q: None, config, keep_out_planes=((0.45, 0.0, 0.0, -1.0, 0.0, 0.0),))
+    with pytest.raises(InputError, match='directly: .*keep-out plane 0.* allow no motion'):
+        narrow.plan(start)
+
+
+def test_the_tcp_is_no_faster_than_its_guard_allows():
+    start = READY + 0.3
+    config = HomingConfig(lift_m=0.0)
+    slow, free = planner(config=config, tcp_speed_m_s=0.1), planner(config=config)
+    speeds = [np.linalg.norm([KINEMATICS.jacobian(q)[:3] @ dq for q, dq in zip(plan.q, plan.dq)],
+                             axis=1).max() for plan in (slow.plan(start), free.plan(start))]
+    assert speeds[0] <= 0.1 + 1e-9 < 0.15 < speeds[1]
+    homing = JointHoming(slow)
+    assert homing.start(start, 7.0)
+    q, dq = run(homing, start)
+    assert homing.state is HomingState.DONE
+    assert max(np.linalg.norm(KINEMATICS.jacobian(a)[:3] @ b) for a, b in zip(q, dq)) <= 0.1 + 1e-9
+
+
+def test_the_smaller_of_both_speed_scales_counts_from_the_next_way_on():
+    def peak(homing):
+        assert homing.start(READY + 0.3, 7.0)
+        _, dq = run(homing, READY + 0.3)
+        assert homing.state is HomingState.DONE
+        return np.abs(dq / GUARDED.max_velocity).max()
+
+    homing = JointHoming(HomingPlanner(config=HomingConfig(lift_m=0.0)))
+    assert peak(homing) == pytest.approx(0.3, abs=0.01)
+    for scale, expected in ((0.1, 0.1), (0.04, 0.04), (1.0, 0.3)):
+        homing.limit_speed(scale)
+        assert peak(homing) == pytest.approx(expected, abs=0.01)
+
+
+def test_a_home_that_breaks_a_guard_is_named():
+    with pytest.raises(ConfigError, match='q_home.*workspace box'):
+        planner(workspace_lower_m=(0.4, -0.7, -0.15))
+
+
+def test_a_command_that_is_refused_on_the_way_ends_the_motion():
+    homing = JointHoming(PLANNER)
+    homing._shaper = planner(
+        lambda q: None, workspace_upper_m=(0.85, 0.2, 1.0)).make_shaper()
+    assert homing.start(READY + 0.05, 7.0)
+    homing._waypoints[0] = READY + [1.2, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]
+    homing._head_for_waypoint()
+    run(homing, READY + 0.05)
+    assert homing.state is HomingState.FAILED and 'homing stopped: workspace box' in homing.reason
+
+
+def test_a_command_that_rests_on_the_way_ends_the_motion():
+    homing = JointHoming(PLANNER)
+    assert homing.start(READY + 0.3, 7.0)
+    # As where no proof of the rest of the way was found in time.
+    run(homing, READY + 0.3, at={0.3: homing._shaper.stop})
+    assert homing.state is HomingState.FAILED and 'rests on the way' in homing.reason
