@@ -178,11 +178,12 @@ class CommandedHand:
 
     def _next(self, now_s: float) -> HandCommand | None:
         """Return the command that is due, or None."""
-        if self._home_asked or (self._home_first and self._is_fresh(now_s)):
-            return self._send_home(now_s) if self._attempts.may_try(now_s) else None
-        if self._home_first:
-            return None
         target = self._wish.target
+        if self._home_first and not self._home_asked and not self._is_measured(now_s):
+            return None
+        if self._home_asked or (self._home_first and not self._may_hold(target)):
+            is_wanted = self._home_asked or self._is_fresh(now_s)
+            return self._send_home(now_s) if is_wanted and self._attempts.may_try(now_s) else None
         if target is None or not self._wish.differs(target, self._reached):
             return None
         if self._target is None or self._wish.differs(target, self._target):
@@ -245,10 +246,25 @@ class CommandedHand:
         """Return whether a wish came lately."""
         return now_s - self._wished_s <= self._config.max_wish_age_s
 
+    def _is_measured(self, now_s: float) -> bool:
+        """Return whether the measured width is of now."""
+        return now_s - self._measured_s <= _MAX_WIDTH_AGE_S
+
+    def _may_hold(self, target: float | None) -> bool:
+        """
+        Return whether homing would let go of what is to stay: this node may have been restarted.
+
+        Fingers are apart but not open, nobody has stopped them, and no opening is wished.
+        """
+        config, width_m = self._config, self._width_m
+        return (self._stop is _Stop.BEFORE_OPENING
+                and config.empty_width_m <= width_m < config.open_width_m
+                and (target is None or target * config.open_width_m < width_m))
+
     def _knows_width(self, now_s: float) -> bool:
         """Return whether the measured width is of now, and of after the last close."""
         return (self._measured_s >= self._closed_s + self._config.settle_s
-                and now_s - self._measured_s <= _MAX_WIDTH_AGE_S)
+                and self._is_measured(now_s))
 
     def _is_known_empty(self, now_s: float) -> bool:
         """Return whether the fingers touch each other."""
@@ -275,6 +291,8 @@ class CommandedHand:
             return HandPhase.FAILED, (
                 f'given up after {self._attempts.failures} tries: {self._last_result}')
         if self._reached is None:
+            if self._home_first and not self._is_measured(now_s):
+                return HandPhase.IDLE, 'homing waits for the measured width'
             return HandPhase.IDLE, self._last_result if self._attempts.failures else ''
         if not self._is_binary:
             return HandPhase.REACHED, ''

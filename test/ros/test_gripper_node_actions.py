@@ -3,6 +3,7 @@
 
 import os
 from pathlib import Path
+import signal
 import time
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
@@ -90,6 +91,7 @@ def start(tmp_path, monkeypatch, desk):
         str(tmp_path / 'packages'), str(tests.parent), os.environ.get('PYTHONPATH', '')]))
 
     def begin(**parameters):
+        desk.states.clear()
         desk.node = NodeProcess(MODULE, tmp_path / 'gripper.log', {
             name.replace('__', '.'): value for name, value in parameters.items()})
         return desk.node
@@ -213,3 +215,25 @@ def test_a_gripper_command_that_hangs_is_cancelled(start, desk, gripper):
         assert gripper.most_at_once == 1
         gripper.is_stuck = False
         desk.until_phase('empty', 0.0)
+
+
+@pytest.mark.parametrize('parameters', [{}, {'hand__home_first': True}])
+def test_a_killed_node_that_comes_back_does_not_let_go_of_what_the_hand_holds(
+        start, desk, gripper, parameters):
+    with running(start(**parameters)) as node:
+        desk.until_phase('holding', 0.0)
+        os.kill(node.process.pid, signal.SIGKILL)
+        assert node.wait() == -signal.SIGKILL
+    count = len(gripper.calls)
+    with running(start(**parameters)):
+        desk.until_phase('idle', None)
+        until_s = time.monotonic() + 0.5
+        desk.wish(None, lambda: time.monotonic() > until_s, 'silence')
+        assert gripper.calls[count:] == [] and gripper.width_m == 0.03
+        desk.until_phase('holding', 0.1)
+        # Pressing on what it holds lets go of nothing.
+        assert set(gripper.names[count:]) == {'grasp'} and gripper.width_m == 0.03
+        desk.until_phase('open', 0.9)
+    assert gripper.names[count:] == [
+        'grasp', 'stop', *['homing'] * len(parameters), 'move']
+    assert gripper.most_at_once == 1

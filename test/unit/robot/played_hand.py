@@ -22,6 +22,7 @@ class PlayedHand:
             answer: Callable[[HandCommand], Outcome | None] = lambda command: Outcome.SUCCEEDED):
         self.logic, self.takes_s, self.answer, self.stop_m = logic, takes_s, answer, stop_m
         self.now_s, self.width_m, self.is_ready = 100.0, 0.08, True
+        self.measures = True
         self.sent: list[tuple[float, HandCommand]] = []
         self.most_under_way = 0
         self._under_way: list[tuple[float, HandCommand]] = []
@@ -36,7 +37,8 @@ class PlayedHand:
         self.now_s += DT_S
         if wish is not None:
             self.logic.wish(wish, self.now_s)
-        self.logic.measure(self.width_m, self.now_s)
+        if self.measures:
+            self.logic.measure(self.width_m, self.now_s)
         results = self._ended()
         command = self.logic.step(self.now_s, is_ready=self.is_ready, results=results)
         if command is not None:
