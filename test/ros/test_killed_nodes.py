@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every node of the simulated stack killed with SIGKILL under the supervisor, and two hogs."""
 
+import time
+
 import numpy as np
 from ocrrl_ros.cli.bench_faults import hogging
 from ocrrl_ros.core.errors import UnknownNameError
@@ -12,6 +14,7 @@ from ocrrl_ros.robot.fr3 import READY_POSITION
 from ocrrl_ros.robot.kinematics import FrankaKinematics
 from ocrrl_ros.robot.limits import JointLimits
 import pytest
+from received_stream import broken, shaper_of
 from tiny_bundles import tiny_base, tiny_residual
 
 START = FrankaKinematics().forward(np.array(READY_POSITION))
@@ -20,6 +23,9 @@ PATIENCE_S = 300.0
 SHOWN = {
     'base_policy': 'base policy is stale', 'mujoco_bridge': 'joint state',
     'episode': 'episode ended', 'residual_policy': 'idle'}
+
+GOING_ON = ('running_base', 'running_residual', 'holding')
+PASSING = ('executing', 'base policy is stale', 'joint state is', 'episode/state')
 
 
 @pytest.fixture(scope='module')
@@ -40,6 +46,16 @@ def graph(ros, probe, tmp_path_factory):
         found.stop()
 
 
+def watch_targets(graph, first, count):
+    """Watch until so many targets have come since the first ones; return stamps and rows."""
+    end_s = time.monotonic() + PATIENCE_S
+    while len(graph.targets) - first < count:
+        assert time.monotonic() < end_s, f'no targets: {graph.states[-3:]}'
+        graph.watch(0.1)
+    rows = graph.targets[first:]
+    return np.array([stamp for stamp, _ in rows]), np.array([q for _, q in rows])
+
+
 @pytest.mark.parametrize('name', [
     'recorder', 'pose_estimator', 'base_policy', 'episode', 'residual_policy', 'mujoco_bridge'])
 def test_a_killed_node_comes_back_and_the_policy_moves_the_arm_again(graph, name):
@@ -48,27 +64,28 @@ def test_a_killed_node_comes_back_and_the_policy_moves_the_arm_again(graph, name
     assert restart.node == name and restart.alive_s <= restart.moving_s
     shown = [text for text in restart.states if SHOWN.get(name, 'executing') in text]
     assert shown, restart.states
-    if name != 'mujoco_bridge':
-        graph.watch(0.5)
-        # A new simulator begins at its start: the target starts anew from there.
-        rows = graph.targets[first:]
-        counts = count_broken_targets(
-            np.array([stamp for stamp, _ in rows]), np.array([q for _, q in rows]),
-            JointLimits.for_image())
-        assert counts['targets'] > 10
-        assert not counts['position'] + counts['velocity'] + counts['not finite'], counts
+    times_s, q = watch_targets(graph, first, len(graph.targets) - first + 100)
+    assert not broken(times_s, q, shaper_of())
 
 
-def test_limits_are_kept_beside_two_processes_that_hog_the_processors(graph):
+def test_limits_are_kept_and_the_arm_goes_on_beside_two_processes_that_hog_the_processors(graph):
     with hogging(2):
-        first = len(graph.targets)
-        graph.watch(5.0)
-        rows = graph.targets[first:]
-    counts = count_broken_targets(
-        np.array([stamp for stamp, _ in rows]), np.array([q for _, q in rows]),
-        JointLimits.for_image())
-    assert counts['targets'] > 50
-    assert not counts['position'] + counts['velocity'] + counts['not finite'], counts
+        first, shown = len(graph.targets), max(len(graph.states) - 1, 0)
+        times_s, q = watch_targets(graph, first, 600)
+        hogged = graph.states[shown:]
+    assert not broken(times_s, q, shaper_of())
+    assert np.ptp(q, axis=0).max() > 1e-3, 'the arm stood still'
+    # A hold of a starved input passes by itself; nothing else may be shown.
+    assert any(text.endswith(': executing') for text in hogged), hogged
+    for text in hogged:
+        state, _, reason = text.partition(': ')
+        assert state in GOING_ON and reason.startswith(PASSING), hogged
+    first = len(graph.targets)
+    watch_targets(graph, first, 100)
+    end_s = time.monotonic() + PATIENCE_S
+    while not graph.states[-1].endswith(': executing'):
+        assert time.monotonic() < end_s, graph.states[-3:]
+        graph.watch(0.1)
 
 
 def test_a_node_that_the_graph_does_not_have_is_named(graph):
