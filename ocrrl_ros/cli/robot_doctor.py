@@ -8,7 +8,7 @@ from typing import Any, TYPE_CHECKING
 
 from ocrrl_ros.core.errors import ConfigError
 from ocrrl_ros.core.host_check import check_host, UNKNOWN
-from ocrrl_ros.core.system_check import check_realtime
+from ocrrl_ros.core.system_check import check_locked_memory, check_realtime
 from ocrrl_ros.core.system_packages import ABSENT, CheckResult, FAILED, OK, WARNING
 from ocrrl_ros.robot.arming_config import ArmChoice, ArmingConfig, FACTS, TARGET_OF_SINK
 from rich.console import Console
@@ -81,7 +81,7 @@ class RobotDoctor:
                 timeout_s=self.timeout_s, joint_state_topic=self.joint_state_topic)
             results = [self._arm_line(found), *_findings(found)]
             results += [_middleware_line(found), *self._fci_lines(found)]
-            results += [check_realtime(), *check_host()]
+            results += [check_realtime(), check_locked_memory(), *check_host()]
         show(console, results)
         return summary(console, found, results)
 

@@ -1,16 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """`ocrrl doctor --robot` as a process: with nothing running, with the bridge, a mock robot."""
+from dataclasses import replace
 import json
 import os
 import subprocess
 import sys
 
 from mock_fci import mock_robot
+from ocrrl_ros.cli.robot_doctor import RobotDoctor
 from ocrrl_ros.robot.arming_config import FACTS
 import pytest
 from ros_harness import NodeProcess, running
 
-HOST = ('DDS', 'real time', 'kernel', 'limits', 'CPU governor', 'network buffers', 'clock')
+HOST = (
+    'DDS', 'real time', 'locked memory', 'kernel', 'limits', 'CPU governor', 'network buffers',
+    'clock')
 BRIDGE = 'ocrrl_ros.nodes.mujoco_bridge_node'
 
 
@@ -35,6 +39,14 @@ def empty_domain(ros_domain):
 
 def states_of(result):
     return {check['name']: check['state'] for check in result['checks']}
+
+
+def test_a_controller_that_is_not_crisps_is_checked_without_gains_by_its_topic():
+    checks = replace(
+        RobotDoctor(target='fr3_arm_controller/joint_trajectory').arming(), arm='franka_ros2')
+    assert checks.allowed_controllers == ('fr3_arm_controller',)
+    assert set(FACTS) - set(checks.required) == {'gains'}
+    assert set(replace(RobotDoctor().arming(), arm='franka_ros2').required) == set(FACTS)
 
 
 def test_with_nothing_running_every_line_says_what_is_missing(empty_domain, tmp_path):
