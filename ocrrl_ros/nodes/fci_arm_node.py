@@ -177,7 +177,8 @@ class FciArmNode(ManagedNode):
         monitor = self.loop.monitor
         refused = report.counts.get('targets_refused', 0)
         if report.refusal and refused != self._counted:
-            self._guard.refuse(self._targets.name, report.refusal, time.monotonic())
+            name = self._targets.name
+            self._guard.refuse(name, f'{name}: {report.refusal}', time.monotonic())
         self._counted = refused
         for name, value in report.counts.items():
             monitor.set_value(name, value)
