@@ -136,7 +136,8 @@ class ResidualController:
             self.deadman.beat(now_s)
             return
         self.deadman.forget(problem)
-        if self.deadman.is_required and self._in_episode:
+        if self.deadman.is_required and (
+                self._in_episode or self.state is ControllerState.HOMING):
             self.hold(f'dead-man switch {problem or "released"}')
 
     def on_robot(self, problem: str) -> None:

@@ -100,6 +100,7 @@ class EpisodeStart:
         """
         if self._homing is None:
             return None
+        self._watch_switch(now_s)
         # Whatever made the fault or the latch: nothing goes on by itself after it.
         if self._controller.state is ControllerState.FAULT:
             self._homing.cut(self._controller.reason)
@@ -107,6 +108,15 @@ class EpisodeStart:
             self._homing.stop(self._controller.reason)
         found = self._homing.tick(now_s, dt_s)
         return None if found is None else Command(*found, 1.0)
+
+    def _watch_switch(self, now_s: float) -> None:
+        """Latch a hold on the way home where the dead-man switch falls silent."""
+        controller = self._controller
+        # As in the episode: where the state is not of now, the clock may have been set.
+        if controller.state is ControllerState.HOMING and not controller.arm.stale_reason(now_s):
+            problem = controller.deadman.problem(now_s)
+            if problem:
+                controller.hold(problem)
 
     def stop_homing(self, reason: str) -> None:
         """Brake a homing motion; the next start begins with another."""

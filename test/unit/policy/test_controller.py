@@ -288,20 +288,6 @@ def test_silent_episode_hides_no_dead_man_switch_that_falls_silent():
     assert 'dead-man switch silent' in rig.controller.reason
 
 
-def test_a_problem_of_the_deadman_counts_as_its_release_and_is_named():
-    rig = Rig(require_deadman=True, start=False)
-    rig.controller.on_deadman(True, rig.now_s)
-    rig.controller.on_deadman(True, rig.now_s, 'has two owners')
-    assert rig.controller.deadman.problem(rig.now_s) == 'dead-man switch has two owners'
-    rig.controller.on_deadman(True, rig.now_s)
-    assert rig.controller.deadman.problem(rig.now_s) == ''
-    rig.controller.start_episode(rig.now_s)
-    rig.controller.on_deadman(True, rig.now_s, 'has two owners')
-    rig.controller.on_deadman(True, rig.now_s)
-    assert rig.controller.machine.is_latched
-    assert rig.controller.reason == 'dead-man switch has two owners'
-
-
 def test_released_deadman_latches_at_once():
     rig = Rig(require_deadman=True)
     rig.controller.on_deadman(True, rig.now_s)

@@ -204,6 +204,41 @@ def test_a_clock_that_is_set_brakes_on_the_way_home_without_a_jump(by_s):
     assert cell.stands_still()
 
 
+def switched():
+    """Return a cell under a dead-man switch, on the way home."""
+    return Cell(require_deadman=True).homing()
+
+
+@pytest.mark.parametrize('value, words', [
+    (False, 'dead-man switch released'), (None, 'dead-man switch silent')])
+def test_a_dead_man_switch_that_is_lost_on_the_way_home_latches(value, words):
+    cell = switched()
+    cell.deadman = value
+    cell.live(1.0)
+    assert cell.controller.machine.is_latched and words in cell.controller.reason
+    assert cell.stands_still() and np.abs(cell.q - READY).max() > 0.05
+    cell.deadman = True
+    assert cell.stands_still() and cell.controller.machine.is_latched
+    cell.controller.resume(cell.now_s)
+    cell.live(5.0)
+    np.testing.assert_allclose(cell.q, READY, atol=1e-3)
+
+
+def test_a_release_between_two_presses_latches_on_the_way_home():
+    cell = switched()
+    for pressed in (False, True):
+        cell.controller.on_deadman(pressed, cell.now_s)
+    cell.live(0.5)
+    assert cell.stands_still() and cell.controller.reason == 'dead-man switch released'
+
+
+def test_a_clock_that_is_set_is_no_switch_that_falls_silent():
+    cell = switched()
+    cell.now_s += 1.0
+    cell.live(0.5)
+    assert cell.state is ControllerState.IDLE and 'joint state' in cell.controller.reason
+
+
 def test_an_episode_of_before_is_not_joined():
     cell = Cell()
     with pytest.raises(InputError, match='started during episode 3'):
