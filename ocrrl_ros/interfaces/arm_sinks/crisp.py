@@ -3,10 +3,8 @@
 
 from __future__ import annotations
 
-from array import array
-
 from geometry_msgs.msg import PoseStamped
-from ocrrl_ros.interfaces.arm_sinks.base import ArmSink, Preview
+from ocrrl_ros.interfaces.arm_sinks.base import ArmSink, joint_values_of, Preview
 from ocrrl_ros.interfaces.arm_sinks.config import SinkConfig
 from ocrrl_ros.interfaces.conversions import fill_pose, to_stamp
 from ocrrl_ros.interfaces.qos import LATEST
@@ -29,13 +27,13 @@ class CrispJointSink(ArmSink):
         """Create the publisher and one message that is reused."""
         self._publisher = node.create_publisher(JointState, 'target_joint', LATEST)
         self._message = JointState(name=list(ARM_JOINT_NAMES))
+        self._positions = joint_values_of(self._message, 'position')
 
     def send(self, command: Command, now_s: float, preview: Preview) -> None:
         """Publish positions in rad."""
-        message = self._message
-        message.header.stamp = to_stamp(now_s)
-        message.position = array('d', command.q)
-        self._publisher.publish(message)
+        self._message.header.stamp = to_stamp(now_s)
+        self._positions[:] = command.q
+        self._publisher.publish(self._message)
 
 
 class CrispPoseSink(ArmSink):
