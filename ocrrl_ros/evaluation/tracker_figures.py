@@ -120,10 +120,15 @@ def summarise(samples: Sequence[Sample]) -> dict[str, Any]:
     } | lateness(samples) | absence(samples) | wear(samples)
 
 
+def passed_count(row: Mapping[str, Any]) -> int:
+    """Return how many bad frames of a row were valid."""
+    return round(row['bad_frames'] * (row['bad_passed'] or 0.0))
+
+
 def headline(rows: Sequence[Mapping[str, Any]]) -> str:
     """Return frames, bad frames that passed and the worst median errors of rows, in words."""
     bad = sum(row['bad_frames'] for row in rows)
-    passed = sum(round(row['bad_frames'] * (row['bad_passed'] or 0.0)) for row in rows)
+    passed = sum(map(passed_count, rows))
     worst = [max((row[key]['p50'] for row in rows if row[key] is not None), default=math.nan)
              for key in ('position_mm', 'rotation_deg')]
     return (f'{sum(row["frames"] for row in rows)} poses; worst median {worst[0]:.1f} mm, '

@@ -9,6 +9,7 @@ from typing import Any
 
 from ocrrl_ros.evaluation.results.status import CellStatus
 from ocrrl_ros.evaluation.results.tables import percent, table
+from ocrrl_ros.evaluation.tracker_figures import passed_count
 
 SECTION = 'tracker'
 _BORNE = ('rest', 'free', 'grasp')
@@ -165,7 +166,7 @@ def _row_table(rows: Sequence[Mapping[str, Any]]) -> str:
     return table(_ROW_HEADER, [[
         f'{row["domain"]}, {100 * row["depth_bias"]:g} %, {row["row"]}, {row["object"]}',
         str(row['frames']), _share(row['valid_share']), str(row['losses']),
-        f'{round(row["bad_frames"] * (row["bad_passed"] or 0.0))} of {row["bad_frames"]}',
+        f'{passed_count(row)} of {row["bad_frames"]}',
         _pair(row['position_mm']), _pair(row['rotation_deg']), _pair(row['tilt_deg']),
         _share(row['nees_tilt_95']), _pair(row['cpu_ms'], 1)] for row in rows])
 
