@@ -13,24 +13,26 @@ from ocrrl_ros.perception.surfaces import GRID, REVOLUTION
 
 TRACE_STEPS = 64
 TOUCH = 2e-5
+SURELY_OUTSIDE = 1.0 + 1e-6
+"""Rays that miss the bounding sphere by this share of its radius, squared, need no exact test."""
 
 
-@numba.njit(nogil=True)
-def _box_entry(origin, direction, row):
+@numba.njit(nogil=True, error_model='numpy', forceinline=True)
+def _box_entry(origin, direction, rows, k):
     """Return the distance along a ray to a box, infinity for a miss."""
     first, last = -1e9, 1e9
     for i in range(3):
         along = direction[i] if abs(direction[i]) >= 1e-9 else 1e-9
-        a = (row[i] - row[i + 3] - origin[i]) / along
-        b = (row[i] + row[i + 3] - origin[i]) / along
+        a = (rows[k, i] - rows[k, i + 3] - origin[i]) / along
+        b = (rows[k, i] + rows[k, i + 3] - origin[i]) / along
         first, last = max(first, min(a, b)), min(last, max(a, b))
     return first if first <= last and first > 0.0 else np.inf
 
 
-@numba.njit(nogil=True)
-def _edge_entry(origin, direction, edge):
+@numba.njit(nogil=True, error_model='numpy', forceinline=True)
+def _edge_entry(origin, direction, edges, k):
     """Return the distance along a ray to the ring of a profile edge, infinity for a miss."""
-    r0, z0, r1, z1 = edge[0], edge[1], edge[2], edge[3]
+    r0, z0, r1, z1 = edges[k, 0], edges[k, 1], edges[k, 2], edges[k, 3]
     if abs(z1 - z0) < 1e-9:
         t = (z0 - origin[2]) / (direction[2] if abs(direction[2]) >= 1e-9 else 1e-9)
         radius = np.sqrt((origin[0] + t * direction[0]) ** 2 + (origin[1] + t * direction[1]) ** 2)
@@ -54,7 +56,7 @@ def _edge_entry(origin, direction, edge):
     return best
 
 
-@numba.njit(nogil=True)
+@numba.njit(nogil=True, error_model='numpy')
 def _cell(at, first, step, last):
     """Return a coordinate's cell, its share of the way through it, and how many samples are."""
     end = (last - first) / step
@@ -63,7 +65,7 @@ def _cell(at, first, step, last):
     return cell, place - cell, count
 
 
-@numba.njit(nogil=True)
+@numba.njit(nogil=True, error_model='numpy')
 def _grid_value(origin, direction, far, shape):
     """Return the sampled distance at a place of a ray within the grid."""
     row, last, samples = shape.hull[0], shape.hull[1], shape.surface
@@ -80,7 +82,7 @@ def _grid_value(origin, direction, far, shape):
     return value
 
 
-@numba.njit(nogil=True)
+@numba.njit(nogil=True, error_model='numpy')
 def _grid_entry(origin, direction, shape):
     """Return the distance along a ray to the sampled surface, infinity for a miss."""
     bounds = shape.hull[2]
@@ -99,7 +101,7 @@ def _grid_entry(origin, direction, shape):
     return np.inf
 
 
-@numba.njit(nogil=True)
+@numba.njit(nogil=True, error_model='numpy', forceinline=True)
 def _entry(origin, direction, shape):
     """Return the distance along a ray to the surface, infinity for a miss."""
     middle = -(origin[0] * direction[0] + origin[1] * direction[1] + origin[2] * direction[2])
@@ -112,22 +114,29 @@ def _entry(origin, direction, shape):
         return _grid_entry(origin, direction, shape)
     for k in range(shape.surface.shape[0]):
         if shape.kind == REVOLUTION:
-            best = min(best, _edge_entry(origin, direction, shape.surface[k]))
+            best = min(best, _edge_entry(origin, direction, shape.surface, k))
         else:
-            best = min(best, _box_entry(origin, direction, shape.surface[k]))
+            best = min(best, _box_entry(origin, direction, shape.surface, k))
     return best
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, error_model='numpy')
 def compare(depth, mask, camera, rotation, translation, shape, tolerance):
     """Return how a region agrees with the rendered object, as sums; see `kernels_numpy`."""
     sums = np.zeros(10)
     direction, origin = np.empty(3), -(translation @ rotation)
+    far = translation[0] ** 2 + translation[1] ** 2 + translation[2] ** 2
+    outside = far - SURELY_OUTSIDE * shape.reach ** 2
     for v in range(depth.shape[0]):
         for u in range(depth.shape[1]):
             x = (u + camera[4] - camera[2]) / camera[0]
             y = (v + camera[5] - camera[3]) / camera[1]
-            length = np.sqrt(x ** 2 + y ** 2 + 1.0)
+            squared = x ** 2 + y ** 2 + 1.0
+            along = x * translation[0] + y * translation[1] + translation[2]
+            if along * along < outside * squared:
+                sums[2] += mask[v, u]
+                continue
+            length = np.sqrt(squared)
             for i in range(3):
                 direction[i] = (
                     rotation[0, i] * x + rotation[1, i] * y + rotation[2, i]) / length

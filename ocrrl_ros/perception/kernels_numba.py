@@ -17,7 +17,7 @@ __all__ = ['accumulate', 'colour_score', 'compare', 'contour_rays', 'surface_poi
 SEARCH_PX = 8
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, error_model='numpy')
 def colour_score(rgb, cone):
     """Return how far inside a cone of hues each pixel lies; see `kernels_numpy`."""
     height, width = rgb.shape[0], rgb.shape[1]
@@ -36,7 +36,7 @@ def colour_score(rgb, cone):
     return score
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, error_model='numpy')
 def surface_points(depth, mask, camera, stride, range_m):
     """Return the measured points of masked pixels on a grid; see `kernels_numpy`."""
     height, width = depth.shape
@@ -53,7 +53,7 @@ def surface_points(depth, mask, camera, stride, range_m):
     return points[:count].copy()
 
 
-@numba.njit(nogil=True)
+@numba.njit(nogil=True, error_model='numpy')
 def _first_depth(depth, mask, v, u, dv, du, inside):
     """Return the first valid depth along a step on one side of the mask's edge, or 0."""
     height, width = depth.shape
@@ -67,7 +67,7 @@ def _first_depth(depth, mask, v, u, dv, du, inside):
     return 0.0
 
 
-@numba.njit(nogil=True)
+@numba.njit(nogil=True, error_model='numpy')
 def _crossing(inner, near, far, outer):
     """Return where between a masked pixel and its neighbour the score passes half way."""
     if not inner > outer:
@@ -82,34 +82,50 @@ def _crossing(inner, near, far, outer):
     return min(max(fraction, -0.5), 1.5)
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(nogil=True, error_model='numpy')
+def _rim(mask):
+    """Return rows and columns (N, 2) of masked pixels next to one that is not, row by row."""
+    height, width = mask.shape
+    rim, count = np.empty((height * width, 2), dtype=np.int64), 0
+    for v in range(height):
+        for u in range(width):
+            if not mask[v, u]:
+                continue
+            if ((u + 1 < width and not mask[v, u + 1]) or (u > 0 and not mask[v, u - 1])
+                    or (v + 1 < height and not mask[v + 1, u]) or (v > 0 and not mask[v - 1, u])):
+                rim[count, 0], rim[count, 1] = v, u
+                count += 1
+    return rim[:count]
+
+
+@numba.njit(cache=True, nogil=True, error_model='numpy')
 def contour_rays(score, mask, depth, camera, plane, margins):
     """Return rays through the mask's edge and which are silhouette; see `kernels_numpy`."""
     height, width = mask.shape
-    rays = np.empty((4 * height * width, 3))
-    silhouette = np.empty(4 * height * width, dtype=np.bool_)
+    rim = _rim(mask)
+    rays = np.empty((4 * len(rim), 3))
+    silhouette = np.empty(4 * len(rim), dtype=np.bool_)
     count = 0
     for dv, du in ((0, 1), (0, -1), (1, 0), (-1, 0)):
-        for v in range(height):
-            for u in range(width):
-                y, x = v + dv, u + du
-                if not mask[v, u] or y < 0 or y >= height or x < 0 or x >= width or mask[y, x]:
-                    continue
-                inner = score[min(max(v - dv, 0), height - 1), min(max(u - du, 0), width - 1)]
-                outer = score[
-                    min(max(v + 2 * dv, 0), height - 1), min(max(u + 2 * du, 0), width - 1)]
-                fraction = _crossing(
-                    float(inner), float(score[v, u]), float(score[y, x]), float(outer))
-                a = (u + du * fraction + camera[4] - camera[2]) / camera[0]
-                b = (v + dv * fraction + camera[5] - camera[3]) / camera[1]
-                length = np.sqrt(a * a + b * b + 1.0)
-                rays[count, 0], rays[count, 1], rays[count, 2] = a / length, b / length, 1 / length
-                z_in = _first_depth(depth, mask, v, u, dv, du, True)
-                z_out = _first_depth(depth, mask, v, u, dv, du, False)
-                a = (x + camera[4] - camera[2]) / camera[0]
-                b = (y + camera[5] - camera[3]) / camera[1]
-                level = (plane[0] * a + plane[1] * b + plane[2]) * z_out + plane[3]
-                behind = z_out > z_in + margins[0] or abs(level) < margins[1]
-                silhouette[count] = z_in > 0.0 and z_out > 0.0 and behind
-                count += 1
+        for k in range(len(rim)):
+            v, u = rim[k, 0], rim[k, 1]
+            y, x = v + dv, u + du
+            if y < 0 or y >= height or x < 0 or x >= width or mask[y, x]:
+                continue
+            inner = score[min(max(v - dv, 0), height - 1), min(max(u - du, 0), width - 1)]
+            outer = score[min(max(v + 2 * dv, 0), height - 1), min(max(u + 2 * du, 0), width - 1)]
+            fraction = _crossing(
+                float(inner), float(score[v, u]), float(score[y, x]), float(outer))
+            a = (u + du * fraction + camera[4] - camera[2]) / camera[0]
+            b = (v + dv * fraction + camera[5] - camera[3]) / camera[1]
+            length = np.sqrt(a * a + b * b + 1.0)
+            rays[count, 0], rays[count, 1], rays[count, 2] = a / length, b / length, 1 / length
+            z_in = _first_depth(depth, mask, v, u, dv, du, True)
+            z_out = _first_depth(depth, mask, v, u, dv, du, False)
+            a = (x + camera[4] - camera[2]) / camera[0]
+            b = (y + camera[5] - camera[3]) / camera[1]
+            level = (plane[0] * a + plane[1] * b + plane[2]) * z_out + plane[3]
+            behind = z_out > z_in + margins[0] or abs(level) < margins[1]
+            silhouette[count] = z_in > 0.0 and z_out > 0.0 and behind
+            count += 1
     return rays[:count].copy(), silhouette[:count].copy()

@@ -275,7 +275,8 @@ class SdfTracker:
         damping = 1e-3
         for _ in range(iterations):
             matrix = system + extra
-            matrix = matrix + np.diag(damping * np.diag(matrix) + 1e-3)
+            diagonal = matrix.ravel()[::7]
+            diagonal += damping * diagonal + 1e-3
             step = np.linalg.solve(matrix, right + pull)
             turn, shift = rotation_exp(step[3:]) @ rotation, translation + step[:3]
             trial = evaluate(turn, shift)
@@ -285,7 +286,7 @@ class SdfTracker:
                 system, right, cost = trial
                 extra, pull, penalty = trial_prior
                 damping = max(damping * 0.2, 1e-6)
-                if np.abs(step[:3]).max() < STEP_M and np.abs(step[3:]).max() < STEP_RAD:
+                if _is_small(step):
                     break
             else:
                 damping = min(damping * 10.0, 1e3)
@@ -300,6 +301,12 @@ class SdfTracker:
         return np.array([
             config.depth_sigma_m, config.depth_floor_m, point_weight,
             config.edge_sigma_px / observation.focal_px, ray_weight, width])
+
+
+def _is_small(step: np.ndarray) -> bool:
+    """Say whether a step (6,) is too small to go on after it."""
+    lengths = [abs(length) for length in step.tolist()]
+    return max(lengths[:3]) < STEP_M and max(lengths[3:]) < STEP_RAD
 
 
 def _prior_terms(

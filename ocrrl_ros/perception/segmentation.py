@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 import itertools
 from types import ModuleType
 from typing import NamedTuple
@@ -95,9 +96,11 @@ class Segment:
 
     def median_depth_m(self) -> float:
         """Return the median valid depth in the mask, m; 0 where there is none."""
-        depth = self.depth[self.mask]
-        depth = depth[depth > 0.0]
-        return float(np.median(depth)) if len(depth) else 0.0
+        return self._median_depth_m
+
+    @cached_property
+    def _median_depth_m(self) -> float:
+        return _median_depth(self.depth, self.mask)
 
 
 class Masked(NamedTuple):
@@ -289,11 +292,15 @@ class Segmenter:
             self, mask: np.ndarray, depth: np.ndarray, window: tuple[int, ...],
             camera: Intrinsics, centre_m: np.ndarray) -> np.ndarray:
         """Keep the parts that a partly hidden object at the predicted place could show."""
-        count, labels, stats, _ = cv2.connectedComponentsWithStats(
-            mask.view(np.uint8), connectivity=8)
-        if count < 2:
+        # Labels take longer than all else here, and most of a window is no object.
+        first_u, first_v, columns, rows = cv2.boundingRect(mask.view(np.uint8))
+        if columns == 0:
             return np.zeros_like(mask)
-        u, v = camera.project(centre_m) - np.array(window[:2])
+        part = slice(first_v, first_v + rows), slice(first_u, first_u + columns)
+        count, labels, stats, _ = cv2.connectedComponentsWithStats(
+            mask[part].view(np.uint8), connectivity=8)
+        depth = depth[part]
+        u, v = camera.project(centre_m) - np.array(window[:2]) - np.array([first_u, first_v])
         radius = self._radius_px(camera, centre_m)
         gate = self._model.shape.radius_m + self._config.depth_gate_m
         largest = stats[1:, cv2.CC_STAT_AREA].max()
@@ -304,12 +311,15 @@ class Segmenter:
             dx = max(left - u, 0.0, u - left - width)
             dy = max(top - v, 0.0, v - top - height)
             box = (slice(top, top + height), slice(left, left + width))
-            measured = depth[box][labels[box] == label]
-            measured = measured[measured > 0.0]
+            measured_m = _median_depth(depth[box], labels[box] == label)
             keep[label] = (
                 dx * dx + dy * dy < radius * radius
-                and (not len(measured) or abs(np.median(measured) - centre_m[2]) < gate))
-        return keep[labels]
+                and (measured_m == 0.0 or abs(measured_m - centre_m[2]) < gate))
+        if keep[1:].all():
+            return mask
+        kept = np.zeros_like(mask)
+        kept[part] = keep.take(labels)
+        return kept
 
     def _segment(
             self, camera: Intrinsics, window: tuple[int, ...], found: Masked,
@@ -335,6 +345,19 @@ def _clipped(
     return (
         max(int(left), 0), max(int(top), 0),
         min(int(right) + 1, camera.width), min(int(bottom) + 1, camera.height))
+
+
+def _median_depth(depth: np.ndarray, mask: np.ndarray) -> float:
+    """Return the median valid depth (h, w) in a mask, m; 0 where there is none."""
+    measured = depth[mask]
+    measured = measured[measured > 0.0]
+    if not len(measured):
+        return 0.0
+    # Of `np.median` the search for NaN takes half the time; a comparison has dropped them.
+    middle = len(measured) // 2
+    if len(measured) % 2:
+        return float(np.partition(measured, middle)[middle])
+    return float(np.partition(measured, (middle - 1, middle))[middle - 1:middle + 1].mean())
 
 
 def _cut(image: np.ndarray, window: tuple[int, ...]) -> np.ndarray:

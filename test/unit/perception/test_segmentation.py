@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Masks hold the object's pixels and nothing else."""
 
+from hypothesis import given, strategies as st
+from hypothesis.extra.numpy import arrays
 import numpy as np
 from ocrrl_ros.core import se3
 from ocrrl_ros.perception import kernels_numpy
 from ocrrl_ros.perception.frame import Intrinsics
 from ocrrl_ros.perception.object_model import load_object
-from ocrrl_ros.perception.segmentation import SegmentationConfig, Segmenter
+from ocrrl_ros.perception.segmentation import Segment, SegmentationConfig, Segmenter
 import pytest
 
 
@@ -77,3 +79,29 @@ def test_what_lies_outside_the_picture_is_known(segmenter):
     assert shares[0] == 0.0 and shares[2] == 1.0
     assert shares[1] == pytest.approx(0.5, abs=0.1)
     assert segmenter.share_outside(camera, np.eye(3), np.array([0.0, 0.0, -0.5])) == 1.0
+
+
+def segment(depth, mask):
+    """Return a segment of a picture's first corner."""
+    return Segment(
+        camera=np.array([600.0, 600.0, 320.0, 240.0, 0.0, 0.0]), score=mask.astype(np.float32),
+        depth=depth, mask=mask, filled=mask)
+
+
+@given(arrays(np.float32, (5, 4), elements=st.sampled_from(
+    [0.0, -1.0, float('nan'), 0.5, 0.51, 0.7, 0.70000005, 1.3])), arrays(bool, (5, 4)))
+def test_the_depth_of_a_segment_is_the_median_of_what_was_measured(depth, mask):
+    measured = depth[mask & (depth > 0.0)]
+    median_m = segment(depth, mask).median_depth_m()
+    assert median_m == (np.median(measured) if len(measured) else 0.0)
+
+
+@pytest.mark.parametrize('place', [(0.4, -0.15, 0.02), (0.6, 0.15, 0.02), (0.5, 0.0, 0.25)])
+def test_a_window_that_holds_more_than_the_object_changes_nothing(box_scene, make_box, place):
+    scene, box = box_scene(), make_box(place)
+    frame, pose = scene.frame(0.0, [box]), in_camera(scene, box)
+    masks = [
+        Segmenter(load_object('cube'), SegmentationConfig(roi_margin_px=margin), kernels_numpy)
+        .near(frame, *pose, 1.0).whole_mask(frame.depth_m.shape) for margin in (4, 30, 200)]
+    assert masks[0].any()
+    assert np.array_equal(masks[0], masks[1]) and np.array_equal(masks[1], masks[2])
