@@ -9,6 +9,7 @@ from ocrrl_ros.core.configuration import from_mapping
 from ocrrl_ros.core.errors import ConfigError, UnknownNameError
 from ocrrl_ros.core.symmetry import canonical_rotation, symmetry_group
 from ocrrl_ros.perception.estimate import TrackState
+from ocrrl_ros.perception.kernels import load_kernels
 from ocrrl_ros.perception.object_model import load_object
 from ocrrl_ros.perception.pose_estimator import (
     load_tracker_config, PoseEstimator, TrackerConfig)
@@ -217,6 +218,37 @@ def test_warm_up_leaves_no_track_behind(box_scene):
     tracker = estimator(scene)
     tracker.warm_up()
     assert tracker.process(scene.frame(0.0, []))['cube'].state is TrackState.ERROR
+
+
+@pytest.fixture
+def compiled_for(monkeypatch):
+    """Return the kernels' calls so far: name and types, for which numba compiles them."""
+    numba = pytest.importorskip('numba')
+    kernels, calls = load_kernels('numba'), set()
+
+    def noted(name, kernel):
+        def call(*arguments):
+            calls.add((name, *(str(numba.typeof(argument)) for argument in arguments)))
+            return kernel(*arguments)
+        return call
+
+    for name in kernels.__all__:
+        monkeypatch.setattr(kernels, name, noted(name, getattr(kernels, name)))
+    return calls
+
+
+@pytest.mark.parametrize('name', ['cube', 'bowl', 'cup', 'drawer', 'peg'])
+def test_nothing_is_left_to_compile_after_the_warm_up(box_scene, make_solid, compiled_for, name):
+    scene, model = box_scene(), load_object(name)
+    tracker = PoseEstimator(
+        [model], scene.base_T_camera, dataclasses.replace(load_tracker_config(), backend='numba'))
+    tracker.warm_up()
+    warm = set(compiled_for)
+    compiled_for.clear()
+    for number in range(8):
+        solid = make_solid(model, (0.5, 0.1 * (number // 4), 0.1))
+        tracker.process(scene.frame(number / 30.0, [solid]))
+    assert len({call[0] for call in compiled_for}) == 5 and compiled_for <= warm
 
 
 def test_configuration_refuses_unknown_keys_and_bad_values():
