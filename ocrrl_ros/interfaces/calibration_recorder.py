@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from ocrrl_ros.core.errors import InputError, OcrrlError
 from ocrrl_ros.interfaces.conversions import from_stamp, has_joints, joint_values
-from ocrrl_ros.interfaces.image_conversions import camera_info_to_intrinsics, image_to_rgb
+from ocrrl_ros.interfaces.image_conversions import camera_info_to_model, image_to_rgb
 from ocrrl_ros.interfaces.polling import PolledSubscription
 from ocrrl_ros.interfaces.qos import LATEST_BEST_EFFORT, SENSOR_DATA
 from ocrrl_ros.perception.calibration.board import BoardConfig, CalibrationBoard
@@ -13,7 +13,8 @@ from ocrrl_ros.perception.calibration.capture import CaptureConfig, CaptureGuide
 from ocrrl_ros.perception.calibration.hand_eye import Mount
 from ocrrl_ros.perception.calibration.samples import (
     CalibrationSample, SampleFolder, SessionHead)
-from ocrrl_ros.perception.frame import Intrinsics
+from ocrrl_ros.perception.frame import CameraModel
+from ocrrl_ros.perception.rectification import Rectifier
 from ocrrl_ros.robot.fr3 import ARM_JOINT_NAMES
 from ocrrl_ros.robot.kinematics import FrankaKinematics
 from rclpy.node import Node
@@ -46,7 +47,7 @@ class CalibrationRecorder:
         self._info_in = PolledSubscription(
             node, CameraInfo, f'{camera}/color/camera_info', LATEST_BEST_EFFORT)
         self._joints_in = PolledSubscription(node, JointState, joint_topic, SENSOR_DATA)
-        self._camera: Intrinsics | None = None
+        self._rectifier: Rectifier | None = None
         self._image: Image | None = None
         self._q = None
         self._silent_since_s: float | None = None
@@ -60,7 +61,7 @@ class CalibrationRecorder:
             before; what was taken is kept.
         """
         self._take_inputs()
-        if self._image is None or self._camera is None or self._q is None:
+        if self._image is None or self._rectifier is None or self._q is None:
             return self._waiting(now_s)
         self._silent_since_s = now_s
         image, self._image = self._image, None
@@ -70,23 +71,24 @@ class CalibrationRecorder:
         """Take the newest of everything; every joint state counts for standing still."""
         info = self._info_in.take_newest()
         if info is not None:
-            self._see_camera(camera_info_to_intrinsics(info, self._info_in.name))
+            self._see_camera(camera_info_to_model(info, self._info_in.name))
         for message in self._joints_in.take_all():
             if has_joints(message, ARM_JOINT_NAMES):
                 self._q = joint_values(message, ARM_JOINT_NAMES, source=self._joints_in.name)
                 self.guide.follow(from_stamp(message.header.stamp), self._q)
         self._image = self._image_in.take_newest() or self._image
 
-    def _see_camera(self, camera: Intrinsics) -> None:
+    def _see_camera(self, camera: CameraModel) -> None:
         """Remember the camera; it must not change."""
-        if self._camera is None:
-            self._folder.begin(
-                SessionHead(mount=self._mount, board=self._config, camera=camera))
-        elif camera != self._camera:
+        if self._rectifier is None:
+            rectifier = Rectifier(camera, self._info_in.name)
+            self._folder.begin(SessionHead(
+                mount=self._mount, board=self._config, camera=camera.intrinsics))
+            self._rectifier = rectifier
+        elif camera != self._rectifier.model:
             raise InputError(
-                f'{self._info_in.name} has changed from {self._camera} to {camera}; all pictures '
-                'must be of one camera and resolution')
-        self._camera = camera
+                f'{self._info_in.name} has changed from {self._rectifier.model} to {camera}; all '
+                'pictures must be of one camera and resolution')
 
     def _waiting(self, now_s: float) -> str | None:
         """Say what is missing, once it is missing for long."""
@@ -94,17 +96,19 @@ class CalibrationRecorder:
         if now_s - self._silent_since_s < PATIENCE_S:
             return None
         missing = [topic.name for topic, here in (
-            (self._image_in, self._image), (self._info_in, self._camera),
+            (self._image_in, self._image), (self._info_in, self._rectifier),
             (self._joints_in, self._q)) if here is None]
         return f'waiting for {", ".join(missing)}'
 
     def _look(self, image: Image) -> str:
         """Decide about one picture, and keep it if it counts."""
         rgb = image_to_rgb(image, self._image_in.name)
-        if rgb.shape[:2] != (self._camera.height, self._camera.width):
+        camera = self._rectifier.intrinsics
+        if rgb.shape[:2] != (camera.height, camera.width):
             raise OcrrlError(
                 f'{self._image_in.name} is {rgb.shape[1]} x {rgb.shape[0]} px, '
-                f'{self._info_in.name} says {self._camera.width} x {self._camera.height}')
+                f'{self._info_in.name} says {camera.width} x {camera.height}')
+        rgb = self._rectifier.colour(rgb)
         stamp_s, base_T_tcp = from_stamp(image.header.stamp), self._kinematics.forward(self._q)
         advice = self.guide.judge(stamp_s, self._board.detect(rgb), base_T_tcp)
         if not advice.take:

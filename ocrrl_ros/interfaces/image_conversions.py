@@ -127,15 +127,12 @@ def camera_info(
     return message
 
 
-def camera_info_to_intrinsics(
-        message: CameraInfo, source: str = 'camera_info',
-        max_distortion: float = 1e-6) -> Intrinsics:
+def camera_info_to_intrinsics(message: CameraInfo, source: str = 'camera_info') -> Intrinsics:
     """
-    Return the pinhole camera of the message.
+    Return the pinhole camera of the message, whatever its lens does to pictures.
 
-    :param max_distortion: largest distortion coefficient that is taken for none.
-    :raises InputError: uncalibrated (zero focal length) or distorted images, a principal point
-        that no camera has, or a number that is not finite.
+    :raises InputError: an uncalibrated camera (zero focal length), a principal point that no
+        camera has, or a number that is not finite.
     """
     if not all(0.0 < message.k[index] <= _LONGEST_PX for index in (0, 4)):
         raise InputError(
@@ -146,9 +143,18 @@ def camera_info_to_intrinsics(
             raise InputError(
                 f'{source} has principal point {message.k[2]}, {message.k[5]} px for an image of '
                 f'{message.width}x{message.height}; allowed: near the image')
-    if not all(abs(value) <= max_distortion for value in message.d):
-        raise InputError(
-            f'{source} has distortion {list(message.d)}; rectified images are needed')
     return Intrinsics(
         fx=float(message.k[0]), fy=float(message.k[4]), cx=float(message.k[2]),
         cy=float(message.k[5]), width=int(message.width), height=int(message.height))
+
+
+def camera_info_to_model(message: CameraInfo, source: str = 'camera_info') -> CameraModel:
+    """
+    Return the camera of the message with its distortion; `Rectifier` refuses odd ones.
+
+    :raises InputError: as of `camera_info_to_intrinsics`.
+    """
+    return CameraModel(
+        intrinsics=camera_info_to_intrinsics(message, source),
+        distortion_model=message.distortion_model,
+        distortion=tuple(float(value) for value in message.d))

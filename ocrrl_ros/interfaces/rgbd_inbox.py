@@ -6,11 +6,12 @@ from __future__ import annotations
 from ocrrl_ros.core.errors import InputError
 from ocrrl_ros.interfaces.conversions import from_stamp
 from ocrrl_ros.interfaces.image_conversions import (
-    camera_info_to_intrinsics, image_to_depth, image_to_rgb)
+    camera_info_to_model, image_to_depth, image_to_rgb)
 from ocrrl_ros.interfaces.polling import PolledSubscription
 from ocrrl_ros.interfaces.qos import LATEST_BEST_EFFORT
-from ocrrl_ros.perception.frame import Intrinsics, RgbdFrame
+from ocrrl_ros.perception.frame import RgbdFrame
 from ocrrl_ros.perception.frame_order import FrameOrder, Order
+from ocrrl_ros.perception.rectification import Rectifier
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, Image
 
@@ -37,7 +38,7 @@ class RgbdInbox:
         self._info_topic = f'{camera}/color/camera_info'
         self._info_in = PolledSubscription(
             node, CameraInfo, self._info_topic, LATEST_BEST_EFFORT)
-        self._intrinsics: Intrinsics | None = None
+        self._rectifier: Rectifier | None = None
         self._colour: Image | None = None
         self._depth: Image | None = None
         self._order = FrameOrder()
@@ -52,8 +53,9 @@ class RgbdInbox:
         """
         Return the newest frame whose colour and depth belong together, once.
 
-        A frame from before the last one, or with its stamp, is left out. Where a clock was set
-        back the first frame is refused, to say so, and the next ones are used.
+        The distortion that the camera information tells of is taken out of both. A frame from
+        before the last one, or with its stamp, is left out. Where a clock was set back the first
+        frame is refused, to say so, and the next ones are used.
 
         :raises InputError: an image has another encoding, is truncated or has another size than
             the camera information, or stamps went back; it is dropped. Or that information cannot
@@ -61,8 +63,7 @@ class RgbdInbox:
         """
         info = self._info_in.take_newest()
         if info is not None:
-            self._intrinsics = None
-            self._intrinsics = camera_info_to_intrinsics(info, self._info_topic)
+            self._see_camera(info)
         self._colour = self._colour_in.take_newest() or self._colour
         self._depth = self._depth_in.take_newest() or self._depth
         self.missing = self._what_is_missing()
@@ -83,14 +84,22 @@ class RgbdInbox:
         self._check_size(self._colour_in.name, colour)
         self._check_size(self._depth_in.name, depth)
         return RgbdFrame(
-            stamp_s=stamp_s, rgb=image_to_rgb(colour, self._colour_in.name),
-            depth_m=image_to_depth(depth, self._depth_in.name), intrinsics=self._intrinsics)
+            stamp_s=stamp_s, intrinsics=self._rectifier.intrinsics,
+            rgb=self._rectifier.colour(image_to_rgb(colour, self._colour_in.name)),
+            depth_m=self._rectifier.depth(image_to_depth(depth, self._depth_in.name)))
+
+    def _see_camera(self, info: CameraInfo) -> None:
+        """Prepare for the pictures of a camera; the same one is sent with each of them."""
+        before, self._rectifier = self._rectifier, None
+        model = camera_info_to_model(info, self._info_topic)
+        is_known = before is not None and before.model == model
+        self._rectifier = before if is_known else Rectifier(model, self._info_topic)
 
     def _what_is_missing(self) -> str:
         """Return what keeps the newest images from being a frame, or an empty string."""
         lacking = [name for name, found in (
             (self._colour_in.name, self._colour), (self._depth_in.name, self._depth),
-            (self._info_topic, self._intrinsics)) if found is None]
+            (self._info_topic, self._rectifier)) if found is None]
         if lacking:
             return f'waiting for {", ".join(lacking)}'
         apart_s = from_stamp(self._depth.header.stamp) - from_stamp(self._colour.header.stamp)
@@ -102,7 +111,7 @@ class RgbdInbox:
 
     def _check_size(self, topic: str, image: Image) -> None:
         """Refuse an image of another size than the camera information tells of."""
-        camera = self._intrinsics
+        camera = self._rectifier.intrinsics
         if (image.width, image.height) != (camera.width, camera.height):
             raise InputError(
                 f'{self._info_topic} is of {camera.width}x{camera.height} px, {topic} has '

@@ -5,7 +5,7 @@ from ocrrl_ros.core.se3 import quat_canonical, quat_normalize
 from ocrrl_ros.interfaces import chunk_conversions as chunks
 from ocrrl_ros.interfaces import conversions as conv
 from ocrrl_ros.interfaces import image_conversions as images
-from ocrrl_ros.perception.frame import Intrinsics
+from ocrrl_ros.perception.frame import CameraModel, Intrinsics
 from ocrrl_ros.policy.action_chunk import ActionChunk
 import pytest
 
@@ -135,13 +135,16 @@ def test_unknown_encoding_and_truncated_image_are_refused():
         images.image_to_depth(message)
 
 
-def test_camera_info_round_trip_and_refusal_of_distortion():
+def test_camera_info_round_trip_with_and_without_distortion():
     camera = Intrinsics(fx=615.0, fy=614.0, cx=319.5, cy=240.5, width=640, height=480)
     message = images.camera_info(camera, 'camera_color_optical_frame', 0.0)
     assert images.camera_info_to_intrinsics(message) == camera
-    message.d = [0.1, 0.0, 0.0, 0.0, 0.0]
-    with pytest.raises(InputError, match='distortion'):
-        images.camera_info_to_intrinsics(message)
+    assert images.camera_info_to_model(message) == CameraModel(intrinsics=camera)
+    lens = CameraModel(
+        intrinsics=camera, distortion_model='equidistant', distortion=(0.1, 0.0, 0.02, 0.0))
+    message = images.camera_info(lens, 'camera_color_optical_frame', 0.0)
+    assert images.camera_info_to_model(message) == lens
+    assert images.camera_info_to_intrinsics(message) == camera
 
 
 @pytest.mark.parametrize('wrong', [float('nan'), float('inf'), 1e30, -1e30])
@@ -151,11 +154,7 @@ def test_camera_info_that_no_camera_has_is_refused(index, wrong):
     message = images.camera_info(camera, 'camera_color_optical_frame', 0.0)
     message.k[index] = wrong
     with pytest.raises(InputError, match='my_info has (focal|principal)'):
-        images.camera_info_to_intrinsics(message, 'my_info')
-    message = images.camera_info(camera, 'camera_color_optical_frame', 0.0)
-    message.d = [0.0, wrong]
-    with pytest.raises(InputError, match='distortion'):
-        images.camera_info_to_intrinsics(message)
+        images.camera_info_to_model(message, 'my_info')
 
 
 def test_chunk_round_trip():
