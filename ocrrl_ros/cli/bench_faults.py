@@ -124,7 +124,8 @@ class BenchFaults:
             hog['hogged'] = _periods([stamp_s for stamp_s, _ in graph.targets[first:]])
             hog['scheduler'] = graph.diagnostics.get('residual_policy', {}).get('scheduler', '')
             broken.append(_judged(graph.targets[first:]))
-        targets = {name: sum(found[name] for found in broken) for name in broken[0]}
+        names = sorted({name for found in broken for name in found})
+        targets = {name: sum(found.get(name, 0) for found in broken) for name in names}
         total = sum(count for name, count in targets.items() if name != 'targets')
         return {'nodes': rows, 'repeats': self.repeats, 'hog': hog, 'targets': targets,
                 'violations_total': total, 'moving_goal_s': MOVING_GOAL_S,
@@ -158,13 +159,12 @@ def _row(name: str, restarts: list[Any]) -> dict[str, Any]:
 
 
 def _judged(targets: list[Any]) -> dict[str, int]:
-    """Count what received targets break."""
+    """Count received targets and what they break."""
     import numpy as np
-    from ocrrl_ros.evaluation.faults.received_targets import count_broken_targets
-    from ocrrl_ros.robot.limits import JointLimits
-    return count_broken_targets(
+    from ocrrl_ros.evaluation.faults.received_targets import broken_targets, shaper_of
+    return {'targets': len(targets), **broken_targets(
         np.array([stamp for stamp, _ in targets]),
-        np.reshape([q for _, q in targets], (-1, 7)), JointLimits.for_image())
+        np.reshape([q for _, q in targets], (-1, 7)), shaper_of())}
 
 
 def _periods(stamps_s: list[float]) -> dict[str, float]:

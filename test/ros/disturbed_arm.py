@@ -13,12 +13,13 @@ import numpy as np
 from ocrrl_ros.core.se3 import pose
 from ocrrl_ros.evaluation.faults.channel import FaultyChannel
 from ocrrl_ros.evaluation.faults.plan import FaultPlan
+from ocrrl_ros.evaluation.faults.received_targets import broken_targets, shaper_of
 from ocrrl_ros.evaluation.faults.settings import FaultConfig
 from ocrrl_ros.interfaces import qos
 from ocrrl_ros.interfaces.chunk_conversions import chunk_to_messages
+from ocrrl_ros.interfaces.conversions import from_stamp
 from ocrrl_ros.policy.action_chunk import ActionChunk
 from played_arm import Arm, START
-from received_stream import broken, rows_of, shaper_of
 from ros_harness import NodeProcess, Probe
 
 _DISTURBED = ('franka/joint_states', 'objects/cube/pose', 'base_policy/tcp_chunk',
@@ -135,6 +136,8 @@ class DisturbedArm(Arm):
 
     def broken(self, since: int = 0, **how: object) -> Counter[str]:
         """Return what the targets since a number of them broke."""
-        times_s, q = rows_of(self.targets[since:])
-        assert len(q) > 100
-        return broken(times_s, q, self._shaper, **how)
+        targets = self.targets[since:]
+        assert len(targets) > 100
+        return broken_targets(
+            np.array([from_stamp(message.header.stamp) for message in targets]),
+            np.array([message.position for message in targets]), self._shaper, **how)
