@@ -20,7 +20,7 @@ from ocrrl_ros.evaluation.look_alike import LookAlike
 from ocrrl_ros.evaluation.sweeping_plate import SweepingPlate
 from ocrrl_ros.evaluation.tracker_scenes import check_rows, in_colours_of, seen_task
 from ocrrl_ros.perception.frame import depth_to_metres, RgbdFrame
-from ocrrl_ros.perception.object_model import load_object
+from ocrrl_ros.perception.object_model import load_object, ObjectModel
 from ocrrl_ros.policy.base_policy import BaseInputs
 from ocrrl_ros.policy.target_follower import TargetFollower
 from ocrrl_ros.robot.command_shaping import CommandShaper
@@ -164,7 +164,7 @@ class SequenceSource:
                 motion = motion.moved(knocked(motion.at(time_s), rng), time_s)
             pose = motion.at(time_s) if twin is None else twin.object_pose(time_s)
             is_there = not away_s[0] <= time_s < away_s[1]
-            if time_s >= away_s[1] and not self._shows(pose):
+            if time_s >= away_s[1] and not self._shows(pose, load_object(target)):
                 # It has left the picture by itself meanwhile, and cannot come back.
                 return
             if not is_there:
@@ -174,8 +174,10 @@ class SequenceSource:
             yield self._look(
                 self._carried_state(time_s, target, pose), truth, noise, plate, twin)
 
-    def _shows(self, base_T_object: np.ndarray) -> bool:
-        """Return whether the middle of an object lies well inside the picture."""
+    def _shows(self, base_T_object: np.ndarray, model: ObjectModel) -> bool:
+        """Return whether an object is above the table and its middle well inside the picture."""
+        if base_T_object[2] < model.shape.radius_m:
+            return False
         camera = self._domain.camera
         point = se3.pose_transform(se3.pose_inverse(camera.true_pose()), base_T_object[:3])
         u, v = camera.true_intrinsics().project(point)

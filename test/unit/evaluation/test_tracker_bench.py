@@ -167,6 +167,8 @@ def test_pose_log_keeps_objects_apart():
 
 #: A sequence of seed 0 whose cube leaves the picture while it is gone.
 LEAVES = 24
+#: Sequences of seed 0 whose cube goes down to the table, and whether it does while it is gone.
+SINKS = [(27, False), (29, True)]
 
 
 def poses(scene, row, index=0):
@@ -179,6 +181,13 @@ def test_an_object_vanishes_for_a_while_and_goes_on_where_it_would_have_been(sou
     gone = [i for i, seen in enumerate(there) if not seen]
     assert there[0] and there[-1] and 5 <= len(gone) <= 20
     assert gone == list(range(gone[0], gone[-1] + 1))
+
+
+@pytest.mark.parametrize('index, comes_back', SINKS)
+def test_a_sequence_ends_where_what_vanished_would_sink_into_the_table(source, index, comes_back):
+    seen = poses(source('cube_lift'), 'vanish', index=index)
+    assert len(seen) < 60 and seen[-1].is_there is comes_back
+    assert all(truth.pose[2] > 0.034 for truth in seen)
 
 
 def test_a_sequence_ends_where_what_vanished_has_left_the_picture(source):
