@@ -35,9 +35,8 @@ class RgbdInbox:
             node, Image, f'{camera}/color/image_raw', LATEST_BEST_EFFORT)
         self._depth_in = PolledSubscription(
             node, Image, f'{camera}/aligned_depth_to_color/image_raw', LATEST_BEST_EFFORT)
-        self._info_topic = f'{camera}/color/camera_info'
         self._info_in = PolledSubscription(
-            node, CameraInfo, self._info_topic, LATEST_BEST_EFFORT)
+            node, CameraInfo, f'{camera}/color/camera_info', LATEST_BEST_EFFORT)
         self._rectifier: Rectifier | None = None
         self._colour: Image | None = None
         self._depth: Image | None = None
@@ -91,15 +90,15 @@ class RgbdInbox:
     def _see_camera(self, info: CameraInfo) -> None:
         """Prepare for the pictures of a camera; the same one is sent with each of them."""
         before, self._rectifier = self._rectifier, None
-        model = camera_info_to_model(info, self._info_topic)
+        model = camera_info_to_model(info, self._info_in.name)
         is_known = before is not None and before.model == model
-        self._rectifier = before if is_known else Rectifier(model, self._info_topic)
+        self._rectifier = before if is_known else Rectifier(model, self._info_in.name)
 
     def _what_is_missing(self) -> str:
         """Return what keeps the newest images from being a frame, or an empty string."""
         lacking = [name for name, found in (
             (self._colour_in.name, self._colour), (self._depth_in.name, self._depth),
-            (self._info_topic, self._rectifier)) if found is None]
+            (self._info_in.name, self._rectifier)) if found is None]
         if lacking:
             return f'waiting for {", ".join(lacking)}'
         apart_s = from_stamp(self._depth.header.stamp) - from_stamp(self._colour.header.stamp)
@@ -114,5 +113,5 @@ class RgbdInbox:
         camera = self._rectifier.intrinsics
         if (image.width, image.height) != (camera.width, camera.height):
             raise InputError(
-                f'{self._info_topic} is of {camera.width}x{camera.height} px, {topic} has '
+                f'{self._info_in.name} is of {camera.width}x{camera.height} px, {topic} has '
                 f'{image.width}x{image.height}; allowed: the same')
