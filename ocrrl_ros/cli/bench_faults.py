@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`ocrrl bench faults`."""
+from collections import Counter
 import contextlib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -124,8 +125,9 @@ class BenchFaults:
             hog['hogged'] = _periods([stamp_s for stamp_s, _ in graph.targets[first:]])
             hog['scheduler'] = graph.diagnostics.get('residual_policy', {}).get('scheduler', '')
             broken.append(_judged(graph.targets[first:]))
-        names = sorted({name for found in broken for name in found})
-        targets = {name: sum(found.get(name, 0) for found in broken) for name in names}
+        targets = Counter()
+        for found in broken:
+            targets.update(found)
         total = sum(count for name, count in targets.items() if name != 'targets')
         return {'nodes': rows, 'repeats': self.repeats, 'hog': hog, 'targets': targets,
                 'violations_total': total, 'moving_goal_s': MOVING_GOAL_S,

@@ -20,7 +20,7 @@ from ocrrl_ros.evaluation.look_alike import LookAlike
 from ocrrl_ros.evaluation.sweeping_plate import SweepingPlate
 from ocrrl_ros.evaluation.tracker_scenes import check_rows, in_colours_of, seen_task
 from ocrrl_ros.perception.frame import depth_to_metres, RgbdFrame
-from ocrrl_ros.perception.object_model import load_object, ObjectModel
+from ocrrl_ros.perception.object_model import load_object
 from ocrrl_ros.policy.base_policy import BaseInputs
 from ocrrl_ros.policy.target_follower import TargetFollower
 from ocrrl_ros.robot.command_shaping import CommandShaper
@@ -150,12 +150,11 @@ class SequenceSource:
             target: str) -> Iterator[TrueFrame]:
         """Carry one object through the air."""
         rng, kind = streams.perturbation, CARRY_KINDS[row]
-        motion = self._motion(row, rng, target)
+        motion, radius_m = self._motion(row, rng, target), load_object(target).shape.radius_m
         has_plate = kind.plate_share > 0.0 and rng.random() < kind.plate_share
         plate = SweepingPlate(rng) if has_plate else None
         twin = LookAlike(
-            kind.look_alike, motion, load_object(target).shape.radius_m, kind.length_s,
-            rng) if kind.look_alike else None
+            kind.look_alike, motion, radius_m, kind.length_s, rng) if kind.look_alike else None
         away_s = rng.uniform(0.5, 0.8) + np.array([0.0, rng.uniform(0.2, 0.6)]) \
             if kind.vanishes else np.full(2, np.inf)
         for step in range(max(1, round(kind.length_s / self._period_s))):
@@ -164,7 +163,7 @@ class SequenceSource:
                 motion = motion.moved(knocked(motion.at(time_s), rng), time_s)
             pose = motion.at(time_s) if twin is None else twin.object_pose(time_s)
             is_there = not away_s[0] <= time_s < away_s[1]
-            if time_s >= away_s[1] and not self._shows(pose, load_object(target)):
+            if time_s >= away_s[1] and not self._shows(pose, radius_m):
                 # It has left the picture by itself meanwhile, and cannot come back.
                 return
             if not is_there:
@@ -174,9 +173,9 @@ class SequenceSource:
             yield self._look(
                 self._carried_state(time_s, target, pose), truth, noise, plate, twin)
 
-    def _shows(self, base_T_object: np.ndarray, model: ObjectModel) -> bool:
+    def _shows(self, base_T_object: np.ndarray, radius_m: float) -> bool:
         """Return whether an object is above the table and its middle well inside the picture."""
-        if base_T_object[2] < model.shape.radius_m:
+        if base_T_object[2] < radius_m:
             return False
         camera = self._domain.camera
         point = se3.pose_transform(se3.pose_inverse(camera.true_pose()), base_T_object[:3])

@@ -170,7 +170,7 @@ class SdfTracker:
         """
         config = self._config
         stride = max(1, int(np.ceil(np.sqrt(segment.area_px / config.max_points))))
-        depth = segment.median_depth_m()
+        depth = segment.median_depth_m
         reach = 2.0 * self._model.shape.radius_m + 0.02
         points = self._kernels.surface_points(
             segment.depth, segment.mask, segment.camera, stride,
@@ -204,7 +204,7 @@ class SdfTracker:
         Most of them show after one step that they lead nowhere, and few points are enough to see
         it: the better ones go on, the best are refined with all points.
         """
-        depth = segment.median_depth_m()
+        depth = segment.median_depth_m
         centre = segment.centre_ray() * (depth + 0.3 * float(self._model.shape.edges_m.min()))
         sparse = _thinned(observation, SEARCH_POINTS, SEARCH_RAYS)
         starts = self._starts

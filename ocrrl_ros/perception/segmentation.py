@@ -94,12 +94,9 @@ class Segment:
         return np.array(
             [(u - self.camera[2]) / self.camera[0], (v - self.camera[3]) / self.camera[1], 1.0])
 
-    def median_depth_m(self) -> float:
-        """Return the median valid depth in the mask, m; 0 where there is none."""
-        return self._median_depth_m
-
     @cached_property
-    def _median_depth_m(self) -> float:
+    def median_depth_m(self) -> float:
+        """Median valid depth in the mask, m; 0 where there is none."""
         return _median_depth(self.depth, self.mask)
 
 
@@ -233,7 +230,7 @@ class Segmenter:
 
     def _fits(self, find: Segment) -> bool:
         """Say whether the area of a find is possible for the object at the measured depth."""
-        depth = find.median_depth_m()
+        depth = find.median_depth_m
         per_m2 = find.camera[0] * find.camera[1] / max(depth, 1e-3) ** 2
         narrow, wide = self._model.shape.view_areas_m2
         low, high = self._config.area_ratio

@@ -41,8 +41,10 @@ class Camera:
 
 @pytest.fixture
 def camera(ros):
-    """Return a camera in a namespace of its own."""
-    return Camera(Probe('rgbd_inbox'))
+    """Give a camera in a namespace of its own."""
+    probe = Probe('rgbd_inbox')
+    yield Camera(probe)
+    probe.close()
 
 
 def test_distortion_is_taken_out_of_colour_and_depth(camera):

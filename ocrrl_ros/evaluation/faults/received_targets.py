@@ -19,8 +19,8 @@ from ocrrl_ros.robot.command_shaping import CommandShaper
 from ocrrl_ros.robot.kinematics import FrankaKinematics
 from ocrrl_ros.robot.robot_config import load_robot
 
-SILENCE_S = 0.2
-"""After a longer pause the command may begin anew, where the arm is then."""
+#: After a longer pause the command may begin anew, where the arm is then.
+_SILENCE_S = 0.2
 _BODY_EVERY = 20
 _SLACK = 1e-6
 #: Two stamps that are read back from messages are off by a rounding of seconds since 1970.
@@ -59,7 +59,7 @@ def broken_targets(
     counts = Counter({'position': _rows(
         (q < limits.position_lower) | (q > limits.position_upper))})
     leaps = (np.abs(np.diff(q, axis=0)) > shaper.max_velocity * np.abs(steps_s)[:, None] + 1e-6)
-    counts['leap'] = _rows(leaps & (np.abs(steps_s) < SILENCE_S)[:, None])
+    counts['leap'] = _rows(leaps & (np.abs(steps_s) < _SILENCE_S)[:, None])
     # What was lost on the way, and how a hung process went on, cannot be told from each other.
     breaks = np.flatnonzero((steps_s < 0.0) | (steps_s > LONGEST_S)) + 1
     for rows in np.split(np.arange(len(q)), breaks):
@@ -107,7 +107,7 @@ def _of_guards(q: np.ndarray, shaper: CommandShaper) -> Counter[str]:
     counts['TCP region'] = int((guard.region_clearances(q) < -_SLACK).sum())
     for row in q[::_BODY_EVERY]:
         for name, left in guard.body_clearances(row).items():
-            counts[name] += left < -_SLACK
+            counts[name] += int(left < -_SLACK)
     return counts
 
 

@@ -92,7 +92,7 @@ def segment(depth, mask):
     [0.0, -1.0, float('nan'), 0.5, 0.51, 0.7, 0.70000005, 1.3])), arrays(bool, (5, 4)))
 def test_the_depth_of_a_segment_is_the_median_of_what_was_measured(depth, mask):
     measured = depth[mask & (depth > 0.0)]
-    median_m = segment(depth, mask).median_depth_m()
+    median_m = segment(depth, mask).median_depth_m
     assert median_m == (np.median(measured) if len(measured) else 0.0)
 
 
