@@ -129,7 +129,7 @@ class BenchFaults:
         for found in broken:
             targets.update(found)
         total = sum(count for name, count in targets.items() if name != 'targets')
-        return {'nodes': rows, 'repeats': self.repeats, 'hog': hog, 'targets': targets,
+        return {'nodes': rows, 'repeats': self.repeats, 'hog': hog, 'targets': dict(targets),
                 'violations_total': total, 'moving_goal_s': MOVING_GOAL_S,
                 'passed': total == 0 and all(row['passed'] for row in rows)}
 
