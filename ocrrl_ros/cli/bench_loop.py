@@ -100,20 +100,22 @@ class BenchLoop:
         """Write one rate in a line."""
         periods = row['sent_periods']
         return (f'{row["rate_hz"]:.0f} Hz: {100 * periods["share_within_0.5ms"]:.2f} % of sent '
-                f'periods within 0.5 ms, longest {periods["max_ms"]:.1f} ms; '
+                f'periods within 0.5 ms, longest {periods["max_ms"]:.1f} ms, '
+                f'{periods["skipped"]} skipped; '
                 f'{row["scheduler"]}')
 
     @staticmethod
     def _table(rows: list[dict[str, Any]]) -> Table:
         """Lay out all rates, as sent and as received."""
-        table = Table('Hz', 'side', 'messages', 'lost', 'p50 ms', 'p99 ms', 'p99.9 ms', 'max ms',
-                      'within 0.5 ms')
+        table = Table('Hz', 'side', 'messages', 'lost', 'skipped', 'p50 ms', 'p99 ms', 'p99.9 ms',
+                      'max ms', 'within 0.5 ms')
         for row in rows:
             for side in ('sent', 'received'):
                 periods = row[f'{side}_periods']
                 table.add_row(
                     f'{row["rate_hz"]:.0f}', side, str(row[side]),
                     str(row['overwritten']) if side == 'received' else '',
+                    str(periods['skipped']) if side == 'sent' else '',
                     *(f'{periods[q]:.3f}' for q in ('p50_ms', 'p99_ms', 'p99.9_ms', 'max_ms')),
                     f'{100 * periods["share_within_0.5ms"]:.2f} %')
         return table

@@ -27,6 +27,9 @@ def period_summary(
     """
     Return quantiles (ms) of the periods between neighbours and the share near the nominal one.
 
+    ``skipped`` is how many deadlines passed in the longer ones without a message of their own, to
+    be read beside the share: a sender that is held up for long has few periods, not many bad ones.
+
     :param times_ns: (N,) times of messages.
     :param sequence: (N,) numbers of the messages; pairs with a gap between them are left out.
     :param inside: (N - 1,) which pairs count; all when None.
@@ -38,8 +41,9 @@ def period_summary(
     if not len(periods):
         raise InputError('fewer than two neighbouring messages were received')
     p50, p99, p999 = np.quantile(periods, [0.5, 0.99, 0.999]) * 1e3
+    skipped = np.maximum(np.rint(periods / nominal_s) - 1.0, 0.0).sum()
     return {'p50_ms': float(p50), 'p99_ms': float(p99), 'p99.9_ms': float(p999),
-            'max_ms': float(periods.max() * 1e3),
+            'skipped': int(skipped), 'max_ms': float(periods.max() * 1e3),
             'share_within_0.5ms': float((np.abs(periods - nominal_s) <= WINDOW_S).mean())}
 
 

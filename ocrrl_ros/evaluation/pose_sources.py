@@ -17,6 +17,7 @@ from ocrrl_ros.perception.frame import depth_to_metres, RgbdFrame
 from ocrrl_ros.perception.frozen_camera import FrozenCamera
 from ocrrl_ros.perception.object_model import load_object
 from ocrrl_ros.perception.pose_estimator import load_tracker_config, PoseEstimator
+from ocrrl_ros.policy.object_poses import LOST
 from ocrrl_ros.sim.depth_noise import DepthNoise
 from ocrrl_ros.sim.domain import Domain
 from ocrrl_ros.sim.pose_model import PoseModel, visibility
@@ -25,7 +26,6 @@ from ocrrl_ros.sim.renderer import SceneRenderer
 from ocrrl_ros.sim.truth import TaskState
 
 PoseKind = Literal['truth', 'modelled', 'perceived', 'lost']
-LOST = -1.0
 FRAMES_BEFORE = 5
 """Frames that the tracker has seen when an episode starts."""
 CERTAIN = np.zeros(36)

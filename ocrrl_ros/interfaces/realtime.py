@@ -3,16 +3,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import dataclasses
 import gc
 import os
+from pathlib import Path
 import time
 
 from ocrrl_ros.core.memory_lock import lock_memory
 from ocrrl_ros.core.system_check import LIMITS_FILE, limits_lines
 
 _PR_SET_TIMERSLACK = 29
+#: What Fast DDS calls its threads.
+_MIDDLEWARE_PREFIX = 'dds.'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +50,10 @@ def enter_realtime(priority: int, *, locks_memory: bool = True) -> Scheduling:
     """
     Put the calling thread under SCHED_FIFO and lock the process's memory, where permitted.
 
+    The threads that the middleware has in this process follow, one priority lower: they hold the
+    locks that a publication or a take waits for, and under the normal scheduler any busy program
+    makes them hold those for milliseconds (docs/notes/realtime.md).
+
     Children start under the normal scheduler and unlocked again. Without permission the thread
     stays where it is, with the timer slack lowered to 1 us; the messages say what would permit
     it. Memory is locked without SCHED_FIFO, too.
@@ -65,8 +73,31 @@ def enter_realtime(priority: int, *, locks_memory: bool = True) -> Scheduling:
         return Scheduling(
             'SCHED_OTHER', 0, f'SCHED_FIFO {priority} is not permitted ({error}); {_remedy(0)}',
             memory, is_locked)
+    _raise_middleware(max(priority - 1, 1))
     return Scheduling(
         'SCHED_FIFO', priority, f'SCHED_FIFO priority {priority}', memory, is_locked)
+
+
+def middleware_threads(tasks: Path = Path('/proc/self/task')) -> list[int]:
+    """Return the thread ids of the middleware in this process; Linux and Fast DDS alone."""
+    found = []
+    for task in tasks.glob('*'):
+        try:
+            name = (task / 'comm').read_text()
+        except OSError:
+            # It has ended meanwhile.
+            continue
+        if name.startswith(_MIDDLEWARE_PREFIX):
+            found.append(int(task.name))
+    return sorted(found)
+
+
+def _raise_middleware(priority: int) -> None:
+    """Put the middleware's threads under SCHED_FIFO, where they still run."""
+    for thread in middleware_threads():
+        with contextlib.suppress(OSError):
+            os.sched_setscheduler(
+                thread, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(priority))
 
 
 def _lock() -> tuple[str, bool]:
@@ -104,14 +135,20 @@ class DeadlineLoop:
     """
     Periodic loop on absolute deadlines of the monotonic clock.
 
-    A late period is caught up by running the next ones at once. A backlog above
-    ``max_backlog_s`` is given up and counted in ``lost_s``: the caller reports it.
+    A late period is caught up by running the next ones at once, or, with ``skips``, deadlines that
+    have passed meanwhile are left out and counted in ``skipped``. A backlog above
+    ``max_backlog_s`` is given up in either case and counted in ``lost_s``: the caller reports it.
+
+    :param skips: for work that goes by the time and gains nothing by being done twice at once,
+        such as a command; not for work that every period has to have its own of, such as physics.
     """
 
-    def __init__(self, period_s: float, max_backlog_s: float = 0.1):
+    def __init__(self, period_s: float, max_backlog_s: float = 0.1, *, skips: bool = False):
         """Start counting at the next ``wait``."""
         self.period_s = period_s
         self.lost_s = 0.0
+        self.skipped = 0
+        self._skips = skips
         self._max_backlog_s = max_backlog_s
         self._deadline_s: float | None = None
 
@@ -125,6 +162,10 @@ class DeadlineLoop:
         if behind_s > self._max_backlog_s:
             self.lost_s += behind_s
             self._deadline_s = now_s
+        elif self._skips and behind_s >= self.period_s:
+            passed = int(behind_s / self.period_s)
+            self.skipped += passed
+            self._deadline_s += passed * self.period_s
         if behind_s < 0.0:
             time.sleep(-behind_s)
             now_s = time.monotonic()

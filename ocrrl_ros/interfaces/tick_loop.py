@@ -41,7 +41,8 @@ class TickLoop:
     Calls ``step(now_s)`` until the context shuts down, and serves the node's services.
 
     On wall time the calls come at ``rate_hz`` on absolute deadlines, with ``now_s`` from the
-    node's clock. With ``use_sim_time`` every lockstep clock is one call, answered when done.
+    node's clock; a late call is made at once, the ones that should have come meanwhile are not.
+    With ``use_sim_time`` every lockstep clock is one call, answered when done.
 
     :param node: its services are looked at in turn, one per tick, from the same thread;
         everything else that it hears must be a ``PolledSubscription``.
@@ -87,7 +88,8 @@ class TickLoop:
 
     def _run_wall(self, step: Callable[[float], None], services: PolledServices) -> None:
         """Step on absolute deadlines of the monotonic clock."""
-        deadlines = DeadlineLoop(1.0 / self._config.rate_hz)
+        deadlines = DeadlineLoop(1.0 / self._config.rate_hz, skips=True)
+        self.monitor.set_source('skipped_periods', lambda: deadlines.skipped)
         clock = self._node.get_clock()
         while rclpy.ok(context=self._node.context):
             started_s = deadlines.wait()

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import dataclasses
 import sys
+from typing import TypeVar
 
 from geometry_msgs.msg import PoseWithCovarianceStamped
 import numpy as np
@@ -48,8 +50,10 @@ from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import String
 
 NODE_NAME = 'residual_policy'
+Answer = TypeVar('Answer')
 _TIME_TOLERANCE_S = 1e-6
-#: Above this rate inputs and policy tick take turns: together they take longer than a period.
+#: Above this rate inputs and the halves of a policy tick take turns: together they take longer
+#: than a period.
 _SPLIT_ABOVE_HZ = 500.0
 #: Parameters that may be set while the node runs.
 _LIVE = ('controller.residual_gain', 'speed_scale')
@@ -146,7 +150,8 @@ class ResidualPolicyNode(Node):
             lambda: self._recovery.is_running)
         self._first_s: float | None = None
         self._policy_due_s = float('-inf')
-        self._takes_turns = self.config.controller.command_rate_hz > _SPLIT_ABOVE_HZ
+        self._is_fast = self.config.controller.command_rate_hz > _SPLIT_ABOVE_HZ
+        self._is_half_way = False
         self._command_clock = CommandClock(1.0 / self.config.controller.command_rate_hz)
         self._now_s = 0.0
         self.loop = TickLoop(self, LoopConfig(
@@ -206,14 +211,23 @@ class ResidualPolicyNode(Node):
             self._tick_without_command(now_s, dt_s)
         if self._sink.problem is not None:
             self._fault_of_sink(self._sink.problem)
-        is_due = self._policy_is_due(now_s)
-        if not (is_due and self._takes_turns):
+        if self._is_fast:
+            self._take_turns(now_s)
+        else:
             self._take_inputs(now_s)
-            is_due = not self._takes_turns and self._policy_is_due(now_s)
-        if is_due:
-            self._policy_due_s = now_s + self.config.controller.policy_period_s
-            self._policy_tick(now_s)
+            if self._begin_policy_tick(now_s):
+                self._end_policy_tick(now_s)
         self._outputs.state(self.controller)
+
+    def _take_turns(self, now_s: float) -> None:
+        """Take the inputs, or do one half of a policy tick, which goes before them."""
+        if self._is_half_way:
+            self._end_policy_tick(now_s)
+            self._is_half_way = False
+        else:
+            self._is_half_way = self._begin_policy_tick(now_s)
+            if not self._is_half_way:
+                self._take_inputs(now_s)
 
     def _tick_without_command(self, now_s: float, dt_s: float) -> None:
         """Send what homing commands, or let the sink know that there is nothing to send."""
@@ -235,16 +249,28 @@ class ResidualPolicyNode(Node):
         period_s = self.config.controller.policy_period_s + _TIME_TOLERANCE_S
         return not self._policy_due_s - period_s <= now_s < self._policy_due_s - _TIME_TOLERANCE_S
 
-    def _policy_tick(self, now_s: float) -> None:
-        """Compose and publish the action; a network that answers NaN is a fault."""
+    def _begin_policy_tick(self, now_s: float) -> bool:
+        """Decide on a target where that is due, and return whether it was."""
+        if not self._policy_is_due(now_s):
+            return False
+        self._policy_due_s = now_s + self.config.controller.policy_period_s
+        self._attempt(self.controller.begin_policy_tick, now_s)
+        return True
+
+    def _end_policy_tick(self, now_s: float) -> None:
+        """Head for the target, and publish the action."""
+        action = self._attempt(self.controller.end_policy_tick, now_s)
+        if action is not None:
+            self._outputs.action(action)
+
+    def _attempt(self, part: Callable[[float], Answer], now_s: float) -> Answer | None:
+        """Do a part of a policy tick; a network that answers NaN is a fault."""
         try:
-            action = self.controller.policy_tick(now_s)
+            return part(now_s)
         except InputError as error:
             self.controller.fault(str(error))
             self.get_logger().error(str(error), throttle_duration_sec=2.0)
-            return
-        if action is not None:
-            self._outputs.action(action)
+            return None
 
     def _take_inputs(self, now_s: float) -> None:
         """Hand everything that has arrived to the controller; refuse what is wrong, by name."""

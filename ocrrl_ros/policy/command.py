@@ -31,7 +31,7 @@ class PolicyAction:
     gain: float
     command_pose: np.ndarray
     command_gripper: float
-    ik_converged: bool
+    ik_converged: bool = True
     weight: float = 1.0
     blend: BlendFactors = BlendFactors()
     is_takeover: bool = False

@@ -23,19 +23,17 @@ from ocrrl_ros.policy.composition import ACTION_SIZE, compose, ResidualBounds
 from ocrrl_ros.policy.controller_config import ControllerConfig
 from ocrrl_ros.policy.gate import ResidualGate
 from ocrrl_ros.policy.heartbeat import Heartbeat
-from ocrrl_ros.policy.object_poses import ObjectPoseBuffer, ObjectView
-from ocrrl_ros.policy.observation import build_observation, ObservationInputs, ObservationLayout
+from ocrrl_ros.policy.object_poses import LOST, ObjectPoseBuffer, ObjectView
+from ocrrl_ros.policy.observation import ObservationLayout, observe_one
 from ocrrl_ros.policy.plan_lead import pull
 from ocrrl_ros.policy.plausible import check_near, check_planned_joints
-from ocrrl_ros.policy.residual import Residual
+from ocrrl_ros.policy.residual import checked_action, Residual
 from ocrrl_ros.policy.state_machine import ControllerState, StateMachine
 from ocrrl_ros.policy.takeover import Takeover
 from ocrrl_ros.policy.target_follower import TargetFollower
 from ocrrl_ros.robot.kinematics import FrankaKinematics
 
 __all__ = ['Command', 'ControllerConfig', 'ControllerState', 'PolicyAction', 'ResidualController']
-
-LOST = -1.0
 
 
 class ResidualController:
@@ -72,14 +70,12 @@ class ResidualController:
         self._hold = ActionHold() if residual and residual.acts_per == 'chunk' else None
         self._objects = ObjectPoseBuffer(1, len(layout.object_ids), self.config.object_poses)
         self._opening = self._command_opening = 1.0
-        self.deadman = Heartbeat(
-            'dead-man switch', self.config.max_deadman_age_s, absent='is not pressed',
-            is_required=self.config.require_deadman)
-        # Required by whoever has an episode node to listen to; offline there is none.
-        self.episode = Heartbeat(
-            'episode/state', self.config.max_episode_age_s, is_required=False)
+        self.deadman = Heartbeat.of_deadman(
+            self.config.max_deadman_age_s, is_required=self.config.require_deadman)
+        self.episode = Heartbeat.of_episode(self.config.max_episode_age_s)
         self._clock = ClockWatch(self.config.object_poses.max_pose_age_s)
         self._in_episode, self._pulled = False, 0.0
+        self._decision: tuple[PolicyAction, np.ndarray] | None = None
 
     @property
     def state(self) -> ControllerState:
@@ -180,7 +176,7 @@ class ResidualController:
         self._clock.start(now_s)
         self.chunks.clear(not_before_s=now_s)
         self._objects.reset(slice(None), now_s)
-        self._pulled = 0.0
+        self._pulled, self._decision = 0.0, None
         for part in (self._gate, self._hold, self._blend):
             if part is not None:
                 part.reset()
@@ -188,7 +184,7 @@ class ResidualController:
 
     def reset(self) -> None:
         """Forget holds, faults and time: the arm is another one, as in a new simulated world."""
-        self._in_episode = False
+        self._in_episode, self._decision = False, None
         self._clock.start(-np.inf)
         self.arm.forget_state('no joint state has arrived yet')
         self.machine = StateMachine()
@@ -201,7 +197,7 @@ class ResidualController:
     def stop_episode(self) -> None:
         """Decelerate, hold, and ignore chunks until the next start."""
         self._in_episode = False
-        self.arm.halt()
+        self._halt()
         self.machine.end('episode ended')
 
     def on_instruction(self, now_s: float) -> None:
@@ -213,11 +209,7 @@ class ResidualController:
         self.enabled = bool(enabled) and self._residual is not None
 
     def set_residual_gain(self, gain: float) -> None:
-        """
-        Scale the residual by 0 <= gain <= 1 from the next policy tick on.
-
-        :raises ConfigError: the gain is outside that range.
-        """
+        """Scale the residual by 0 <= gain <= 1 from the next policy tick on, or ConfigError."""
         self.config = dataclasses.replace(self.config, residual_gain=gain)
 
     def set_speed_scale(self, scale: float) -> None:
@@ -232,7 +224,7 @@ class ResidualController:
 
     def hold(self, reason: str) -> None:
         """Decelerate and hold until ``resume``."""
-        self.arm.halt()
+        self._halt()
         self.machine.latch(reason)
 
     def fault(self, reason: str, *, is_silent: bool = False) -> None:
@@ -241,7 +233,7 @@ class ResidualController:
 
         :param is_silent: send nothing at all: the robot does not listen.
         """
-        self.arm.halt()
+        self._halt()
         if is_silent:
             self.arm.silence()
         self.machine.fault(reason)
@@ -267,6 +259,20 @@ class ResidualController:
 
     def policy_tick(self, now_s: float) -> PolicyAction | None:
         """Compose base and residual, or take a person's target, on fresh state; or hold."""
+        self.begin_policy_tick(now_s)
+        return self.end_policy_tick(now_s)
+
+    def begin_policy_tick(self, now_s: float) -> None:
+        """Decide on a target; for loops whose period is shorter than a whole policy tick takes."""
+        self._decision = self._decide(now_s)
+
+    def end_policy_tick(self, now_s: float) -> PolicyAction | None:
+        """Head for what was decided, unless a hold, a fault or an end has come in between."""
+        decision, self._decision = self._decision, None
+        return None if decision is None else self._pursue(*decision, now_s)
+
+    def _decide(self, now_s: float) -> tuple[PolicyAction, np.ndarray] | None:
+        """Return what to head for and its velocity (6,), or hold and return None."""
         if not self._may_move(now_s):
             return None
         target = self.takeover.target(now_s)
@@ -288,12 +294,9 @@ class ResidualController:
         poses, openings = compose(
             sample.poses[:1], sample.grippers[:1], action[None], bounds, np.array([gain * weight]))
         self._pulled = float(pull(sample.poses[:1], poses, lead)[0])
-        converged = self._aim(
-            poses[0], sample.twist, float(openings[0]), ControllerState.RUNNING_RESIDUAL
-            if gain > 0.0 else ControllerState.RUNNING_BASE)
         return PolicyAction(
             now_s, sample.poses[0], float(sample.grippers[0]), action, gain, poses[0],
-            self._command_opening, converged, weight, self._blend.factors)
+            float(openings[0]), weight=weight, blend=self._blend.factors), sample.twist
 
     def _may_move(self, now_s: float) -> bool:
         """Return whether something may move the arm now; hold, latch or start anew where not."""
@@ -328,30 +331,35 @@ class ResidualController:
     def _wait(self, problem: str, now_s: float) -> None:
         """Brake, once, and let the force of the hold fade."""
         if not self.machine.is_latched:
-            self.arm.halt()
+            self._halt()
             self.machine.hold(problem)
         self.arm.give_way(now_s)
 
-    def _take_over(self, target: np.ndarray, now_s: float) -> PolicyAction:
+    def _halt(self) -> None:
+        """Decelerate, whatever was decided."""
+        self._decision = None
+        self.arm.halt()
+
+    def _take_over(self, target: np.ndarray, now_s: float) -> tuple[PolicyAction, np.ndarray]:
         """Follow a person's target (7,)."""
         opening = self.takeover.opening(self._command_opening)
-        converged = self._aim(target, np.zeros(6), opening, ControllerState.TAKEOVER)
         return PolicyAction(
-            now_s, target, opening, np.zeros(ACTION_SIZE), 0.0, target, opening, converged,
-            is_takeover=True)
+            now_s, target, opening, np.zeros(ACTION_SIZE), 0.0, target, opening,
+            is_takeover=True), np.zeros(6)
 
-    def _aim(
-            self, base_T_tcp: np.ndarray, twist: np.ndarray, opening: float,
-            state: ControllerState) -> bool:
-        """Head for a target (7,) and say who does; return whether its IK converged."""
+    def _pursue(self, action: PolicyAction, twist: np.ndarray, now_s: float) -> PolicyAction:
+        """Head for a target, with its velocity (6,), and say who does and whether IK converged."""
         # The plan begins with the next command. As in training, the command that acts one period
         # before the target's time is the one that reaches it.
-        duration_s = max(self.config.aim_ahead_s - 1.0 / self.config.command_rate_hz, 0.0)
-        converged = self.arm.aim(base_T_tcp, twist, duration_s)
+        late_s = now_s - action.stamp_s + 1.0 / self.config.command_rate_hz
+        converged = self.arm.aim(
+            action.command_pose, twist, max(self.config.aim_ahead_s - late_s, 0.0))
         refusal = self.arm.follower.refusal
+        state = ControllerState.RUNNING_RESIDUAL if action.gain > 0.0 else (
+            ControllerState.TAKEOVER if action.is_takeover else ControllerState.RUNNING_BASE)
         self.machine.run(state, f'target refused: {refusal}' if refusal else 'executing')
-        self._command_opening = opening
-        return converged
+        self._command_opening = action.command_gripper
+        return action if converged else dataclasses.replace(action, ik_converged=False)
 
     def command_tick(self, dt_s: float) -> Command | None:
         """
@@ -374,12 +382,7 @@ class ResidualController:
         view, gain = self._view(now_s)
         if not self.enabled or self._residual is None:
             return np.zeros(7), 0.0, 1.0
-        observation = build_observation(self.layout, ObservationInputs(
-            base_T_tcp=hand[0][None], tcp_velocity=hand[1][None],
-            opening=np.array([self._opening]), objects=view,
-            targets=sample.poses[None], target_openings=sample.grippers[None],
-            phase=np.array([sample.phase]),
-            gain=np.array([gain])))
+        observation = observe_one(self.layout, *hand, self._opening, view, sample, gain)
         action = self._answer(observation)
         weight = 1.0 if self._gate is None else float(self._gate.weight(observation, now_s)[0])
         gain *= self.config.residual_gain
@@ -394,7 +397,4 @@ class ResidualController:
         """Return the network's action (7,) for an observation (1, D)."""
         action = self._residual.act(observation) if self._hold is None else self._hold.act(
             self._residual.act, observation, self.chunks.chunk.stamp_s)
-        action = action[0].astype(float)
-        if not np.isfinite(action).all():
-            raise InputError(f'residual network returned {action.tolist()}')
-        return action
+        return checked_action(action)

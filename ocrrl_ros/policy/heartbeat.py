@@ -24,6 +24,17 @@ class Heartbeat:
         self._max_age_s = max_age_s
         self._heard_s = -np.inf
 
+    @classmethod
+    def of_deadman(cls, max_age_s: float, *, is_required: bool) -> Heartbeat:
+        """Return that of the operator's dead-man switch."""
+        return cls(
+            'dead-man switch', max_age_s, absent='is not pressed', is_required=is_required)
+
+    @classmethod
+    def of_episode(cls, max_age_s: float) -> Heartbeat:
+        """Return that of the episode node, required by who listens to one; offline is none."""
+        return cls('episode/state', max_age_s, is_required=False)
+
     def beat(self, now_s: float) -> None:
         """Take a beat that arrived now."""
         self._heard_s = now_s

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 from ocrrl_ros.core.bundle import Bundle
-from ocrrl_ros.core.errors import BundleError, InputError
+from ocrrl_ros.core.errors import BundleError
 from ocrrl_ros.core.onnx_session import create_session
 from ocrrl_ros.core.se3 import pose_identity
 from ocrrl_ros.policy.action_hold import ResidualRate
@@ -15,7 +15,7 @@ from ocrrl_ros.policy.controller import ResidualController
 from ocrrl_ros.policy.gate import GATE_FILE
 from ocrrl_ros.policy.image_observation import ImageLayout
 from ocrrl_ros.policy.object_poses import ObjectPoseBuffer, ObjectView
-from ocrrl_ros.policy.residual import bounds_of
+from ocrrl_ros.policy.residual import bounds_of, checked_action
 
 NO_OBJECTS = ObjectView(
     poses=np.zeros((1, 0, 7)), valid=np.zeros((1, 0), bool), age_s=np.zeros((1, 0)))
@@ -115,7 +115,4 @@ class ImageResidualController(ResidualController):
         """Return the network's action (7,), zero before the first picture."""
         if self._picture is None:
             return np.zeros(ACTION_SIZE)
-        action = self._residual.act(observation, self._picture)[0].astype(float)
-        if not np.isfinite(action).all():
-            raise InputError(f'residual network returned {action.tolist()}')
-        return action
+        return checked_action(self._residual.act(observation, self._picture))

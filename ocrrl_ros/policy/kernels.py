@@ -50,6 +50,37 @@ def compose(base, base_opening, action, scale, gain, _, pose, opening):
     se3.make_canonical(pose[3:])
 
 
+@compiled_ufunc('(p),(p),()->()')
+def pull(base, target, rest_m, out):
+    """Write how hard a residual pulls."""
+    x, y, z = target[0] - base[0], target[1] - base[1], target[2] - base[2]
+    out[0] = min(math.sqrt(x * x + y * y + z * z) / rest_m, 1.0)
+
+
+@compiled_ufunc('(k,p),(v),(p),(l),(),(),()->(k,p),(v)')
+def limit_lead(
+        targets, twist, base_T_tcp, velocity, pulled, rest_m, speed_s, out_targets, out_twist):
+    """Write a plan, shifted back where its first target runs too far ahead of the hand."""
+    way_x = targets[0, 0] - base_T_tcp[0]
+    way_y = targets[0, 1] - base_T_tcp[1]
+    way_z = targets[0, 2] - base_T_tcp[2]
+    lead_m = math.sqrt(way_x * way_x + way_y * way_y + way_z * way_z)
+    along = way_x * velocity[0] + way_y * velocity[1] + way_z * velocity[2]
+    # What moves away from the target, or past it, does not lag behind it.
+    speed = max(along, 0.0) / max(lead_m, 1e-9)
+    allowed_m = rest_m + speed_s * speed
+    out_targets[:] = targets
+    out_twist[:] = twist
+    if lead_m > allowed_m and pulled > 0.0:
+        cut = pulled * (1.0 - allowed_m / max(lead_m, 1e-9))
+        for k in range(targets.shape[0]):
+            out_targets[k, 0] -= cut * way_x
+            out_targets[k, 1] -= cut * way_y
+            out_targets[k, 2] -= cut * way_z
+        for i in range(3):
+            out_twist[i] *= 1.0 - cut
+
+
 @compiled_ufunc('(k,p),(k),(),(),(),(),(),(),(),(p)->(k,p),(k),(k),(),()')
 def view_objects(
         poses, stamps, now, seen, gain, updated, max_age, tolerance, ramp, _,

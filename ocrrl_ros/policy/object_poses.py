@@ -19,6 +19,8 @@ from ocrrl_ros.core.errors import ConfigError
 from ocrrl_ros.core.se3 import pose_identity
 from ocrrl_ros.policy import kernels
 
+#: First entry of the covariance of an object that is lost now.
+LOST = -1.0
 _POSE = np.zeros(7)
 
 

@@ -24,6 +24,7 @@ from ocrrl_ros.core.bundle import hash_layout
 from ocrrl_ros.core.errors import UnknownNameError
 from ocrrl_ros.core.symmetry import REVOLUTION, symmetry_group
 from ocrrl_ros.policy import kernels
+from ocrrl_ros.policy.action_chunk import ChunkSample
 from ocrrl_ros.policy.object_poses import ObjectView
 from ocrrl_ros.policy.world_observation import observe_world, world_fields
 
@@ -159,6 +160,17 @@ def build_observation(layout: ObservationLayout, inputs: ObservationInputs) -> n
         groups, group_sizes, layout.max_pose_age_s, NEAR_M, _POSE, _VECTOR,
         _template(size)).astype(np.float32)
     return observed if columns is None else observed[:, columns]
+
+
+def observe_one(
+        layout: ObservationLayout, base_T_tcp: np.ndarray, tcp_velocity: np.ndarray,
+        opening: float, objects: ObjectView, sample: ChunkSample, gain: float) -> np.ndarray:
+    """Return the observation (1, D) float32 of one robot; see ``ObservationInputs``."""
+    return build_observation(layout, ObservationInputs(
+        base_T_tcp=base_T_tcp[None], tcp_velocity=tcp_velocity[None],
+        opening=np.array([opening]), objects=objects, targets=sample.poses[None],
+        target_openings=sample.grippers[None], phase=np.array([sample.phase]),
+        gain=np.array([gain])))
 
 
 def _relative_fields(object_ids: tuple[str, ...]) -> list[tuple[str, int]]:

@@ -17,6 +17,7 @@ import dataclasses
 
 import numpy as np
 from ocrrl_ros.core.errors import ConfigError
+from ocrrl_ros.policy import kernels
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -45,8 +46,7 @@ def pull(
     :param base_targets: (N, 7) before the residual.
     :param targets: (N, 7) after it.
     """
-    offset_m = np.linalg.norm(targets[:, :3] - base_targets[:, :3], axis=1)
-    return np.minimum(offset_m / config.rest_m, 1.0)
+    return kernels.pull(base_targets, targets, config.rest_m)
 
 
 def limit_lead(
@@ -54,7 +54,7 @@ def limit_lead(
         tcp_velocity: np.ndarray, pulled: np.ndarray,
         config: LeadConfig) -> tuple[np.ndarray, np.ndarray]:
     """
-    Return plans whose targets have waited for the hand; those within the lead stay as they are.
+    Return plans whose targets have waited for the hand; those within the lead are copied.
 
     The whole plan is shifted back along the way to its first target, so that its course stays.
 
@@ -66,16 +66,5 @@ def limit_lead(
         much of the waiting counts, and 0 returns the plan unchanged.
     :return: targets (N, K, 7) and twists (N, 6).
     """
-    way = targets[:, 0, :3] - base_T_tcp[:, :3]
-    lead_m = np.linalg.norm(way, axis=1)
-    # What moves away from the target, or past it, does not lag behind it.
-    speed = np.maximum(np.sum(way * tcp_velocity, axis=1), 0.0) / np.maximum(lead_m, 1e-9)
-    allowed_m = config.rest_m + config.speed_s * speed
-    late = (lead_m > allowed_m) & (pulled > 0.0)
-    if not late.any():
-        return targets, twists
-    cut = np.where(late, pulled * (1.0 - allowed_m / np.maximum(lead_m, 1e-9)), 0.0)[:, None]
-    targets, twists = targets.copy(), twists.copy()
-    targets[:, :, :3] -= (cut * way)[:, None]
-    twists[:, :3] *= 1.0 - cut
-    return targets, twists
+    return kernels.limit_lead(
+        targets, twists, base_T_tcp, tcp_velocity, pulled, config.rest_m, config.speed_s)

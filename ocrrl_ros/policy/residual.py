@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 from ocrrl_ros.core.bundle import Bundle
-from ocrrl_ros.core.errors import BundleError
+from ocrrl_ros.core.errors import BundleError, InputError
 from ocrrl_ros.core.onnx_session import create_session
 from ocrrl_ros.policy.action_hold import ResidualRate
 from ocrrl_ros.policy.blend import ObservationSpread
@@ -28,6 +28,18 @@ def bounds_of(bundle: Bundle) -> ResidualBounds:
         raise BundleError(
             f'{bundle.path}: action_scale names {sorted(scale)}; needed: {sorted(known)}')
     return ResidualBounds(**scale)
+
+
+def checked_action(actions: np.ndarray) -> np.ndarray:
+    """
+    Return the one action (7,) of a network's answer (1, 7).
+
+    :raises InputError: a number is not finite.
+    """
+    action = actions[0].astype(float)
+    if not np.isfinite(action).all():
+        raise InputError(f'residual network returned {action.tolist()}')
+    return action
 
 
 class Residual(Protocol):

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from ocrrl_ros.core.errors import ConfigError
+from ocrrl_ros.robot.clearance import TCP_REACH_M
 from ocrrl_ros.robot.kinematics import FrankaKinematics
 
 
@@ -69,8 +70,23 @@ class TrackingMonitor:
         gap = self._kinematics.forward(expected)[:3] - self._kinematics.forward(q)[:3]
         return float(np.linalg.norm(gap)), float(np.abs(expected - q).max())
 
+    def _is_near(self, q: np.ndarray) -> bool:
+        """Return whether the joints alone show that an arm at q (7,) follows; nearly all do."""
+        tcp_m = joint_rad = 0.0
+        for measured, one, other, reach_m in zip(
+                q.tolist(), self._q.tolist(), self._lagging.tolist(), TCP_REACH_M):
+            low, high = (one, other) if one < other else (other, one)
+            apart_rad = max(low - measured, measured - high, 0.0)
+            joint_rad = max(joint_rad, apart_rad)
+            # A joint moves the TCP by no more than its angle times the reach.
+            tcp_m += reach_m * apart_rad
+        return tcp_m <= self.config.max_tcp_error_m and (
+            joint_rad <= self.config.max_joint_error_rad)
+
     def lost(self, q: np.ndarray) -> str:
         """Return why the arm at measured q (7,) does not follow, or an empty string."""
+        if self._is_near(q):
+            return ''
         tcp_m, joint_rad = self.errors(q)
         config = self.config
         if tcp_m > config.max_tcp_error_m:

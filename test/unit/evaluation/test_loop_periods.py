@@ -59,6 +59,14 @@ def test_one_period_above_20_ms_fails_with_fifo():
     assert not judge(times)['passed']
 
 
+def test_deadlines_without_a_message_are_counted_and_late_messages_are_not():
+    times = np.arange(1000) * 5.0
+    times[400] += 2.0
+    times[500:] += 15.0
+    assert judge(times)['sent_periods']['skipped'] == 3
+    assert judge(np.arange(1000) * 5.0)['sent_periods']['skipped'] == 0
+
+
 def test_a_normal_scheduler_at_1_khz_is_reported_but_not_judged():
     times = np.arange(1000) * 1.0
     times[::3] += 0.9

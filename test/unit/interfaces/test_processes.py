@@ -120,10 +120,16 @@ def test_monitor_counts_no_pause_and_forgets_what_is_over():
     assert not values.keys() & {'rate', 'age_camera_ms'}
 
 
-def test_deadline_loop_catches_up_short_delays_and_reports_long_ones(monkeypatch):
+@pytest.fixture
+def now(monkeypatch):
+    """Return the monotonic time in a list; who sleeps moves it on."""
     now = [100.0]
     monkeypatch.setattr('time.monotonic', lambda: now[0])
     monkeypatch.setattr('time.sleep', lambda s: now.__setitem__(0, now[0] + s))
+    return now
+
+
+def test_deadline_loop_catches_up_short_delays_and_reports_long_ones(now):
     loop = DeadlineLoop(0.001, max_backlog_s=0.05)
     assert loop.wait() == pytest.approx(100.001)
     now[0] += 0.010
@@ -134,6 +140,25 @@ def test_deadline_loop_catches_up_short_delays_and_reports_long_ones(monkeypatch
     now[0] += 1.0
     loop.wait()
     assert loop.lost_s == pytest.approx(0.999)
+    assert loop.skipped == 0
+
+
+def test_deadline_loop_that_skips_leaves_out_what_has_passed_and_keeps_its_grid(now):
+    loop = DeadlineLoop(0.001, max_backlog_s=0.05, skips=True)
+    assert loop.wait() == pytest.approx(100.001)
+    now[0] += 0.0015
+    assert loop.wait() == pytest.approx(100.0025)
+    assert loop.skipped == 0
+    assert loop.wait() == pytest.approx(100.003)
+    now[0] += 0.0104
+    assert loop.wait() == pytest.approx(100.0134)
+    assert loop.skipped == 9
+    assert loop.wait() == pytest.approx(100.014)
+    assert loop.lost_s == 0.0
+    now[0] += 1.0
+    loop.wait()
+    assert loop.lost_s == pytest.approx(0.999)
+    assert loop.skipped == 9
 
 
 def test_profile_and_rmw_of_the_operator_are_respected(monkeypatch):

@@ -3,11 +3,12 @@
 import os
 
 from ocrrl_ros.interfaces import realtime, tick_loop
-from ocrrl_ros.interfaces.realtime import enter_realtime, Scheduling
+from ocrrl_ros.interfaces.realtime import enter_realtime, middleware_threads, Scheduling
 from ocrrl_ros.interfaces.tick_loop import LoopConfig, TickLoop
 import pytest
 import rclpy
 
+GONE = 78
 REFUSED = 'memlock limit 8 MB, unlimited is needed'
 
 
@@ -16,9 +17,11 @@ def system(monkeypatch):
     """Give a function that says what the system permits, and the calls that were made."""
     calls = []
 
-    def permit(fifo, memory_problem=''):
+    def permit(fifo, memory_problem='', threads=()):
         def set_scheduler(process, policy, parameters):
             calls.append((process, policy, parameters.sched_priority))
+            if process == GONE:
+                raise ProcessLookupError(3, 'No such process')
             if not fifo:
                 raise PermissionError(1, 'Operation not permitted')
 
@@ -28,6 +31,7 @@ def system(monkeypatch):
 
         monkeypatch.setattr(os, 'sched_setscheduler', set_scheduler)
         monkeypatch.setattr(realtime, 'lock_memory', lock)
+        monkeypatch.setattr(realtime, 'middleware_threads', lambda: threads)
         monkeypatch.setattr(realtime, 'limits_lines', lambda: (
             'ada - rtprio 50', 'ada - memlock unlimited'))
         return calls
@@ -40,6 +44,35 @@ def test_fifo_and_locked_memory_are_asked_for_and_children_do_not_inherit_fifo(s
     assert calls == ['lock', (0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, 20)]
     assert (got.is_fifo, got.priority, got.message) == (True, 20, 'SCHED_FIFO priority 20')
     assert (got.is_locked, got.memory, got.hints) == (True, 'locked', ())
+
+
+@pytest.mark.parametrize(('priority', 'theirs'), [(20, 19), (1, 1)])
+def test_threads_of_the_middleware_follow_below_the_loop_even_if_one_is_gone(
+        system, priority, theirs):
+    calls = system(True, threads=(77, GONE, 79))
+    assert enter_realtime(priority).is_fifo
+    fifo = os.SCHED_FIFO | os.SCHED_RESET_ON_FORK
+    assert calls[1:] == [(0, fifo, priority), *((one, fifo, theirs) for one in (77, GONE, 79))]
+
+
+def test_threads_of_the_middleware_stay_where_fifo_is_refused(system):
+    calls = system(False, threads=(77,))
+    enter_realtime(20)
+    assert [call[0] for call in calls[1:]] == [0]
+
+
+def test_threads_of_the_middleware_are_told_by_their_names(tmp_path):
+    for number, name in ((11, 'python'), (13, 'dds.udp.7412'), (12, 'dds.ev.0')):
+        (tmp_path / str(number)).mkdir()
+        (tmp_path / str(number) / 'comm').write_text(name + '\n')
+    (tmp_path / '14').mkdir()
+    assert middleware_threads(tmp_path) == [12, 13]
+
+
+def test_fast_dds_has_threads_of_that_name(ros_context):
+    node = rclpy.create_node('threads', context=ros_context)
+    assert middleware_threads()
+    node.destroy_node()
 
 
 def test_refused_fifo_names_the_line_that_permits_it(system):

@@ -24,7 +24,8 @@ def plan_towards(way, later=(0.03, 0.0, 0.0)):
 def test_plan_within_its_lead_stays_to_the_last_bit():
     targets, twists = plan_towards((0.0, 0.006, -0.0079)), np.arange(6.0)[None]
     found, twist = limit_lead(targets, twists, HAND, np.zeros((1, 3)), ALL, CONFIG)
-    assert found is targets and twist is twists
+    np.testing.assert_array_equal(found, targets)
+    np.testing.assert_array_equal(twist, twists)
 
 
 def test_plan_ahead_of_a_hand_at_rest_is_shifted_as_a_whole():
@@ -50,7 +51,8 @@ def test_plan_waits_as_far_as_the_residual_pulls_and_a_base_alone_never():
     assert half[0, 0, 0] - HAND[0, 0] == pytest.approx(0.02)
     assert twist[0, 0] == pytest.approx(2.0 / 3.0)
     found, twist = limit_lead(targets, twists, HAND, np.zeros((1, 3)), 0.0 * ALL, CONFIG)
-    assert found is targets and twist is twists
+    np.testing.assert_array_equal(found, targets)
+    np.testing.assert_array_equal(twist, twists)
 
 
 def test_residual_pulls_fully_from_the_lead_at_rest_on():

@@ -45,6 +45,20 @@ def test_arm_between_the_command_and_its_lag_is_followed(lags: float) -> None:
     assert lags == 0.0 or np.abs(READY + 1.5 * speed - q).max() > 0.2
 
 
+def test_what_the_joints_alone_show_is_what_the_poses_show() -> None:
+    """The short way out never hides an arm that is off, at random errors about the limits."""
+    rng, monitor, found = np.random.default_rng(3), _monitor(), set()
+    q = _move(monitor, np.array([0.3, -0.2, 0.1, 0.4, 0.5, -0.3, 1.0]), 0.5)
+    for _ in range(2000):
+        measured = q + rng.normal(size=7) * 10.0 ** rng.uniform(-3.0, -0.7)
+        tcp_m, joint_rad = monitor.errors(measured)
+        config = monitor.config
+        is_off = tcp_m > config.max_tcp_error_m or joint_rad > config.max_joint_error_rad
+        assert bool(monitor.lost(measured)) == is_off
+        found.add(is_off)
+    assert found == {False, True}
+
+
 def test_arm_that_stands_still_while_its_command_goes_on_is_lost() -> None:
     """A blocked arm is found when the lag explains no more."""
     monitor = _monitor()
