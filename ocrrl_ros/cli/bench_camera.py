@@ -40,7 +40,7 @@ class BenchCamera:
         """Receive in every process and print what arrived."""
         from ocrrl_ros.evaluation.provenance import describe_machine, read_git_state
         with tempfile.TemporaryDirectory(prefix='ocrrl_camera_') as folder:
-            rows = self._measure(Path(folder))
+            rows = self._measure(console, Path(folder))
         table = Table('receiver', 'stream', 'published', 'arrived')
         for row in rows:
             table.add_row(str(row['receiver'] + 1), row['stream'], str(row['published']),
@@ -50,7 +50,7 @@ class BenchCamera:
         return {'rows': rows, 'machine': describe_machine(), 'git': git.commit,
                 'git_dirty': git.dirty, 'passed': all(row['passed'] for row in rows)}
 
-    def _measure(self, folder: Path) -> list[dict[str, Any]]:
+    def _measure(self, console: Console, folder: Path) -> list[dict[str, Any]]:
         """Run the graph with receivers beside it."""
         import numpy as np
         from ocrrl_ros.evaluation.loop_periods import arrival_share
@@ -59,7 +59,7 @@ class BenchCamera:
         seconds = 20.0 + self.frames / 10.0
         notes = [folder / f'frames{index}.npz' for index in range(self.receivers)]
         with driven_graph(arguments, folder / 'graph.log', 'ocrrl_bench_camera') as client:
-            client.wait_ready(START_TIMEOUT_S)
+            client.wait_ready(START_TIMEOUT_S, console.print)
             processes = [subprocess.Popen([
                 sys.executable, '-m', 'ocrrl_ros.interfaces.frame_receiver', str(self.frames),
                 str(seconds), str(path)]) for path in notes]

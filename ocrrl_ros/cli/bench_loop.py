@@ -55,7 +55,7 @@ class BenchLoop:
         rows = []
         for rate in self.rates_hz:
             with tempfile.TemporaryDirectory(prefix='ocrrl_loop_') as folder:
-                rows.append(self._measure(rate, Path(folder)))
+                rows.append(self._measure(console, rate, Path(folder)))
             console.print(self._line(rows[-1]), highlight=False)
         console.print(self._table(rows))
         git = read_git_state()
@@ -64,7 +64,7 @@ class BenchLoop:
                 'machine': describe_machine(), 'git': git.commit, 'git_dirty': git.dirty,
                 'passed': all(row['passed'] for row in rows)}
 
-    def _measure(self, rate_hz: float, folder: Path) -> dict[str, Any]:
+    def _measure(self, console: Console, rate_hz: float, folder: Path) -> dict[str, Any]:
         """Run the graph at one rate with a receiver beside it."""
         import numpy as np
         from ocrrl_ros.evaluation.loop_periods import judge_stream
@@ -76,12 +76,12 @@ class BenchLoop:
             'compose': self.compose}
         arguments = {name: value for name, value in arguments.items() if value != ''}
         with driven_graph(arguments, folder / 'graph.log', 'ocrrl_bench_loop') as client:
-            client.wait_ready(START_TIMEOUT_S)
+            client.wait_ready(START_TIMEOUT_S, console.print)
             begin = _start_next(client, 0)
             notes = folder / 'commands.npz'
             receiver = subprocess.Popen([
                 sys.executable, '-m', 'ocrrl_ros.interfaces.command_receiver', *SINKS[self.sink],
-                str(self.seconds), str(notes)])
+                str(self.seconds), str(notes), str(self.priority)])
             try:
                 factors, windows = _keep_busy(client, receiver, self.seconds + 60.0, begin)
             finally:

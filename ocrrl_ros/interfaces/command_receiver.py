@@ -2,8 +2,9 @@
 """
 A process of its own that receives the command stream and notes when each message was sent.
 
-``python -m ocrrl_ros.interfaces.command_receiver TYPE TOPIC SECONDS FILE`` writes arrays
+``python -m ocrrl_ros.interfaces.command_receiver TYPE TOPIC SECONDS FILE PRIORITY`` writes arrays
 ``sequence``, ``sent_ns`` and ``received_ns`` to FILE (npz). TYPE is ``joint`` or ``pose``.
+PRIORITY is that of SCHED_FIFO, where permitted, as a controller manager has one; 0: normal.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from geometry_msgs.msg import PoseStamped
 import numpy as np
 from ocrrl_ros.interfaces.polling import PolledSubscription
 from ocrrl_ros.interfaces.qos import DEEP_RELIABLE
+from ocrrl_ros.interfaces.realtime import enter_realtime
 from ocrrl_ros.interfaces.spin import run_process
 import rclpy
 from sensor_msgs.msg import JointState
@@ -33,10 +35,12 @@ class CommandReceiver(PolledSubscription):
         return None if taken is None else taken[1]
 
 
-def receive(type_name: str, topic: str, seconds: float, path: str) -> None:
+def receive(type_name: str, topic: str, seconds: float, path: str, priority: int) -> None:
     """Receive for a while and write what was noted."""
     node = rclpy.create_node('command_receiver')
-    receiver = CommandReceiver(node, TYPES[type_name], topic, DEEP_RELIABLE)
+    # Nobody reads the messages: they stay the bytes that came.
+    receiver = CommandReceiver(node, TYPES[type_name], topic, DEEP_RELIABLE, raw=True)
+    enter_realtime(priority, locks_memory=False)
     rows: list[tuple[int, int, int]] = []
     end_s = time.monotonic() + seconds
     while rclpy.ok() and time.monotonic() < end_s:
@@ -53,9 +57,10 @@ def receive(type_name: str, topic: str, seconds: float, path: str) -> None:
 
 def main(args: list[str] | None = None) -> int:
     """Receive as the arguments say."""
-    type_name, topic, seconds, path = sys.argv[1:5] if args is None else args
+    type_name, topic, seconds, path, priority = sys.argv[1:6] if args is None else args
     return run_process(
-        lambda: receive(type_name, topic, float(seconds), path), 'command_receiver', [])
+        lambda: receive(type_name, topic, float(seconds), path, int(priority)),
+        'command_receiver', [])
 
 
 if __name__ == '__main__':

@@ -28,6 +28,7 @@ from std_msgs.msg import Float64, Float64MultiArray, String
 from std_srvs.srv import SetBool, Trigger
 
 _POLL_S = 0.005
+_PATIENCE_S = 20.0
 _QUIET_TICKS = 3
 _STILL_TICKS = 100
 _ENDINGS = {'success': 'mark_success', 'workspace': 'mark_failure', 'timeout': 'mark_failure'}
@@ -96,13 +97,15 @@ class GraphClient:
 
     # -- driving ------------------------------------------------------------------------------
 
-    def wait_ready(self, timeout_s: float) -> None:
+    def wait_ready(
+            self, timeout_s: float, tell: Callable[[str], None] = lambda text: None) -> None:
         """
         Wait until every node answers, every pose has a source and the camera delivers.
 
+        :param tell: told once, after a while, what is still missing.
         :raises OcrrlError: something is missing after ``timeout_s``; the message names it.
         """
-        deadline = time.monotonic() + timeout_s
+        begin_s, is_told = time.monotonic(), False
         image = None
         while True:
             image = image or self._image_in.take_newest()
@@ -115,9 +118,14 @@ class GraphClient:
                 missing.append('camera images')
             if not missing:
                 return
-            if time.monotonic() > deadline:
+            waited_s = time.monotonic() - begin_s
+            if waited_s > timeout_s:
                 raise OcrrlError(f'the graph is not up after {timeout_s:.0f} s; missing: '
                                  + ', '.join(missing))
+            if waited_s > _PATIENCE_S and not is_told:
+                is_told = True
+                tell(f'still waiting for {", ".join(missing)}; the first start of a checkout '
+                     'compiles its kernels, which may take minutes')
             self._check()
             time.sleep(0.05)
 

@@ -52,8 +52,8 @@ from std_msgs.msg import String
 NODE_NAME = 'residual_policy'
 Answer = TypeVar('Answer')
 _TIME_TOLERANCE_S = 1e-6
-#: Above this rate inputs and the halves of a policy tick take turns: together they take longer
-#: than a period.
+#: Above this rate the halves of the inputs and of a policy tick take turns: together they take
+#: longer than a period.
 _SPLIT_ABOVE_HZ = 500.0
 #: Parameters that may be set while the node runs.
 _LIVE = ('controller.residual_gain', 'speed_scale')
@@ -151,7 +151,7 @@ class ResidualPolicyNode(Node):
         self._first_s: float | None = None
         self._policy_due_s = float('-inf')
         self._is_fast = self.config.controller.command_rate_hz > _SPLIT_ABOVE_HZ
-        self._is_half_way = False
+        self._is_half_way = self._takes_joints = False
         self._command_clock = CommandClock(1.0 / self.config.controller.command_rate_hz)
         self._now_s = 0.0
         self.loop = TickLoop(self, LoopConfig(
@@ -214,20 +214,26 @@ class ResidualPolicyNode(Node):
         if self._is_fast:
             self._take_turns(now_s)
         else:
-            self._take_inputs(now_s)
+            self._take_arm(now_s)
+            self._take_others(now_s)
             if self._begin_policy_tick(now_s):
                 self._end_policy_tick(now_s)
         self._outputs.state(self.controller)
 
     def _take_turns(self, now_s: float) -> None:
-        """Take the inputs, or do one half of a policy tick, which goes before them."""
+        """Do one half of a policy tick or, where none is due, take one half of the inputs."""
         if self._is_half_way:
             self._end_policy_tick(now_s)
             self._is_half_way = False
+            return
+        self._is_half_way = self._begin_policy_tick(now_s)
+        if self._is_half_way:
+            return
+        self._takes_joints = not self._takes_joints
+        if self._takes_joints:
+            self._take_arm(now_s)
         else:
-            self._is_half_way = self._begin_policy_tick(now_s)
-            if not self._is_half_way:
-                self._take_inputs(now_s)
+            self._take_others(now_s)
 
     def _tick_without_command(self, now_s: float, dt_s: float) -> None:
         """Send what homing commands, or let the sink know that there is nothing to send."""
@@ -272,11 +278,15 @@ class ResidualPolicyNode(Node):
             self.get_logger().error(str(error), throttle_duration_sec=2.0)
             return None
 
-    def _take_inputs(self, now_s: float) -> None:
-        """Hand everything that has arrived to the controller; refuse what is wrong, by name."""
+    def _take_arm(self, now_s: float) -> None:
+        """Hand the arm's newest state to the controller, or refuse it by name."""
         # After a pause of this process what has come since is not ahead of the clock.
         self.controller.heed_clock(now_s)
         self._warnings.attempt(self._take_joints, now_s, source=self.config.joint_state_topic)
+
+    def _take_others(self, now_s: float) -> None:
+        """Hand everything else that has arrived to the controller; refuse what is wrong."""
+        self.controller.heed_clock(now_s)
         for take in (
                 self._take_robot, self._take_gripper, self._deadman.take, self._take_episode,
                 self._teleop.take, self._take_chunk, self._take_objects):

@@ -3,6 +3,7 @@
 
 from geometry_msgs.msg import PoseWithCovarianceStamped
 from ocrrl_ros.core.errors import OcrrlError
+from ocrrl_ros.interfaces import graph_client
 from ocrrl_ros.interfaces.graph_client import GraphClient
 from ocrrl_ros.interfaces.qos import DEEP_RELIABLE
 from ocrrl_ros.policy.task_spec import known_task_specs, load_task_spec
@@ -22,6 +23,15 @@ def missing(client: GraphClient) -> str:
     with pytest.raises(OcrrlError, match='missing: ') as caught:
         client.wait_ready(0.0)
     return str(caught.value)
+
+
+def test_who_waits_for_long_is_told_once_what_for(node, monkeypatch):
+    monkeypatch.setattr(graph_client, '_PATIENCE_S', 0.1)
+    told = []
+    with pytest.raises(OcrrlError, match='not up after 0 s'):
+        GraphClient(node, lambda: None, ('cube',)).wait_ready(0.4, told.append)
+    text, = told
+    assert 'still waiting for ' in text and 'objects/cube/pose' in text and 'compiles' in text
 
 
 @pytest.mark.parametrize('task', known_task_specs())
