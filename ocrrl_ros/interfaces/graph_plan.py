@@ -32,6 +32,7 @@ _FR3_GAIN = 0.0
 _SIM_LATENCY_S = 0.14
 #: The bridge alone publishes the arm's state as fast as the robot, 1 kHz and 500 Hz. Nobody in
 #: this graph reads it faster than it sends commands, and on a laptop the camera needs the time.
+_PRIORITIES_BELOW = 5
 _POSE_RATE_HZ = 100.0
 
 #: Simulated controllers that listen to a sink and to nothing else.
@@ -252,11 +253,21 @@ def _residual_bundle(config: GraphConfig) -> str:
     return default_residual(config.task)
 
 
+def _below(priority: int) -> int:
+    """
+    Return the priority of what stands for the robot, which has a processor of its own in reality.
+
+    Below the command loop and the threads of its middleware, that is: at the same priority the
+    loop waits for a physics step whenever both processors are busy with such threads.
+    """
+    return max(priority - _PRIORITIES_BELOW, 1) if priority else 0
+
+
 def _bridge(config: GraphConfig) -> NodePlan:
     """Return the simulated robot."""
     parameters: dict[str, Any] = {
         'sim.task': config.task, 'sim.domain': config.domain, 'view': config.view,
-        'realtime_priority': config.realtime_priority,
+        'realtime_priority': _below(config.realtime_priority),
         'rates.franka_joint_states_hz': config.command_rate_hz, 'rates.crisp_hz': _POSE_RATE_HZ}
     if config.sink in _ARM_CONTROLLERS:
         parameters['arm_controller'] = _ARM_CONTROLLERS[config.sink]

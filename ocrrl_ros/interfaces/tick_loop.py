@@ -58,6 +58,12 @@ class TickLoop:
         self.monitor = LoopMonitor(node.get_name(), period_s)
         self._diagnostics = DiagnosticsPublisher(node, [self.monitor.status])
         self.scheduling: Scheduling | None = None
+        self._started_s: float | None = None
+
+    def share_spent(self) -> float:
+        """Return how much of the period a step has used so far; 0 in lockstep, which waits."""
+        return 0.0 if self._started_s is None else (
+            time.monotonic() - self._started_s) * self._config.rate_hz
 
     def run(self, step: Callable[[float], None]) -> None:
         """Block until shutdown; the caller handles KeyboardInterrupt."""
@@ -92,8 +98,8 @@ class TickLoop:
         self.monitor.set_source('skipped_periods', lambda: deadlines.skipped)
         clock = self._node.get_clock()
         while rclpy.ok(context=self._node.context):
-            started_s = deadlines.wait()
-            self.monitor.tick(started_s)
+            self._started_s = deadlines.wait()
+            self.monitor.tick(self._started_s)
             now_s = clock.now().nanoseconds * 1e-9
             step(now_s)
             services.serve_one()

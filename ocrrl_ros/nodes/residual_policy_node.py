@@ -40,6 +40,7 @@ from ocrrl_ros.policy.episode_homing import EpisodeHoming
 from ocrrl_ros.policy.episode_start import EpisodeStart
 from ocrrl_ros.policy.image_residual import ImageResidualController
 from ocrrl_ros.policy.task_spec import load_task_spec
+from ocrrl_ros.policy.tick_turns import TickTurns
 from ocrrl_ros.robot.arming_config import ArmingConfig
 from ocrrl_ros.robot.fault_recovery import RecoveryConfig
 from ocrrl_ros.robot.fr3 import ARM_JOINT_NAMES
@@ -52,9 +53,6 @@ from std_msgs.msg import String
 NODE_NAME = 'residual_policy'
 Answer = TypeVar('Answer')
 _TIME_TOLERANCE_S = 1e-6
-#: Above this rate the halves of the inputs and of a policy tick take turns: together they take
-#: longer than a period.
-_SPLIT_ABOVE_HZ = 500.0
 #: Parameters that may be set while the node runs.
 _LIVE = ('controller.residual_gain', 'speed_scale')
 
@@ -150,13 +148,14 @@ class ResidualPolicyNode(Node):
             lambda: self._recovery.is_running)
         self._first_s: float | None = None
         self._policy_due_s = float('-inf')
-        self._is_fast = self.config.controller.command_rate_hz > _SPLIT_ABOVE_HZ
-        self._is_half_way = self._takes_joints = False
         self._command_clock = CommandClock(1.0 / self.config.controller.command_rate_hz)
         self._now_s = 0.0
         self.loop = TickLoop(self, LoopConfig(
             rate_hz=self.config.controller.command_rate_hz,
             realtime_priority=self.config.realtime_priority))
+        self._turns = TickTurns(
+            self.config.controller.command_rate_hz, (self._take_arm, self._take_others),
+            self._begin_policy_tick, self._end_policy_tick, self.loop.share_spent)
         torque_rate = self.controller.arm.follower.torque_rate
         self.loop.monitor.set_source(
             'torque_rate_peak_nm_s', lambda: float(torque_rate.take_peak().max()))
@@ -211,29 +210,8 @@ class ResidualPolicyNode(Node):
             self._tick_without_command(now_s, dt_s)
         if self._sink.problem is not None:
             self._fault_of_sink(self._sink.problem)
-        if self._is_fast:
-            self._take_turns(now_s)
-        else:
-            self._take_arm(now_s)
-            self._take_others(now_s)
-            if self._begin_policy_tick(now_s):
-                self._end_policy_tick(now_s)
+        self._turns.step(now_s)
         self._outputs.state(self.controller)
-
-    def _take_turns(self, now_s: float) -> None:
-        """Do one half of a policy tick or, where none is due, take one half of the inputs."""
-        if self._is_half_way:
-            self._end_policy_tick(now_s)
-            self._is_half_way = False
-            return
-        self._is_half_way = self._begin_policy_tick(now_s)
-        if self._is_half_way:
-            return
-        self._takes_joints = not self._takes_joints
-        if self._takes_joints:
-            self._take_arm(now_s)
-        else:
-            self._take_others(now_s)
 
     def _tick_without_command(self, now_s: float, dt_s: float) -> None:
         """Send what homing commands, or let the sink know that there is nothing to send."""

@@ -46,11 +46,6 @@ class Rectifier:
         """Return the pinhole camera of the rectified pictures."""
         return self.model.intrinsics
 
-    @property
-    def changes_pictures(self) -> bool:
-        """Say whether the lens distorts at all."""
-        return self._maps is not None
-
     def colour(self, rgb: np.ndarray) -> np.ndarray:
         """Return a rectified picture (H, W, 3) uint8; the same one without distortion."""
         if self._maps is None:

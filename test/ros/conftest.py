@@ -35,13 +35,24 @@ def ros(ros_domain):
     rclpy.try_shutdown()
 
 
-@pytest.fixture(scope='module')
-def probe(ros):
-    """Give the test's own node."""
+def _probes():
+    """Give a node of the tests', and close it."""
     from ros_harness import Probe
     found = Probe()
     yield found
     found.close()
+
+
+@pytest.fixture(scope='module')
+def probe(ros):
+    """Give a node of the module's tests."""
+    yield from _probes()
+
+
+@pytest.fixture
+def new_probe(ros):
+    """Give a node of this test alone, which nothing has been published with or heard by."""
+    yield from _probes()
 
 
 @pytest.fixture

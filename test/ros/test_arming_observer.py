@@ -18,11 +18,9 @@ NOTHING = set()
 
 
 @pytest.fixture
-def probe(ros):
+def probe(new_probe):
     """Give a node that nobody has published with."""
-    found = Probe()
-    yield found
-    found.close()
+    return new_probe
 
 
 @pytest.fixture

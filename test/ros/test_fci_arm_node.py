@@ -54,11 +54,9 @@ def robot(pylibfranka):
 
 
 @pytest.fixture
-def probe(ros):
+def probe(new_probe):
     """Give a node of the test's own that nothing else has published with."""
-    found = Probe()
-    yield found
-    found.close()
+    return new_probe
 
 
 def arm(tmp_path, address, **parameters):

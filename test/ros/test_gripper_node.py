@@ -8,7 +8,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 import numpy as np
 from ocrrl_ros.interfaces import qos
 import pytest
-from ros_harness import NodeProcess, Probe, running, WALL_LIMIT_S
+from ros_harness import NodeProcess, running, WALL_LIMIT_S
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float32, Float64MultiArray
 from std_srvs.srv import Trigger
@@ -20,11 +20,9 @@ CRISP = f'crisp_{COMMANDS}'
 
 
 @pytest.fixture
-def probe(ros):
+def probe(new_probe):
     """Give a node of this test alone: nobody else listens to the driver's topics."""
-    found = Probe()
-    yield found
-    found.close()
+    return new_probe
 
 
 def gripper(tmp_path, **parameters):

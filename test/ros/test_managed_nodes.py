@@ -17,7 +17,7 @@ from ocrrl_ros.interfaces import qos
 from ocrrl_ros.interfaces.image_conversions import COLOUR_TOPIC
 from ocrrl_ros.robot.fr3 import READY_POSITION
 import pytest
-from ros_harness import NodeProcess, Probe, running
+from ros_harness import NodeProcess, running
 from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
@@ -82,11 +82,9 @@ class Managed:
 
 
 @pytest.fixture
-def probe(ros):
+def probe(new_probe):
     """Give a node of the test's own that nothing else has published with."""
-    found = Probe()
-    yield found
-    found.close()
+    return new_probe
 
 
 @contextlib.contextmanager

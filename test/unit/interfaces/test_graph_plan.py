@@ -29,6 +29,13 @@ def test_simulated_graph_has_the_bridge_and_the_proxys_base():
     assert plan['mujoco_bridge']['sim.domain'] == 'proxy'
 
 
+@pytest.mark.parametrize(('priority', 'of_robot'), [(20, 15), (3, 1), (0, 0)])
+def test_simulated_robot_never_holds_the_command_loop_up(priority, of_robot):
+    plan = _plan(f'realtime_priority:={priority}')
+    assert plan['residual_policy']['realtime_priority'] == priority
+    assert plan['mujoco_bridge']['realtime_priority'] == of_robot
+
+
 def test_sim_domain_runs_the_sim_counterpart():
     assert _plan('domain:=sim')['base_policy']['bundle'] == SIM
     assert _plan('domain:=my/sim.yaml')['base_policy']['bundle'] == PROXY

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a loop asks of the system, what it got, and what is said where that is less."""
 import os
+from types import SimpleNamespace
 
 from ocrrl_ros.interfaces import realtime, tick_loop
 from ocrrl_ros.interfaces.realtime import enter_realtime, middleware_threads, Scheduling
 from ocrrl_ros.interfaces.tick_loop import LoopConfig, TickLoop
 import pytest
 import rclpy
+from rclpy.parameter import Parameter
 
 GONE = 78
 REFUSED = 'memlock limit 8 MB, unlimited is needed'
@@ -131,3 +133,27 @@ def test_the_diagnosis_of_a_loop_has_both_and_the_log_what_was_refused(
     node.destroy_node()
     assert (values['scheduler'], values['memory']) == ('no fifo', 'no memory')
     assert said == warned
+
+
+@pytest.mark.parametrize('use_sim_time', [False, True])
+def test_a_step_knows_how_much_of_its_period_is_over(ros_context, monkeypatch, use_sim_time):
+    node = rclpy.create_node('busy', context=ros_context, parameter_overrides=[
+        Parameter('use_sim_time', value=use_sim_time)])
+    loop = TickLoop(node, LoopConfig(rate_hz=100.0))
+    now = [100.0]
+    monkeypatch.setattr('time.monotonic', lambda: now[0])
+    monkeypatch.setattr('time.sleep', lambda s: now.__setitem__(0, now[0] + s))
+    if use_sim_time:
+        monkeypatch.setattr(loop, '_lockstep', SimpleNamespace(take=lambda: 3.0))
+    spent = []
+
+    def step(now_s):
+        spent.append(loop.share_spent())
+        now[0] += 0.004
+        spent.append(loop.share_spent())
+        raise StopIteration
+
+    with pytest.raises(StopIteration):
+        loop.run(step)
+    node.destroy_node()
+    assert spent == pytest.approx([0.0, 0.0] if use_sim_time else [0.0, 0.4])
