@@ -50,16 +50,17 @@ def compose(base, base_opening, action, scale, gain, _, pose, opening):
     se3.make_canonical(pose[3:])
 
 
-@compiled_ufunc('(p),(p),()->()')
-def pull(base, target, rest_m, out):
+@compiled_ufunc('(p),(p),(),(p)->()')
+def pull(base, target, rest_m, _, out):
     """Write how hard a residual pulls."""
     x, y, z = target[0] - base[0], target[1] - base[1], target[2] - base[2]
     out[0] = min(math.sqrt(x * x + y * y + z * z) / rest_m, 1.0)
 
 
-@compiled_ufunc('(k,p),(v),(p),(l),(),(),()->(k,p),(v)')
+@compiled_ufunc('(k,p),(t),(p),(v),(),(),(),(p),(t),(v)->(k,p),(t)')
 def limit_lead(
-        targets, twist, base_T_tcp, velocity, pulled, rest_m, speed_s, out_targets, out_twist):
+        targets, twist, base_T_tcp, velocity, pulled, rest_m, speed_s, _, __, ___,
+        out_targets, out_twist):
     """Write a plan, shifted back where its first target runs too far ahead of the hand."""
     way_x = targets[0, 0] - base_T_tcp[0]
     way_y = targets[0, 1] - base_T_tcp[1]

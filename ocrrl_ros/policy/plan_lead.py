@@ -19,6 +19,9 @@ import numpy as np
 from ocrrl_ros.core.errors import ConfigError
 from ocrrl_ros.policy import kernels
 
+# Templates of sizes, see compiled_ufunc.
+_POSE, _TWIST, _VELOCITY = np.zeros(7), np.zeros(6), np.zeros(3)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LeadConfig:
@@ -46,7 +49,7 @@ def pull(
     :param base_targets: (N, 7) before the residual.
     :param targets: (N, 7) after it.
     """
-    return kernels.pull(base_targets, targets, config.rest_m)
+    return kernels.pull(base_targets, targets, config.rest_m, _POSE)
 
 
 def limit_lead(
@@ -67,4 +70,5 @@ def limit_lead(
     :return: targets (N, K, 7) and twists (N, 6).
     """
     return kernels.limit_lead(
-        targets, twists, base_T_tcp, tcp_velocity, pulled, config.rest_m, config.speed_s)
+        targets, twists, base_T_tcp, tcp_velocity, pulled, config.rest_m, config.speed_s,
+        _POSE, _TWIST, _VELOCITY)

@@ -75,3 +75,15 @@ def test_each_robot_has_its_own_lead():
 def test_leads_with_which_nothing_would_move_are_refused(name, value):
     with pytest.raises(ConfigError, match=f'lead.{name} is {value}; allowed'):
         LeadConfig(**{name: value})
+
+
+def test_arrays_of_another_size_are_refused():
+    targets, twists, still = plan_towards((0.0, 0.0, 0.1)), np.ones((1, 6)), np.zeros((1, 3))
+    limit_lead(targets, twists, HAND, still, ALL, CONFIG)
+    for wrong in (
+            (targets[..., :6], twists, HAND[:, :6], still), (targets, twists[:, :3], HAND, still),
+            (targets, twists, HAND, still[:, :2])):
+        with pytest.raises(ValueError, match='core dimension'):
+            limit_lead(*wrong, ALL, CONFIG)
+    with pytest.raises(ValueError, match='core dimension'):
+        pull(HAND[:, :2], HAND[:, :2], CONFIG)
