@@ -210,6 +210,8 @@ class ResidualPolicyNode(Node):
             self._tick_without_command(now_s, dt_s)
         if self._sink.problem is not None:
             self._fault_of_sink(self._sink.problem)
+        # After a pause of this process what has come since is not ahead of the clock.
+        self.controller.heed_clock(now_s)
         self._turns.step(now_s)
         self._outputs.state(self.controller)
 
@@ -258,13 +260,10 @@ class ResidualPolicyNode(Node):
 
     def _take_arm(self, now_s: float) -> None:
         """Hand the arm's newest state to the controller, or refuse it by name."""
-        # After a pause of this process what has come since is not ahead of the clock.
-        self.controller.heed_clock(now_s)
         self._warnings.attempt(self._take_joints, now_s, source=self.config.joint_state_topic)
 
     def _take_others(self, now_s: float) -> None:
         """Hand everything else that has arrived to the controller; refuse what is wrong."""
-        self.controller.heed_clock(now_s)
         for take in (
                 self._take_robot, self._take_gripper, self._deadman.take, self._take_episode,
                 self._teleop.take, self._take_chunk, self._take_objects):
